@@ -1,0 +1,68 @@
+# `make help` lists what there is. Everything happens in .venv; the first target sets it up, a change of pyproject.toml
+# sets it up anew.
+
+PYTHON ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench profile clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo "  ARGS=... is passed on: make run ARGS='--id 2', make test ARGS='-k delete'"
+
+run: $(VENV)/run ## Start a node on schemas.yaml at ws://127.0.0.1:8080, data in .data/
+	@exec $(BIN)/qcore --id 1 --ws-addr 127.0.0.1:8080 --config-file schemas.yaml --data-dir .data $(ARGS)
+
+test: $(VENV)/dev ## All tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev ## Lint, format, types, and who imports whom
+	@echo "ruff check"         && $(BIN)/ruff check --quiet
+	@echo "ruff format"        && $(BIN)/ruff format --check --quiet || { echo "run: make format" >&2; exit 1; }
+	@echo "mypy --strict"      && $(BIN)/mypy --no-error-summary
+	@echo "lint-imports"       && { $(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }; }
+
+format: $(VENV)/dev ## Format the sources, mend what can be mended
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format --quiet
+
+bench: $(VENV)/run ## SET and GET beside Redis (appendfsync always) on this machine's disk
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
+profile: $(VENV)/run ## Where the daemon's time goes under SET load
+	@$(BIN)/python -m benchmarks.profile_node $(ARGS)
+
+clean: ## Remove the environment, caches and benchmark data; keeps .data/
+	@rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run: pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing qcore into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing qcore, its tests and its checks into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/run
+
+# Every candidate is run, not only found: a version switcher's shim may be on PATH without a Python behind it.
+# Debian ships venv without pip unless python3-venv is there.
+$(VENV)/bin/pip:
+	@for python in $(PYTHON) $(if $(PYTHON),,python3 python3.11 python3.12 python3.13 python3.14); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    found=$$python; \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	    echo "Creating $(VENV) with $$("$$python" -V)"; \
+	    exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	if [ -n "$$found" ]; then \
+	    echo "qcore: $$found cannot create virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	else \
+	    echo "qcore: needs Python 3.11 or newer, found $(if $(PYTHON),$(PYTHON),$$(python3 -V 2>&1));" \
+	         "name another one: make PYTHON=/path/to/python3.12" >&2; \
+	fi; exit 1

@@ -1,0 +1,88 @@
+"""The surface of `store` for programs without asyncio: a loop in a thread of its own does the work.
+
+    with connect("ws://127.0.0.1:8080") as store:
+        store.set(12, "Age", 30)
+
+Any number of threads may use one store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from qcore.client import store as asynchronous
+from qcore.client.urls import DEFAULT_URL
+
+__all__ = ["Store", "connect"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _blocking(
+    method: Callable[Concatenate[asynchronous.Store, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Store, P], R]:
+    def call(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        answer: R = self._run(method(self._store, *args, **kwargs))
+        return answer
+
+    update_wrapper(call, method)
+    return call
+
+
+class Store:
+    """A qcore store, from `connect`; each method waits for its answer. See `qcore.client.Store`."""
+
+    def __init__(self, store: asynchronous.Store, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._store = store
+        self._run = run
+
+    ping = _blocking(asynchronous.Store.ping)
+    info = _blocking(asynchronous.Store.info)
+    machine = _blocking(asynchronous.Store.machine)
+    create = _blocking(asynchronous.Store.create)
+    get = _blocking(asynchronous.Store.get)
+    set = _blocking(asynchronous.Store.set)
+    delete = _blocking(asynchronous.Store.delete)
+    exists = _blocking(asynchronous.Store.exists)
+    find = _blocking(asynchronous.Store.find)
+    types = _blocking(asynchronous.Store.types)
+    schema_get = _blocking(asynchronous.Store.schema_get)
+    schema_complete = _blocking(asynchronous.Store.schema_complete)
+    schema_set = _blocking(asynchronous.Store.schema_set)
+    call = _blocking(asynchronous.Store.call)
+    batch = _blocking(asynchronous.Store.batch)
+
+
+@contextmanager
+def connect(
+    urls: str | Iterable[str] = DEFAULT_URL,
+    *,
+    client: str = "python",
+    timeout: float = asynchronous.DEFAULT_TIMEOUT,
+    wait: float = 0.0,
+) -> Iterator[Store]:
+    """Connect as `qcore.client.connect` does; the same errors."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="qcore.client", daemon=True)
+    thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, R]) -> R:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    try:
+        connecting = asynchronous.connect(urls, client=client, timeout=timeout, wait=wait)
+        store = run(connecting.__aenter__())
+        try:
+            yield Store(store, run)
+        finally:
+            run(connecting.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

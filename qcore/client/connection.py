@@ -1,0 +1,240 @@
+"""One lasting connection to whichever of several servers answers: the WebSocket shell around `protocol`.
+
+Many callers share it. Requests made in the same turn of the loop leave together; answers find their callers by
+id. A lost connection is made again, with growing and jittered pauses, to the next server in the list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as dial
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from qcore.client.protocol import Protocol, Request, RequestGroup
+from qcore.model.api import SUBPROTOCOL
+from qcore.model.errors import ConnectionFailed, Internal, QcoreError, Timeout
+
+__all__ = ["Connection", "pauses"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+OPEN_TIMEOUT = 5.0
+"""Seconds a server gets for the handshake before the next one is tried."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds a server gets to say goodbye."""
+
+GRACE = 0.5
+"""Seconds beyond a request's timeout for the server's own answer to it, which says more than ours."""
+
+TOO_LARGE = 1009
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between attempts: doubling up to `LONGEST_PAUSE`, each cut by chance so that clients spread."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.5, 1.0)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Connection:
+    """A connection to one of `urls`, from `open` to `close`.
+
+    `on_lost(reason)` and `on_connected(url)` are told of every change after the first connection.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        client: str,
+        on_lost: Callable[[str], None] | None = None,
+        on_connected: Callable[[str], None] | None = None,
+    ) -> None:
+        self.urls = list(urls)
+        self._query = f"/?client={quote(client, safe='')}"
+        self._on_lost = on_lost
+        self._on_connected = on_connected
+        self._protocol = Protocol()
+        self._waiting: dict[Request, asyncio.Future[None]] = {}
+        self._reasons: dict[str, str] = {}
+        self._next = 0
+        self._unwritten = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def open(self, wait: float = 0.0) -> None:
+        """Connect to the first server that answers, trying all of them again for `wait` seconds.
+
+        Raises:
+            ConnectionFailed: none did; names each URL and why.
+        """
+        deadline = asyncio.get_running_loop().time() + wait
+        for pause in pauses():
+            socket = await self._dial_any()
+            if socket is not None:
+                self._keeper = asyncio.create_task(self._keep(socket), name="qcore.client")
+                return
+            if asyncio.get_running_loop().time() + pause > deadline:
+                raise self._unreachable()
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connection; requests that still wait get `ConnectionFailed`."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        for request, future in self._waiting.items():
+            self._protocol.abandon(request, _given_up(request, ConnectionFailed("the connection was closed")))
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    async def send(self, group: RequestGroup, seconds: float) -> None:
+        """Send requests and wait until each has its result or error, which is there after `seconds` in any case."""
+        if self._keeper is None:
+            raise ConnectionFailed("the connection is closed")
+        loop = asyncio.get_running_loop()
+        futures = {request: loop.create_future() for request in group.requests}
+        self._waiting.update(futures)
+        self._protocol.submit(group)
+        self._unwritten.set()
+        try:
+            async with asyncio.timeout(seconds + GRACE):
+                for future in futures.values():
+                    await future
+        except TimeoutError:
+            self._give_up(group, seconds)
+        finally:
+            for request in futures:
+                if self._waiting.pop(request, None) is not None:
+                    self._protocol.abandon(request, _given_up(request, Timeout(f"{request.method} was cancelled")))
+
+    def _give_up(self, group: RequestGroup, seconds: float) -> None:
+        for request in group.open_requests():
+            if self._protocol.connected:
+                error: QcoreError = Timeout(f"{request.method}: no answer within {seconds:g} s")
+            else:
+                error = self._unreachable()
+            self._protocol.abandon(request, _given_up(request, error))
+
+    def _unreachable(self) -> ConnectionFailed:
+        reasons = ", ".join(f"{url} ({self._reasons.get(url, 'not tried yet')})" for url in self.urls)
+        return ConnectionFailed(f"cannot reach a server: {reasons}")
+
+    async def _keep(self, socket: ClientConnection) -> None:
+        """Serve one connection after the other, until cancelled."""
+        while True:
+            url = self.urls[self._next]
+            reason, code = await self._serve(socket)
+            self._reasons = {url: reason}
+            self._protocol.lost(f"connection to {url} lost: {reason}", too_large=code == TOO_LARGE)
+            self._settle()
+            if self._on_lost is not None:
+                self._on_lost(f"connection to {url} lost: {reason}")
+            self._next = (self._next + 1) % len(self.urls)
+            socket = await self._dial_until_connected()
+            if self._on_connected is not None:
+                self._on_connected(self.urls[self._next])
+
+    async def _dial_until_connected(self) -> ClientConnection:
+        for pause in pauses():
+            await asyncio.sleep(pause)
+            socket = await self._dial_any()
+            if socket is not None:
+                return socket
+        raise AssertionError("pauses never end")
+
+    async def _dial_any(self) -> ClientConnection | None:
+        """Try each server once, beginning with the next one."""
+        for _ in self.urls:
+            try:
+                return await self._dial(self.urls[self._next])
+            except (OSError, EOFError, WebSocketException, ConnectionFailed) as exc:
+                self._reasons[self.urls[self._next]] = _why(exc)
+                self._next = (self._next + 1) % len(self.urls)
+        return None
+
+    async def _dial(self, url: str) -> ClientConnection:
+        socket = await dial(
+            url + self._query,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            proxy=None,
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=None,
+        )
+        if socket.subprotocol != SUBPROTOCOL:
+            await socket.close()
+            raise ConnectionFailed(f"it does not speak {SUBPROTOCOL}")
+        return socket
+
+    async def _serve(self, socket: ClientConnection) -> tuple[str, int | None]:
+        """Move frames until the connection ends; returns why, and the close code."""
+        self._protocol.opened()
+        self._unwritten.set()
+        writer = asyncio.create_task(self._write(socket), name="qcore.client.write")
+        try:
+            while True:
+                self._protocol.receive(await socket.recv(decode=False))
+                self._settle()
+                self._unwritten.set()
+        except ConnectionClosed as exc:
+            return _why(exc), exc.rcvd.code if exc.rcvd is not None else None
+        except Internal as exc:
+            return exc.message, None
+        finally:
+            writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await writer
+            await socket.close()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):  # the reader sees it too, and says why
+            while True:
+                await self._unwritten.wait()
+                self._unwritten.clear()
+                for frame in self._protocol.frames():
+                    await socket.send(frame, text=True)
+
+    def _settle(self) -> None:
+        """Wake the callers whose requests have ended."""
+        for request in self._protocol.finished():
+            future = self._waiting.pop(request, None)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+
+def _given_up(request: Request, error: QcoreError) -> QcoreError:
+    if request.writes:
+        error.data["applied"] = "unknown" if request.attempts else "no"
+    return error
+
+
+def _why(exc: Exception) -> str:
+    """Why there is no connection, in a few words."""
+    if isinstance(exc, InvalidStatus):
+        body = (exc.response.body or b"").decode("utf-8", "replace").strip()
+        return f"refused with {exc.response.status_code}" + (f": {body}" if body else "")
+    if isinstance(exc, ConnectionClosed):
+        closed = exc.rcvd
+        return f"closed with {closed.code} {closed.reason}".rstrip() if closed else "closed without a word"
+    if isinstance(exc, TimeoutError):
+        return f"no answer within {OPEN_TIMEOUT:g} s"
+    if isinstance(exc, ssl.SSLError):
+        return str(exc)
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return os.strerror(exc.errno).lower() if exc.errno > 0 else exc.strerror or str(exc)
+    if isinstance(exc, InvalidHandshake):
+        return f"no WebSocket server: {exc}"
+    return str(exc) or type(exc).__name__

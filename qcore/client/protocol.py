@@ -1,0 +1,308 @@
+"""What the client says and what it makes of the answers: JSON-RPC without a socket, a loop or a clock.
+
+A `Request` goes in by `submit`; frames to write come out of `frames`, finished requests out of `finished`. In
+between stand the rules of exactly once:
+
+- A write gets a number in a session, which is opened when the first write comes. At most `WINDOW` numbers,
+  counted from the lowest unanswered one, are out at a time; more writes wait.
+- After a lost connection reads and numbered writes are sent again, word for word. Anything else that was sent
+  fails, as nobody knows whether the server did it.
+- `session_expired` on a first attempt means that nothing was done: the write goes on in a new session. On a
+  retry the first attempt may have been done and forgotten: the caller gets the error, `applied` is "unknown".
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from qcore.model.api import METHODS
+from qcore.model.errors import (
+    BadParams,
+    ConnectionFailed,
+    Internal,
+    QcoreError,
+    SessionExpired,
+    TooLarge,
+    error_from_wire,
+)
+from qcore.model.wire import encode_json
+
+__all__ = ["WINDOW", "Protocol", "Request", "RequestGroup", "as_arrays"]
+
+logger = logging.getLogger("qcore.client")
+
+WINDOW = 128
+"""Numbered writes that may be out at a time: how many answers the server keeps for a session."""
+
+ARRAY_BYTES = 256 * 1024
+"""Batch arrays are cut at this size, far below what a server refuses."""
+
+MAX_SESSIONS = 3
+"""Sessions that may expire under one write before its caller is told."""
+
+
+class _Session:
+    """A session of the server and the numbers in it that wait for an answer."""
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self.next = 1
+        self.unanswered: dict[int, None] = {}  # a dict is an ordered set: the first key is the lowest number
+
+    @property
+    def lowest(self) -> int:
+        return next(iter(self.unanswered), self.next)
+
+    def has_room(self, writes: int) -> bool:
+        return self.next + writes <= self.lowest + WINDOW
+
+
+class Request:
+    """One call: `result` (JSON text) or `error` is there once `done`.
+
+    Raises:
+        BadParams: the params cannot be written as JSON.
+    """
+
+    def __init__(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        try:
+            self.params = encode_json(dict(params or {}))
+        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+            raise BadParams(f"params of {method} cannot be written as JSON: {exc}") from None
+        known = METHODS.get(method)
+        self.method = method
+        self.writes = known is not None and known.writes
+        self.numbered = self.writes and method != "session.open" and "session" not in (params or {})
+        self.repeatable = self.numbered or (known is not None and not known.writes)
+        self.result = b""
+        self.error: QcoreError | None = None
+        self.done = False
+        self.attempts = 0
+        self.text = b""
+        self.session: _Session | None = None
+        self.seq = 0
+        self.sessions = 0
+
+    def write(self, id: int, session: _Session | None) -> None:
+        """Make the text that goes over the wire, with the next number of `session`."""
+        params = self.params
+        if session is not None:
+            self.session, self.seq, self.attempts = session, session.next, 0
+            self.sessions += 1
+            session.next += 1
+            session.unanswered[self.seq] = None
+            rest = params[1:] if params == b"{}" else b"," + params[1:]
+            number = b'{"session":%d,"seq":%d,"acked":%d' % (session.id, self.seq, session.lowest)
+            params = number + rest
+        self.text = b'{"jsonrpc":"2.0","id":%d,"method":%s,"params":%s}' % (id, encode_json(self.method), params)
+
+    def finish(self, result: bytes, error: QcoreError | None) -> None:
+        self.result, self.error, self.done = result, error, True
+        if self.session is not None:
+            self.session.unanswered.pop(self.seq, None)
+
+
+class RequestGroup:
+    """Requests that go out in one frame, as an array or alone."""
+
+    def __init__(self, requests: Sequence[Request], *, array: bool) -> None:
+        self.requests = list(requests)
+        self.array = array
+
+    def open_requests(self) -> list[Request]:
+        """Those that still wait for an answer."""
+        return [request for request in self.requests if not request.done]
+
+    def frame(self) -> bytes:
+        """The text of what is still open; counts as an attempt."""
+        requests = self.open_requests()
+        for request in requests:
+            request.attempts += 1
+        text = b",".join(request.text for request in requests)
+        return b"[%s]" % text if self.array else text
+
+
+class _Response(msgspec.Struct):
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: dict[str, Any] | None = None
+    method: str | None = None
+
+
+_decode_response = msgspec.json.Decoder(_Response | list[_Response]).decode
+_decode_session = msgspec.json.Decoder(METHODS["session.open"].result).decode
+
+
+class Protocol:
+    """The client's side of one server connection after the other; starts unconnected."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self._ids = itertools.count(1)
+        self._plain: deque[RequestGroup] = deque()
+        self._numbered: deque[RequestGroup] = deque()
+        self._sent: dict[int, tuple[Request, RequestGroup]] = {}
+        self._frames: list[bytes] = []
+        self._finished: list[Request] = []
+        self._session: _Session | None = None
+        self._opening: Request | None = None
+
+    def submit(self, group: RequestGroup) -> None:
+        """Take requests to be sent as soon as there is a connection and, for writes, room in the window."""
+        needs_number = any(request.numbered for request in group.requests)
+        (self._numbered if needs_number else self._plain).append(group)
+        self._pump()
+
+    def opened(self) -> None:
+        """A connection is there: send again what may be sent again, then what waits."""
+        self.connected = True
+        self._frames.extend(group.frame() for group in dict.fromkeys(group for _, group in self._sent.values()))
+        self._pump()
+
+    def lost(self, reason: str, *, too_large: bool = False) -> None:
+        """The connection is gone; `too_large`: as the server refused the size of a frame."""
+        self.connected = False
+        self._frames.clear()
+        if self._opening is not None:
+            self._opening.finish(b"", ConnectionFailed(reason))
+            self._opening = None
+        if too_large:
+            self._refuse_largest(reason)
+        for request, _ in self._sent.values():
+            if not request.done and not request.repeatable:
+                self._finish(request, error=ConnectionFailed(f"{request.method}: {reason}", applied="unknown"))
+        self._sent = {id: pair for id, pair in self._sent.items() if not pair[0].done}
+
+    def receive(self, data: bytes) -> None:
+        """Take a frame from the server.
+
+        Raises:
+            Internal: it is no JSON-RPC; the connection is of no more use.
+        """
+        try:
+            responses = _decode_response(data)
+            for response in responses if isinstance(responses, list) else [responses]:
+                self._answered(response)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise Internal(f"the server sent what is no JSON-RPC answer: {exc}") from None
+        self._pump()
+
+    def abandon(self, request: Request, error: QcoreError) -> None:
+        """Nobody waits for this request any more: it ends with `error`, and is not sent if it was not yet."""
+        if not request.done:
+            request.finish(b"", error)
+            self._pump()
+
+    def frames(self) -> list[bytes]:
+        """Return what has to be written to the connection, in order, once."""
+        frames, self._frames = self._frames, []
+        return frames
+
+    def finished(self) -> list[Request]:
+        """Return the requests that ended since the last call, abandoned ones left out."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _pump(self) -> None:
+        if not self.connected:
+            return
+        while self._plain:
+            self._send(self._plain.popleft())
+        while self._numbered:
+            writes = sum(request.numbered for request in self._numbered[0].open_requests())
+            if writes and not self._has_room(writes):
+                return
+            self._send(self._numbered.popleft())
+
+    def _has_room(self, writes: int) -> bool:
+        if self._session is None:
+            self._open_session()
+            return False
+        return self._session.has_room(writes)
+
+    def _open_session(self) -> None:
+        if self._opening is None:
+            self._opening = Request("session.open")
+            self._send(RequestGroup([self._opening], array=False))
+
+    def _send(self, group: RequestGroup) -> None:
+        requests = group.open_requests()
+        if not requests:
+            return
+        for request in requests:
+            id = next(self._ids)
+            request.write(id, self._session if request.numbered else None)
+            self._sent[id] = request, group
+        self._frames.append(group.frame())
+
+    def _answered(self, response: _Response) -> None:
+        if response.method is not None:
+            return  # a notification, and nothing asked for any
+        if not isinstance(response.id, int) or response.id not in self._sent:
+            if response.error is not None and response.id is None:
+                logger.warning("the server could not read a request: %s", response.error.get("message"))
+            return
+        request, _ = self._sent.pop(response.id)
+        error = error_from_wire(response.error) if response.error is not None else None
+        if request is self._opening:
+            self._session_opened(request, response.result, error)
+        elif request.done:
+            pass  # abandoned, the answer comes too late
+        elif isinstance(error, SessionExpired) and request.session is not None:
+            self._session_expired(request, request.session, error)
+        else:
+            self._finish(request, response.result, error)
+
+    def _session_opened(self, request: Request, result: msgspec.Raw, error: QcoreError | None) -> None:
+        self._opening = None
+        request.finish(bytes(result), error)
+        if error is None:
+            self._session = _Session(_decode_session(result).session)
+            return
+        for group in self._numbered:  # without a session no write can be sent: all get the reason
+            for waiting in group.open_requests():
+                if waiting.numbered:
+                    self._finish(waiting, error=type(error)(error.message, **{**error.data, "applied": "no"}))
+
+    def _session_expired(self, request: Request, session: _Session, error: SessionExpired) -> None:
+        if self._session is session:
+            self._session = None
+        if request.attempts == 1 and request.sessions < MAX_SESSIONS:
+            session.unanswered.pop(request.seq, None)
+            request.session = None
+            self._numbered.append(RequestGroup([request], array=False))
+            return
+        error.data["applied"] = "no" if request.attempts == 1 else "unknown"
+        self._finish(request, error=error)
+
+    def _refuse_largest(self, reason: str) -> None:
+        """A server refuses by size alone: if it refused any frame, the largest one is over its limit."""
+        groups = {group for request, group in self._sent.values() if not request.done}
+        largest = max(groups, key=lambda group: sum(len(r.text) + 1 for r in group.open_requests()), default=None)
+        for request in largest.open_requests() if largest else ():
+            data = {"applied": "no"} if request.writes else {}
+            self._finish(request, error=TooLarge(f"{request.method}: {reason}", **data))
+
+    def _finish(self, request: Request, result: bytes = b"", error: QcoreError | None = None) -> None:
+        request.finish(bytes(result), error)
+        self._finished.append(request)
+
+
+def as_arrays(requests: Sequence[Request]) -> Iterator[RequestGroup]:
+    """Cut a batch into arrays that fit the window and a server's limits."""
+    array: list[Request] = []
+    size = 0
+    for request in requests:
+        if array and (len(array) == WINDOW or size + len(request.params) > ARRAY_BYTES):
+            yield RequestGroup(array, array=True)
+            array, size = [], 0
+        array.append(request)
+        size += len(request.params)
+    if array:
+        yield RequestGroup(array, array=True)

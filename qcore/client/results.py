@@ -1,0 +1,46 @@
+"""Answers that clients read differently from how servers write them; all others are those of `qcore.model.results`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from qcore.model.errors import error_from_wire
+from qcore.model.results import FieldError
+
+__all__ = ["Entity", "Reading"]
+
+
+class Reading(msgspec.Struct):
+    """What reading one path gave: a value and its origin, or why it failed.
+
+    `value` is in JSON form: a reference is an id, None or ``{"missing": id}``, a Blob base64, a Timestamp
+    RFC 3339. `time` is the write time in RFC 3339, None for a field never written; `writer` an entity's id.
+    """
+
+    value: Any = None
+    time: str | None = None
+    writer: int | None = None
+    revision: int = 0
+    error: FieldError | None = None
+
+
+class Entity(msgspec.Struct):
+    """Answer of `get`: the paths as asked, each with its `Reading`; ``entity["Age"]`` is the bare value."""
+
+    id: int
+    type: str
+    fields: dict[str, Reading]
+
+    def __getitem__(self, path: str) -> Any:
+        """Return the value of a path that was asked for.
+
+        Raises:
+            KeyError: it was not.
+            RequestError: reading it failed; the class tells why.
+        """
+        reading = self.fields[path]
+        if reading.error is not None:
+            raise error_from_wire({"message": reading.error.message, "data": {"kind": reading.error.kind}})
+        return reading.value

@@ -1,0 +1,207 @@
+"""A node's data directory, opened and locked.
+
+    <data-dir>/node_<id>/
+        lock            held while a daemon or an offline tool uses the directory; its pid
+        node.json       identity
+        vote.json       the vote
+        committed.json  hints: how far the log is committed and stored
+        purged.json     up to where the log's entries are gone
+        logs/           one file per entry
+        snapshots/      empty for now
+
+Every save belongs to the one thread that writes the log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from qcore.disk.damage import damaged
+from qcore.disk.files import TEMPORARY, Files
+from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
+from qcore.disk.log import Log
+from qcore.disk.marks import Marks
+from qcore.disk.mounts import durability_warning, mount_table
+from qcore.model.entry import LogId, Vote
+from qcore.model.errors import AlreadyRunning, DiskFailed
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """What a node has on disk; made by `Directory.open`, given back by `close`.
+
+    Attributes:
+        path: ``<data-dir>/node_<id>``, absolute.
+        snapshots: its folder for snapshots.
+        identity: the content of node.json.
+        log: the entries.
+        warnings: sentences about what is legal but unwise, for the operator.
+    """
+
+    def __init__(self, path: Path, files: Files, lock: int, identity: Identity, marks: Marks, log: Log) -> None:
+        self.path = path
+        self.snapshots = path / "snapshots"
+        self.identity = identity
+        self.log = log
+        self.warnings = list(log.warnings)
+        self._files = files
+        self._lock = lock
+        self._marks = marks
+
+    @classmethod
+    def open(cls, data_dir: Path, node: int, *, machine: str | None = None, files: Files | None = None) -> Directory:
+        """Open the directory of a node, or create it, and check all that is in it.
+
+        Args:
+            data_dir: the folder that holds the node's own; created where it is missing.
+            node: the id people see, from 1.
+            machine: name of the machine; None keeps the stored one, at first the host's name.
+            files: what the file operations go through.
+
+        Raises:
+            AlreadyRunning: another process holds the directory.
+            Damaged: a file fails its checks, or a newer version wrote it.
+            DiskFailed: it cannot be read or written.
+        """
+        files = files or Files()
+        path = data_dir.absolute() / f"node_{node}"
+        files.make_folder(str(path))
+        lock = _take_lock(path)
+        try:
+            return cls._open_locked(path, node, machine, files, lock)
+        except BaseException:
+            files.close()
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _open_locked(cls, path: Path, node: int, machine: str | None, files: Files, lock: int) -> Directory:
+        folders = [str(path / "logs"), str(path / "snapshots"), str(path)]
+        for folder in folders:
+            files.make_folder(folder)
+            _remove_temporary(files, folder)
+        identity = _open_identity(files, path, node, machine)
+        marks = Marks(files, str(path))
+        log = Log.open(files, folders[0], marks)
+        marks.settle()
+        log.settle()
+        marks.replace_committed(_between(log.purged, marks.committed, log.last), log.last)
+        for folder in [*folders, *_readable(path.parent, path.parent.parent)]:
+            files.sync_folder(folder)
+        directory = cls(path, files, lock, identity, marks, log)
+        warning = durability_warning(str(path.resolve()), mount_table())
+        directory.warnings += [warning] if warning else []
+        return directory
+
+    @property
+    def vote(self) -> Vote | None:
+        """The stored vote, None before the first."""
+        return self._marks.vote
+
+    @property
+    def committed(self) -> LogId | None:
+        """How far the log was last known to be committed; never below the purge mark or above the last entry
+        when the directory is opened."""
+        return self._marks.committed
+
+    @property
+    def stored(self) -> LogId | None:
+        """The watermark in committed.json: the log reaches at least there."""
+        return self._marks.stored
+
+    @property
+    def purged(self) -> LogId | None:
+        """Log id up to which the log's entries are gone."""
+        return self.log.purged
+
+    def save_identity(self, identity: Identity) -> None:
+        """Replace node.json durably."""
+        store_identity(self._files, _identity_path(self.path), identity)
+        self.identity = identity
+
+    def save_vote(self, vote: Vote) -> None:
+        """Store the vote durably."""
+        self._marks.save_vote(vote)
+
+    def save_committed(self, committed: LogId | None, *, sync: bool = False) -> None:
+        """Note how far the log is committed, and that it is stored up to its last entry.
+
+        A hint, lost or old after a crash; with `sync`, at a clean stop, durable.
+        """
+        self._marks.save_committed(committed, self.log.last, sync)
+
+    def close(self) -> None:
+        """Give the directory back; nothing is written."""
+        self._files.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
+
+
+def _take_lock(path: Path) -> int:
+    """Lock the directory and leave this process's id in the lock file."""
+    name = path / "lock"
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o640)
+    except OSError as error:
+        raise DiskFailed(f"cannot open {name}: {error.strerror}", path=str(name)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError as error:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise AlreadyRunning(
+            f"{path} is in use by the process with pid {holder}; stop it, or start with another --id or --data-dir"
+        ) from error
+    except OSError as error:
+        os.close(lock)
+        raise DiskFailed(f"cannot lock {name}: {error.strerror}", path=str(name)) from error
+    return lock
+
+
+def _remove_temporary(files: Files, folder: str) -> None:
+    for name in files.names(folder):
+        if name.endswith(TEMPORARY):
+            files.unlink(os.path.join(folder, name))
+
+
+def _identity_path(path: Path) -> str:
+    return str(path / "node.json")
+
+
+def _open_identity(files: Files, path: Path, node: int, machine: str | None) -> Identity:
+    """Return the identity in node.json, or that of a directory still empty; written anew either way."""
+    name = _identity_path(path)
+    identity = load_identity(files, name, node)
+    if identity is None:
+        if not _is_new(files, path):
+            raise damaged(name, "expected the identity of the node whose files lie here, found no such file")
+        identity = new_identity(node, machine)
+    elif machine is not None:
+        identity = msgspec.structs.replace(identity, machine=machine)
+    store_identity(files, name, identity)
+    return identity
+
+
+def _is_new(files: Files, path: Path) -> bool:
+    """Tell whether nothing but empty folders is there; node.json is durable before anything else is written."""
+    return not files.names(str(path / "logs")) and not any(name.endswith(".json") for name in files.names(str(path)))
+
+
+def _between(low: LogId | None, hint: LogId | None, high: LogId | None) -> LogId | None:
+    """Return the hint, moved into the range that the log allows."""
+    if hint is None or high is None or (low is not None and hint.index < low.index):
+        return low
+    return high if hint.index > high.index else hint
+
+
+def _readable(*folders: Path) -> list[str]:
+    """Return the folders that can be synced: one that cannot be read was not changed by this node."""
+    return [str(folder) for folder in folders if os.access(folder, os.R_OK)]

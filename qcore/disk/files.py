@@ -1,0 +1,155 @@
+"""The file operations that every write of a node's directory goes through.
+
+One `Files` stands for one daemon's use of its disk: after the first failed write or fsync it refuses every
+later one, because the page cache may hold what the disk lacks. What the bytes mean is said elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qcore.disk.damage import damaged
+from qcore.model.errors import DiskFailed
+
+__all__ = ["TEMPORARY", "Files"]
+
+TEMPORARY = ".tmp"
+"""Suffix of files that have no name of their own yet; left behind by a crash only."""
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_FILE_MODE = 0o640
+_FOLDER_MODE = 0o750
+
+_HINTS = {
+    errno.EACCES: f"the user qcore runs as (uid {os.geteuid()}) needs permission to read and write there",
+    errno.EPERM: f"the user qcore runs as (uid {os.geteuid()}) needs permission to read and write there",
+    errno.EROFS: "the file system is read-only; mount it for writing or choose another data directory",
+    errno.ENOSPC: "the disk is full; make room, then start again",
+    errno.EDQUOT: "the disk quota is used up; make room, then start again",
+    errno.EEXIST: "a file stands where a folder is needed; choose another data directory",
+}
+
+
+class Files:
+    """Durable file operations by absolute path; each raises `DiskFailed` and names what failed."""
+
+    def __init__(self) -> None:
+        self._failure: str | None = None
+        self._folders: dict[str, int] = {}
+
+    def store(self, path: str, data: bytes) -> None:
+        """Create or replace a file whole: it is durable on return, and a crash leaves the old or the new one."""
+        temporary = path + TEMPORARY
+        self.write(temporary, data)
+        self.rename(temporary, path)
+        self.sync_folder(os.path.dirname(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file from its start and fsync it; its name is not durable yet."""
+        with self._writing("write", path):
+            descriptor = os.open(path, _CREATE, _FILE_MODE)
+            try:
+                _write_all(descriptor, data)
+                self.fsync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
+    def overwrite(self, path: str, data: bytes, sync: bool) -> None:
+        """Write over the first bytes of a file that is there; durable on return only with `sync`."""
+        with self._writing("overwrite", path):
+            descriptor = os.open(path, os.O_WRONLY)
+            try:
+                _write_all(descriptor, data)
+                if sync:
+                    self.fsync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
+    def fsync(self, descriptor: int, path: str) -> None:
+        """Make the file's content durable. `path` is only told to whoever listens in."""
+        os.fsync(descriptor)
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename within a folder, replacing the target; durable after `sync_folder`."""
+        with self._writing("rename", source):
+            os.rename(source, target)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file; durable after `sync_folder`."""
+        with self._writing("remove", path):
+            os.unlink(path)
+
+    def make_folder(self, path: str) -> None:
+        """Create a folder and the missing ones above it, each durable before the next."""
+        if os.path.isdir(path):
+            return
+        parent = os.path.dirname(path)
+        self.make_folder(parent)
+        self.mkdir(path)
+        self.sync_folder(parent)
+
+    def mkdir(self, path: str) -> None:
+        """Create one folder; durable after `sync_folder` of its parent."""
+        with self._writing("create the folder", path):
+            os.mkdir(path, _FOLDER_MODE)
+
+    def sync_folder(self, path: str) -> None:
+        """Make every name that was created, changed or removed in a folder durable."""
+        with self._writing("fsync the folder", path):
+            descriptor = self._folders.get(path)
+            if descriptor is None:
+                descriptor = self._folders[path] = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(descriptor)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, in no order."""
+        try:
+            return os.listdir(folder)
+        except OSError as error:
+            raise DiskFailed(_message("list", folder, error)) from error
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content, None if there is no such file.
+
+        Raises:
+            Damaged: the disk does not give it back.
+            DiskFailed: qcore may not read it.
+        """
+        try:
+            with open(path, "rb", buffering=0) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise DiskFailed(_message("read", path, error)) from error
+        except OSError as error:
+            raise damaged(path, f"it cannot be read: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the folders held open."""
+        while self._folders:
+            os.close(self._folders.popitem()[1])
+
+    @contextmanager
+    def _writing(self, action: str, path: str) -> Iterator[None]:
+        if self._failure is not None:
+            raise DiskFailed(f"refused to {action} {path} after an earlier failure: {self._failure}")
+        try:
+            yield
+        except OSError as error:
+            self._failure = _message(action, path, error)
+            raise DiskFailed(self._failure, path=path, errno=error.errno) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _message(action: str, path: str, error: OSError) -> str:
+    hint = _HINTS.get(error.errno or 0)
+    return f"cannot {action} {path}: {error.strerror}" + (f" ({hint})" if hint else "")

@@ -1,0 +1,47 @@
+"""Whether the file system below a folder keeps what was fsynced."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+__all__ = ["durability_warning", "mount_table"]
+
+_IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
+
+
+def mount_table() -> str:
+    """Return the kernel's table of mounts, "" where there is none."""
+    try:
+        return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def durability_warning(folder: str, mounts: str) -> str | None:
+    """Return a warning if `folder` lies on a file system that loses fsynced data at a crash of the machine.
+
+    Args:
+        folder: absolute path without symbolic links.
+        mounts: lines of ``device mountpoint type options ...``, the later ones on top.
+    """
+    kind, options = _file_system(folder, mounts)
+    if kind in _IN_MEMORY:
+        return f"{folder} lies on {kind}, in memory: everything is lost when the machine stops"
+    if kind == "overlay" and "volatile" in options:
+        return f"{folder} lies on an overlay mounted with volatile: writes are lost when the machine stops"
+    return None
+
+
+def _file_system(folder: str, mounts: str) -> tuple[str, list[str]]:
+    """Return type and options of the mount that holds `folder`."""
+    best, found = -1, ("", [""])
+    for line in mounts.splitlines():
+        words = line.split(" ")
+        if len(words) < 4:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), words[1])
+        if os.path.commonpath([folder, point]) == point and len(point) >= best:
+            best, found = len(point), (words[2], words[3].split(","))
+    return found

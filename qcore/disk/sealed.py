@@ -1,0 +1,71 @@
+"""The bytes of the small files (node, vote, committed, purged), without any I/O.
+
+A sealed file is one JSON object on one line; blanks may follow it::
+
+    {"check":"<blake2b, 64 bits>","format":1,"term":3,"node":65536,"committed":true}\\n
+
+The check covers every byte after it, newline included.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TypeVar
+
+import msgspec
+
+from qcore.disk.damage import FORMAT, damaged, wrong_format
+
+__all__ = ["is_sealed", "seal", "unseal"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_OPEN = b'{"check":"'
+_START = len(_OPEN) + 16
+_FORMAT = b'","format":%d,' % FORMAT
+
+
+class _Format(msgspec.Struct):
+    """The one member that every version can read."""
+
+    format: int
+
+
+def seal(record: msgspec.Struct, size: int = 0) -> bytes:
+    """Return the file's content, filled up with blanks to `size` bytes."""
+    text = _FORMAT + msgspec.json.encode(record)[1:] + b"\n"
+    return (_OPEN + _check(text) + text).ljust(size)
+
+
+def unseal(data: bytes, kind: type[T], path: str) -> T:
+    """Return the record in a file's content.
+
+    Raises:
+        Damaged: a byte is not what was written, the record is no `kind`, or the format is newer than this code.
+    """
+    if not is_sealed(data):
+        raise damaged(path, "expected one line of JSON that matches its check, found other bytes than were written")
+    text = data.rstrip(b" ")[_START:]
+    if not text.startswith(_FORMAT):
+        raise wrong_format(path, _format_of(text, path))
+    try:
+        return msgspec.json.decode(b"{" + text[len(_FORMAT) :], type=kind)
+    except msgspec.DecodeError as error:
+        raise damaged(path, f"expected the record {kind.__name__}, but its JSON does not fit: {error}") from error
+
+
+def is_sealed(data: bytes) -> bool:
+    """Tell whether the content is as it was written, in whatever format."""
+    line, newline, rest = data.partition(b"\n")
+    return bool(newline) and not rest.strip(b" ") and line[:_START] == _OPEN + _check(line[_START:] + newline)
+
+
+def _check(text: bytes) -> bytes:
+    return blake2b(text, digest_size=8).hexdigest().encode()
+
+
+def _format_of(text: bytes, path: str) -> int:
+    try:
+        return msgspec.json.decode(b'{"check":"' + text, type=_Format).format
+    except msgspec.DecodeError as error:
+        raise damaged(path, f"expected a JSON object with a format: {error}") from error

@@ -1,0 +1,88 @@
+"""What the log orders: log ids, entries, votes and membership, as typed records.
+
+No I/O here: `qcore.disk` gives these records their bytes on disk, `qcore.engine` their order.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from qcore.model.commands import Logged
+
+__all__ = [
+    "FEATURE_LEVEL",
+    "GENERATIONS",
+    "Entry",
+    "EntryBody",
+    "LogId",
+    "Member",
+    "Membership",
+    "Vote",
+    "public_id",
+    "raft_node_id",
+]
+
+FEATURE_LEVEL = 1
+"""Highest rules of apply this code knows; the level in force is part of the state."""
+
+GENERATIONS = 65_536
+"""Raft's NodeId is node id x GENERATIONS + generation: a new disk is a new node to Raft."""
+
+
+def raft_node_id(node: int, generation: int) -> int:
+    """Raft's NodeId of public id `node` on its `generation`-th disk."""
+    return node * GENERATIONS + generation
+
+
+def public_id(raft_node: int) -> int:
+    """The id people see, from Raft's NodeId."""
+    return raft_node // GENERATIONS
+
+
+class LogId(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True):
+    """Full log id; ordered by term, node, index, as OpenRaft orders leader ids."""
+
+    term: int
+    node: int
+    index: int
+
+
+class Vote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`committed`: a quorum granted it, so `node` led in `term`."""
+
+    term: int
+    node: int
+    committed: bool
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Address hint ``host:port`` and the disk's 128-bit incarnation in hex."""
+
+    addr: str
+    incarnation: str
+
+
+class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Voter sets (two while joint) and every known node, voters and learners, by Raft NodeId."""
+
+    configs: list[list[int]]
+    nodes: dict[int, Member]
+
+
+class EntryBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry without its log id, in the order of its JSON on disk. `time` is ns since 1970, UTC."""
+
+    feature: int
+    time: int
+    kind: Literal["blank", "membership", "commands"]
+    commands: list[Logged] = []
+    membership: Membership | None = None
+
+
+class Entry(msgspec.Struct):
+    """One entry of the log; group commit puts the commands of many clients into one."""
+
+    id: LogId
+    body: EntryBody

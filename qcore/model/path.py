@@ -1,0 +1,77 @@
+"""Paths: `/Root/Folder/Name` to an entity, `A->B->C` to a field. Text only; the store walks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qcore.model.errors import BadParams
+
+__all__ = ["Step", "escape_name", "join_path", "split_field_path", "split_path"]
+
+Step = tuple[str, int]
+"""A name and which of its twins, from 1."""
+
+_ESCAPED = ("\\", "/", "#")
+
+
+def escape_name(name: str) -> str:
+    """Write a name so that it can stand in a path."""
+    for char in _ESCAPED:
+        name = name.replace(char, "\\" + char)
+    return name
+
+
+def join_path(steps: Iterable[Step]) -> str:
+    """Write a path; the first twin bears no number."""
+    return "".join(f"/{escape_name(name)}" + (f"#{twin}" if twin > 1 else "") for name, twin in steps)
+
+
+def split_path(text: str) -> list[Step]:
+    """Read a path that begins with ``/``.
+
+    Raises:
+        BadParams: an empty step, a twin that is no number, an escape without a character.
+    """
+    return [_step(raw, text) for raw in _raw_steps(text)]
+
+
+def _raw_steps(text: str) -> list[list[tuple[str, bool]]]:
+    """Split at unescaped slashes; each character comes with whether it was escaped."""
+    steps: list[list[tuple[str, bool]]] = []
+    chars = iter(text)
+    for char in chars:
+        if char == "/":
+            steps.append([])
+        elif char == "\\":
+            escaped = next(chars, "")
+            if not escaped:
+                raise BadParams(f"path {text!r} ends in the middle of an escape")
+            steps[-1].append((escaped, True))
+        else:
+            steps[-1].append((char, False))
+    return steps
+
+
+def _step(raw: list[tuple[str, bool]], text: str) -> Step:
+    marks = [place for place, char in enumerate(raw) if char == ("#", False)]
+    name = "".join(char for char, _ in raw[: marks[-1] if marks else None])
+    if not name:
+        raise BadParams(f"path {text!r} has an empty step")
+    if not marks:
+        return name, 1
+    twin = "".join(char for char, _ in raw[marks[-1] + 1 :])
+    if not (twin.isascii() and twin.isdigit() and int(twin[:9]) >= 1 and len(twin) <= 9):
+        raise BadParams(f"path {text!r}: after # stands the number of the twin, {twin!r} given (write \\# for a #)")
+    return name, int(twin)
+
+
+def split_field_path(text: str) -> list[str]:
+    """Split ``A->B->C`` into its hops.
+
+    Raises:
+        BadParams: an empty hop.
+    """
+    hops = text.split("->")
+    if not all(hops):
+        raise BadParams(f"field path {text!r} has an empty hop")
+    return hops

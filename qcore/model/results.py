@@ -1,0 +1,172 @@
+"""Answers, as typed records: what clients get as `result`. Times are RFC 3339 texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Booted",
+    "Created",
+    "Deleted",
+    "DigestNow",
+    "Entity",
+    "FailedField",
+    "FieldError",
+    "FieldValue",
+    "InfoResult",
+    "Item",
+    "MachineResult",
+    "MemberInfo",
+    "Page",
+    "SchemaDone",
+    "SessionOpened",
+    "SetDone",
+    "TypesPage",
+]
+
+
+class Created(msgspec.Struct):
+    """Answer of `create`."""
+
+    id: int
+    revision: int
+
+
+class Deleted(msgspec.Struct):
+    """`deleted` counts the entity and everything that was below it."""
+
+    deleted: int
+    revision: int
+
+
+class SetDone(msgspec.Struct):
+    """`applied` is false where `when: changes` found nothing to change; `revision` is then the current one."""
+
+    applied: bool
+    revision: int
+
+
+class SchemaDone(msgspec.Struct):
+    """The types that were set or deleted, sorted."""
+
+    revision: int
+    types: list[str]
+
+
+class SessionOpened(msgspec.Struct):
+    """Answer of `session.open`; the id goes into `session` of numbered writes."""
+
+    session: int
+
+
+class Booted(msgspec.Struct):
+    """`applied` is false where the state held the mark of an earlier schema file already."""
+
+    applied: bool
+    revision: int
+
+
+class FieldValue(msgspec.Struct):
+    """A field never written has the default as `value`, no time and revision 0."""
+
+    value: Any
+    time: str | None
+    writer: int | None
+    revision: int
+
+
+class FieldError(msgspec.Struct):
+    """Why one path of a read failed."""
+
+    kind: str
+    message: str
+
+
+class FailedField(msgspec.Struct):
+    """Stands in the place of a value whose path failed."""
+
+    error: FieldError
+
+
+class Entity(msgspec.Struct):
+    """Answer of `get`; keys of `fields` are the paths as asked."""
+
+    id: int
+    type: str
+    fields: dict[str, FieldValue | FailedField]
+
+
+class Item(msgspec.Struct):
+    """One line of `find`; `fields` has path -> value, or ``{"error": ...}`` where a path fails."""
+
+    id: int
+    type: str
+    name: str
+    fields: dict[str, Any]
+
+
+class Page(msgspec.Struct, omit_defaults=True):
+    """Answer of `find`; no `cursor` on the last page."""
+
+    items: list[Item]
+    cursor: str | None = None
+    total: int | None = None
+
+
+class TypesPage(msgspec.Struct, omit_defaults=True):
+    """Answer of `types`; no `cursor` on the last page."""
+
+    items: list[str]
+    cursor: str | None = None
+
+
+class MachineResult(msgspec.Struct):
+    """Answer of `machine`."""
+
+    machine: str
+    node: int
+
+
+class DigestNow(msgspec.Struct):
+    """`digest` is 128 bits in hex; equal revisions have equal digests."""
+
+    revision: int
+    digest: str
+
+
+class MemberInfo(msgspec.Struct):
+    """`lag` counts log entries behind the leader."""
+
+    node: int
+    addr: str
+    role: str
+    lag: int
+    alive: bool
+
+
+class InfoResult(msgspec.Struct):
+    """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log)."""
+
+    node: int
+    machine: str
+    cluster: str
+    version: str
+    role: str
+    leader: int | None
+    term: int
+    members: list[MemberInfo]
+    log_first: int | None
+    log_last: int | None
+    committed: int | None
+    applied: int | None
+    revision: int
+    counts: dict[str, int]
+    sessions: int
+    engine: str
+    durability: str
+    uptime: float
+    data_dir: str
+    limits: dict[str, float]
+    waiting: str | None

@@ -1,0 +1,282 @@
+"""Schemas: what a type's entities may hold, and what inheritance makes of it.
+
+An *own* schema is what was set for one type. Its *complete* schema is what its entities have: own fields,
+then those of its parents breadth-first in listed order, each type once; a name already present stays.
+`Types` is the immutable set of all schemas with the questions asked of it; a change makes a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound
+from qcore.model.ids import is_identifier
+from qcore.model.values import ZEROS, Kind, Stored, parse_value, value_to_json
+
+__all__ = [
+    "BUILTIN",
+    "MAINTAINED",
+    "CompleteField",
+    "CompleteSchema",
+    "EntitySchema",
+    "FieldSchema",
+    "Scope",
+    "Types",
+    "check_schema",
+    "fits_maintained",
+]
+
+Scope = Literal["Configuration", "Runtime"]
+
+RESERVED_FIELDS = frozenset({"true", "false", "null", "in", "EntityId", "EntityType"})
+MAINTAINED = ("Name", "Parent", "Children")
+"""Fields of every entity that the store itself keeps; always the first slots of an entity."""
+
+_MAINTAINED_KINDS = {"Name": Kind.String, "Parent": Kind.EntityReference, "Children": Kind.EntityList}
+
+
+class FieldSchema(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """One field of a type. `default` is in JSON form, None = the kind's zero; `rank` orders the display."""
+
+    name: str
+    data_type: Kind
+    default: Any = None
+    rank: int | None = None
+    choices: list[str] = []
+    storage_scope: Scope = "Configuration"
+
+
+class EntitySchema(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """One type: its name, its parents in order, its own fields."""
+
+    entity_type: str
+    inherits_from: list[str] = []
+    fields: list[FieldSchema] = []
+
+
+class CompleteField:
+    """A field as entities of a type have it: where it comes from and which slot holds its value."""
+
+    __slots__ = ("default", "kind", "labels", "name", "origin", "schema", "slot")
+
+    def __init__(self, schema: FieldSchema, origin: str, slot: int) -> None:
+        self.schema = schema
+        self.name = schema.name
+        self.kind = schema.data_type
+        self.labels = tuple(schema.choices)
+        self.default = default_of(schema)
+        self.origin = origin
+        self.slot = slot
+
+
+class CompleteSchema:
+    """All fields of a type; `fields` is by (rank, name), `by_name` finds one, slots begin with `MAINTAINED`."""
+
+    __slots__ = ("ancestors", "by_name", "fields", "slots", "type")
+
+    def __init__(self, entity_type: str, ancestors: list[str], own: Mapping[str, EntitySchema]) -> None:
+        self.type = entity_type
+        self.ancestors = frozenset(ancestors)
+        found: dict[str, tuple[FieldSchema, str]] = {}
+        for ancestor in ancestors:
+            for schema in own[ancestor].fields:
+                found.setdefault(schema.name, (schema, ancestor))
+        names = [*MAINTAINED, *(name for name in found if name not in MAINTAINED)]
+        self.slots = [CompleteField(*found[name], slot) for slot, name in enumerate(names)]
+        self.by_name = {field.name: field for field in self.slots}
+        self.fields = sorted(self.slots, key=lambda field: (field.schema.rank or 0, field.name))
+
+    def field(self, name: str) -> CompleteField:
+        """Return the field `name`.
+
+        Raises:
+            NotFound: the type has no such field.
+        """
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise NotFound(f"type {self.type} has no field {name!r}") from None
+
+    def equals(self, other: CompleteSchema) -> bool:
+        """Whether entities of both would be the same, slot by slot."""
+        return self.ancestors == other.ancestors and [f.schema for f in self.slots] == [f.schema for f in other.slots]
+
+    def as_schema(self, own: EntitySchema) -> EntitySchema:
+        """The complete schema in the shape of an own one, fields by (rank, name)."""
+        return EntitySchema(own.entity_type, list(own.inherits_from), [field.schema for field in self.fields])
+
+
+def default_of(schema: FieldSchema) -> Stored:
+    """The stored form an unset field reads as."""
+    if schema.default is None:
+        return schema.choices[0] if schema.data_type is Kind.Choice else ZEROS[schema.data_type]
+    return parse_value(schema.data_type, schema.name, schema.default, schema.choices, _no_ids)
+
+
+def _no_ids(form: Any) -> int:
+    raise BadValue(f"a default cannot refer to an entity, {form!r} given")
+
+
+BUILTIN = {
+    "Object": EntitySchema(
+        "Object",
+        [],
+        [
+            FieldSchema("Name", Kind.String, "", 0),
+            FieldSchema("Parent", Kind.EntityReference, None, 1),
+            FieldSchema("Children", Kind.EntityList, [], 2),
+        ],
+    ),
+    "Root": EntitySchema("Root", ["Object"], []),
+}
+
+
+def fits_maintained(schema: FieldSchema) -> bool:
+    """Whether a field that bears a maintained name keeps that field's kind and default."""
+    return _MAINTAINED_KINDS.get(schema.name, schema.data_type) is schema.data_type
+
+
+def check_schema(schema: EntitySchema) -> EntitySchema:
+    """Return the schema as it is stored: ranks given, defaults in normal form, Object inherited.
+
+    Raises:
+        BadSchema: a name, a label, a default or a rank that cannot be.
+    """
+    name = schema.entity_type
+    if not is_identifier(name):
+        raise BadSchema(f"type name {name!r}: expected letters, digits and _, not beginning with a digit")
+    if name == "Object":
+        raise BadSchema("the built-in type Object cannot be changed")
+    parents = list(schema.inherits_from) or ["Object"]
+    if len(set(parents)) != len(parents):
+        raise BadSchema(f"type {name} names a parent twice: {', '.join(parents)}")
+    seen: set[str] = set()
+    fields = []
+    for place, field in enumerate(schema.fields):
+        if field.name in seen:
+            raise BadSchema(f"type {name} has the field {field.name} twice")
+        seen.add(field.name)
+        fields.append(_check_field(name, field, place))
+    return EntitySchema(name, parents, fields)
+
+
+def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
+    where = f"field {owner}.{field.name}"
+    if not is_identifier(field.name):
+        raise BadSchema(f"field name {field.name!r} of type {owner}: expected letters, digits and _, no digit first")
+    if field.name in RESERVED_FIELDS:
+        raise BadSchema(f"{where}: the name {field.name} is reserved")
+    if not fits_maintained(field):
+        raise BadSchema(f"{where} is built in as {_MAINTAINED_KINDS[field.name]}, not {field.data_type}")
+    if field.data_type is Kind.Choice:
+        if not field.choices:
+            raise BadSchema(f"{where}: a Choice needs at least one label")
+        if len(set(field.choices)) != len(field.choices) or "" in field.choices:
+            raise BadSchema(f"{where}: labels are different and not empty, given {field.choices}")
+    elif field.choices:
+        raise BadSchema(f"{where}: only a Choice has labels, this is a {field.data_type}")
+    if field.rank is not None and not -(2**31) <= field.rank < 2**31:
+        raise BadSchema(f"{where}: a rank is a 32-bit number, {field.rank} given")
+    try:
+        default = value_to_json(field.data_type, default_of(field), lambda _id: True)
+    except BadValue as exc:
+        raise BadSchema(f"{where}: the default does not fit: {exc.message}") from None
+    rank = place if field.rank is None else field.rank
+    return FieldSchema(field.name, field.data_type, default, rank, list(field.choices), field.storage_scope)
+
+
+class Types:
+    """Every type and what follows from inheritance; immutable."""
+
+    def __init__(self, own: Mapping[str, EntitySchema] = BUILTIN, before: Types | None = None) -> None:
+        """`before`: what these replace; complete schemas that did not change stay the same objects."""
+        self.own = dict(own)
+        self.complete = {name: CompleteSchema(name, self._ancestors(name), self.own) for name in self.own}
+        for name, schema in before.complete.items() if before is not None else ():
+            if name in self.complete and schema.equals(self.complete[name]):
+                self.complete[name] = schema
+        self.descendants: dict[str, list[str]] = {name: [] for name in self.own}
+        for name, schema in self.complete.items():
+            for ancestor in schema.ancestors:
+                self.descendants[ancestor].append(name)
+        for names in self.descendants.values():
+            names.sort()
+
+    def _ancestors(self, name: str) -> list[str]:
+        """The type itself and what it inherits, breadth-first, each once.
+
+        Raises:
+            NotFound: an unknown parent.
+            Cycle: the type inherits itself.
+        """
+        order = [name]
+        for current in order:
+            for parent in self.own[current].inherits_from:
+                if parent == name:
+                    raise Cycle(f"type {name} would inherit itself through {current}")
+                if parent not in self.own:
+                    raise BadSchema(f"type {current} inherits the unknown type {parent!r}")
+                if parent not in order:
+                    order.append(parent)
+        return order
+
+    def names(self) -> list[str]:
+        """All type names, sorted."""
+        return sorted(self.own)
+
+    def get(self, name: str) -> EntitySchema:
+        """The own schema of a type, fields by (rank, name).
+
+        Raises:
+            NotFound: no such type.
+        """
+        if name not in self.own:
+            raise NotFound(f"unknown type {name!r}")
+        own = self.own[name]
+        fields = sorted(own.fields, key=lambda field: (field.rank or 0, field.name))
+        return EntitySchema(own.entity_type, list(own.inherits_from), fields)
+
+    def of(self, name: str) -> CompleteSchema:
+        """The complete schema of a type.
+
+        Raises:
+            NotFound: no such type.
+        """
+        try:
+            return self.complete[name]
+        except KeyError:
+            raise NotFound(f"unknown type {name!r}") from None
+
+    def with_schemas(self, schemas: Iterable[EntitySchema]) -> Types:
+        """These types and the given ones, set together; their order does not matter.
+
+        Raises:
+            BadSchema: one of them cannot be; nothing is set then.
+            Cycle: types inherit each other.
+        """
+        own = dict(self.own)
+        given: set[str] = set()
+        for schema in schemas:
+            checked = check_schema(schema)
+            if checked.entity_type in given:
+                raise BadSchema(f"type {checked.entity_type} is given twice")
+            given.add(checked.entity_type)
+            own[checked.entity_type] = checked
+        return Types(own, self)
+
+    def without(self, name: str) -> Types:
+        """These types but one.
+
+        Raises:
+            NotFound: no such type.
+            InUse: it is built in or has descendants.
+        """
+        if name in BUILTIN:
+            raise InUse(f"type {name} is built in")
+        heirs = [heir for heir in self.descendants[self.of(name).type] if heir != name]
+        if heirs:
+            raise InUse(f"type {name} is inherited by {', '.join(heirs)}")
+        return Types({key: schema for key, schema in self.own.items() if key != name}, self)

@@ -1,0 +1,234 @@
+"""The nine kinds of values: how they are stored, parsed from JSON and text, and written as JSON.
+
+Stored forms, chosen to be small and immutable:
+
+=================  ==============================  =======================================
+kind               stored as                       JSON out
+=================  ==============================  =======================================
+Blob               bytes                           padded base64
+Bool               bool                            true, false
+Choice             the label, str                  label
+EntityList         tuple of ids                    [id or {"missing": id}, ...]
+EntityReference    id, 0 = null                    id, null or {"missing": id}
+Float              float, finite                   shortest form that round-trips
+Int                int, signed 64-bit              number
+String             str                             string
+Timestamp          int, ns since 1970              RFC 3339 UTC
+=================  ==============================  =======================================
+
+`None` is never a stored value: the store uses it for "unset, reads as the default". A JSON string is
+parsed by the field's kind, any other JSON value must have the kind itself (an Int may go into a Float).
+Ids inside references are turned into numbers by a resolver that the store gives, as only it knows paths.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from qcore.model.errors import BadValue
+from qcore.model.ids import is_digits
+from qcore.model.times import format_time, parse_time
+
+__all__ = ["INT_MAX", "INT_MIN", "ZEROS", "Kind", "Resolve", "Stored", "parse_value", "value_to_json"]
+
+Stored = bytes | bool | str | tuple[int, ...] | float | int
+"""A value as the store holds it."""
+
+Resolve = Callable[[Any], int]
+"""Turns any id form into the id of an entity that exists, or raises."""
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+
+class Kind(StrEnum):
+    """The kind of a field."""
+
+    Blob = "Blob"
+    Bool = "Bool"
+    Choice = "Choice"
+    EntityList = "EntityList"
+    EntityReference = "EntityReference"
+    Float = "Float"
+    Int = "Int"
+    String = "String"
+    Timestamp = "Timestamp"
+
+
+ZEROS: dict[Kind, Stored] = {
+    Kind.Blob: b"",
+    Kind.Bool: False,
+    Kind.EntityList: (),
+    Kind.EntityReference: 0,
+    Kind.Float: 0.0,
+    Kind.Int: 0,
+    Kind.String: "",
+    Kind.Timestamp: 0,
+}
+"""What an unset field without default reads as; a Choice reads as its first label."""
+
+
+def _fail(field: str, expected: str, given: object) -> BadValue:
+    text = repr(given)
+    if len(text) > 80:
+        text = text[:77] + "..."
+    return BadValue(f"field {field}: expected {expected}, given {text}", field=field)
+
+
+def _blob(field: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            pass
+    elif isinstance(value, bytes):
+        return value
+    raise _fail(field, "a Blob as padded base64", value)
+
+
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _bool(field: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in _BOOLS:
+        return _BOOLS[value]
+    raise _fail(field, "a Bool (true, false, 1 or 0)", value)
+
+
+def _integer(text: str) -> int | None:
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    return int(text) if is_digits(digits) and len(digits) <= 40 else None
+
+
+def _int(field: str, value: Any) -> int:
+    number = _integer(value) if isinstance(value, str) else value
+    if type(number) is int and INT_MIN <= number <= INT_MAX:
+        return number
+    raise _fail(field, "an Int (signed 64-bit)", value)
+
+
+_FLOAT_CHARS = frozenset("0123456789+-.eE")
+
+
+def _float(field: str, value: Any) -> float:
+    if isinstance(value, str):
+        number: Any = None
+        if value and _FLOAT_CHARS.issuperset(value):
+            try:
+                number = float(value)
+            except ValueError:
+                number = None
+    else:
+        number = value
+    if type(number) is int:
+        try:
+            number = float(number)
+        except OverflowError:
+            number = None
+    if type(number) is float and math.isfinite(number):
+        return number
+    raise _fail(field, "a finite Float", value)
+
+
+def _string(field: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _fail(field, "a String", value)
+
+
+def _timestamp(field: str, value: Any) -> int:
+    number: Any = value
+    if isinstance(value, str):
+        number = _integer(value)
+        if number is None:
+            number = parse_time(value)
+    if type(number) is int and INT_MIN <= number <= INT_MAX:
+        return number
+    raise _fail(field, "a Timestamp (RFC 3339, or integer nanoseconds since 1970, of the years 1677-2262)", value)
+
+
+def _choice(field: str, value: Any, labels: Sequence[str]) -> str:
+    if isinstance(value, str):
+        for label in labels:
+            if label == value:
+                return label
+        value_index = _integer(value)
+    else:
+        value_index = value if type(value) is int else None
+    if value_index is not None and 0 <= value_index < len(labels):
+        return labels[value_index]
+    raise _fail(field, f"one of the labels {', '.join(labels)} or an index 0..{len(labels) - 1}", value)
+
+
+def _reference(field: str, value: Any, resolve: Resolve) -> int:
+    if value is None or value == "null":
+        return 0
+    if type(value) is int or isinstance(value, str):
+        return resolve(value)
+    raise _fail(field, "an EntityReference (an entity id in any form, or null)", value)
+
+
+def _list(field: str, value: Any, resolve: Resolve) -> tuple[int, ...]:
+    items = value
+    if isinstance(value, str):
+        try:
+            items = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            items = None
+    if not isinstance(items, list) or not all(type(item) is int or isinstance(item, str) for item in items):
+        raise _fail(field, "an EntityList such as [1,2]", value)
+    return tuple(resolve(item) for item in items)
+
+
+def parse_value(kind: Kind, field: str, value: Any, labels: Sequence[str], resolve: Resolve) -> Stored:
+    """Turn a JSON value into the stored form of `kind`.
+
+    Duplicates in a list are kept: whether they are an error depends on the mode of the write.
+
+    Raises:
+        BadValue: names field, expected and given.
+    """
+    match kind:
+        case Kind.Int:
+            return _int(field, value)
+        case Kind.String:
+            return _string(field, value)
+        case Kind.Float:
+            return _float(field, value)
+        case Kind.Bool:
+            return _bool(field, value)
+        case Kind.Timestamp:
+            return _timestamp(field, value)
+        case Kind.Choice:
+            return _choice(field, value, labels)
+        case Kind.EntityReference:
+            return _reference(field, value, resolve)
+        case Kind.EntityList:
+            return _list(field, value, resolve)
+        case Kind.Blob:
+            return _blob(field, value)
+
+
+def value_to_json(kind: Kind, value: Any, exists: Callable[[int], bool]) -> Any:
+    """Turn a stored value into what goes out as JSON; `exists` tells missing references apart."""
+    match kind:
+        case Kind.Int | Kind.String | Kind.Float | Kind.Bool | Kind.Choice:
+            return value
+        case Kind.EntityReference:
+            if value == 0:
+                return None
+            return value if exists(value) else {"missing": value}
+        case Kind.EntityList:
+            return [item if exists(item) else {"missing": item} for item in value]
+        case Kind.Timestamp:
+            return format_time(value)
+        case Kind.Blob:
+            return base64.b64encode(value).decode("ascii")

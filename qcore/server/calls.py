@@ -1,0 +1,75 @@
+"""A request on its way: from the frame it came in to the answer it is owed.
+
+A `Call` carries its deadline and its session number through the rooms and is answered exactly once; later
+answers are dropped. Where the answer goes is the `Sink`'s business: a connection or a batch of one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from qcore.model.errors import Internal, RequestError
+from qcore.model.wire import encode_json
+
+__all__ = ["Call", "Sink", "error_text", "result_text"]
+
+
+class Sink(Protocol):
+    """Takes the text of one answer, None for a notification, which has none."""
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        """The call is done."""
+
+
+class Call:
+    """One request. `begun` and `deadline` are monotonic seconds, `size` bytes, `slot` the place in a batch."""
+
+    __slots__ = ("_sink", "begun", "deadline", "done", "id", "method", "params", "proposed", "size", "slot", "writes")
+
+    def __init__(self, sink: Sink, id: bytes | None, method: str, params: Any, begun: float, slot: int) -> None:
+        self._sink = sink
+        self.id = id
+        self.method = method
+        self.params = params
+        self.begun = begun
+        self.deadline = begun
+        self.slot = slot
+        self.size = 0
+        self.writes = False
+        self.proposed = False
+        self.done = False
+
+    def answer(self, result: bytes) -> None:
+        """Answer with the JSON of the result."""
+        if not self.done:
+            self.done = True
+            self._sink.answered(self, None if self.id is None else result_text(self.id, result))
+
+    def fail(self, error: RequestError) -> None:
+        """Answer with an error."""
+        self.fail_raw(encode_json(error.wire()))
+
+    def fail_raw(self, error: bytes) -> None:
+        """Answer with the JSON of an error object."""
+        if not self.done:
+            self.done = True
+            self._sink.answered(self, None if self.id is None else error_text(self.id, error))
+
+    def result(self, result: Any) -> None:
+        """Answer with a result yet to be encoded."""
+        try:
+            raw = encode_json(result)
+        except (ValueError, TypeError) as exc:
+            self.fail(Internal(f"the answer to {self.method} cannot be written: {exc}"))
+            return
+        self.answer(raw)
+
+
+def result_text(id: bytes, result: bytes) -> bytes:
+    """A JSON-RPC answer from the raw id and the raw result."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
+
+
+def error_text(id: bytes, error: bytes) -> bytes:
+    """A JSON-RPC error from the raw id and the raw error object."""
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, error)

@@ -1,0 +1,214 @@
+"""The process: from settings to a serving node and back to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+
+import uvloop
+
+from qcore.disk.directory import Directory
+from qcore.engine.embedded import EmbeddedEngine
+from qcore.model.commands import Bootstrap
+from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing, Fatal, RequestError
+from qcore.model.schema_file import parse_schema_file
+from qcore.server import logs
+from qcore.server.http import FrontDoor
+from qcore.server.node import Node
+from qcore.server.notify import Notifier
+from qcore.server.settings import Settings, split_addr
+from qcore.server.sources import Loaded
+from qcore.server.websocket import Connection
+from qcore.store.state import State
+from qcore.version import VERSION
+
+__all__ = ["run"]
+
+_GOODBYE = 1.0
+"""Seconds clients have to take their last answers when the node stops."""
+
+log = logs.get("qcore")
+
+
+def run(loaded: Loaded) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code 0.
+
+    Raises:
+        Fatal: why it cannot start or go on; carries the exit code.
+    """
+    settings = loaded.settings
+    logs.configure(settings.log_level, settings.log_format, settings.id)
+    for warning in loaded.warnings:
+        log.warning("settings_warning", message=warning)
+    _refuse_cluster(settings)
+    bootstrap = _read_schema_file(settings)
+    # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
+    sys.setswitchinterval(0.0005)
+    with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
+        for warning in directory.warnings:
+            log.warning("directory_warning", message=warning)
+        uvloop.run(_Daemon(settings, directory, bootstrap).serve())
+    return 0
+
+
+def _refuse_cluster(settings: Settings) -> None:
+    wanted = "--engine openraft" if settings.engine == "openraft" else ""
+    wanted = wanted or ("--enable-discovery" if settings.enable_discovery else "--peers" if settings.peers else "")
+    if wanted:
+        raise ExtensionMissing(
+            f"{wanted} asks for a cluster, which needs the OpenRaft extension qcore._openraft: "
+            "it is not part of this version; one node alone runs with --engine embedded"
+        )
+
+
+def _read_schema_file(settings: Settings) -> Bootstrap | None:
+    if settings.config_file is None:
+        return None
+    try:
+        text = settings.config_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else f"it is no UTF-8 text: {exc}"
+        raise ConfigError(f"cannot read the schema file {settings.config_file}: {reason}") from None
+    parsed = parse_schema_file(text, str(settings.config_file))
+    return Bootstrap(parsed.schemas, parsed.tree, parsed.digest)
+
+
+class _Daemon:
+    """One run of the daemon."""
+
+    def __init__(self, settings: Settings, directory: Directory, bootstrap: Bootstrap | None) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._bootstrap = bootstrap
+        self._notifier = Notifier()
+        self._stop = asyncio.Event()
+        self._fatal: Fatal | None = None
+
+    async def serve(self) -> None:
+        """Start, serve, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        sockets = _bind(self._settings.ws_addr)
+        node = self._start_node()
+        await self._load_schemas(node)
+        front = FrontDoor(node)
+        servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=1024) for sock in sockets]
+        self._announce(sockets)
+        try:
+            await self._stop.wait()
+        finally:
+            self._notifier.stopping()
+            await self._close(node, front, servers)
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _start_node(self) -> Node:
+        settings, directory = self._settings, self._directory
+        engine = EmbeddedEngine(directory, settings.ws_addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
+        node = Node(settings, State(), engine, directory, self._on_fatal)
+        begun = time.monotonic()
+        self._notifier.extend(600, "Reading the log")
+        gc.disable()
+        node.start()
+        # What was loaded stays: later collections need not look at it. Full collections wait for an idle moment.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 5, 1_000_000)
+        gc.enable()
+        log.info(
+            "log_replayed",
+            message=f"Log read: {len(node.state.entities)} entities at revision {node.state.revision}",
+            entities=len(node.state.entities),
+            revision=node.state.revision,
+            applied=node.state.applied,
+            seconds=round(time.monotonic() - begun, 3),
+        )
+        return node
+
+    async def _load_schemas(self, node: Node) -> None:
+        if self._bootstrap is None or self._fatal is not None:
+            return
+        name = self._settings.config_file
+        if node.state.mark:
+            if node.state.mark != self._bootstrap.file_hash:
+                log.warning(
+                    "schema_file_differs",
+                    message=f"{name} differs from the schema file that was loaded into this store: not loaded again",
+                )
+            return
+        try:
+            await node.bootstrap(self._bootstrap)
+        except RequestError as exc:
+            raise ConfigError(f"{name} does not fit this store: {exc.message}") from None
+        log.info("schemas_loaded", message=f"Loaded schemas and tree from {name}", types=len(node.state.types.own))
+
+    def _announce(self, sockets: list[socket.socket]) -> None:
+        host, port = sockets[0].getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        url = f"ws://{shown}:{port}"
+        status = f"Node {self._settings.id} leads itself on {url}, data in {self._directory.path}"
+        log.info(
+            "listening",
+            message=f"{status}; talk to it with: qcore-cli --url {url}",
+            url=url,
+            data_dir=str(self._directory.path),
+            version=VERSION,
+            pid=os.getpid(),
+        )
+        self._notifier.ready(status)
+
+    def _on_fatal(self, error: Fatal) -> None:
+        if self._fatal is None:
+            self._fatal = error
+            log.critical("fatal", message=error.message)
+        self._stop.set()
+
+    async def _close(self, node: Node, front: FrontDoor, servers: list[asyncio.Server]) -> None:
+        for server in servers:
+            server.close()
+        if self._fatal is None:
+            await node.stop()
+        await front.close(_GOODBYE)
+        if self._fatal is None:
+            log.info("stopped", message="Stopped; everything acknowledged is on disk")
+
+
+def _bind(ws_addr: str) -> list[socket.socket]:
+    """Listening sockets for an address; a host name may have several.
+
+    Raises:
+        AlreadyRunning: the address is in use.
+        ConfigError: it is not one of this machine.
+    """
+    host, port = split_addr(ws_addr)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            if sockets and port == 0:
+                break
+            sock = socket.socket(family, kind, proto)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.listen(1024)
+            sock.setblocking(False)
+    except OSError as exc:
+        for sock in sockets:
+            sock.close()
+        if exc.errno in (98, 48):
+            raise AlreadyRunning(f"{ws_addr} is in use by another process; choose another --ws-addr") from None
+        raise ConfigError(f"cannot listen on {ws_addr}: {exc.strerror}") from None
+    return sockets
+
+
+def _warn_slow_disk(seconds: float) -> None:
+    log.warning("slow_fsync", message="Storing a log entry took long", ms=round(seconds * 1000))

@@ -1,0 +1,33 @@
+"""Words to systemd: READY, STATUS, STOPPING, and more time while the log is read. ASCII only."""
+
+from __future__ import annotations
+
+import sdnotify
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Talks to the service manager where there is one (``$NOTIFY_SOCKET``), to nobody elsewhere."""
+
+    def __init__(self) -> None:
+        self._socket = sdnotify.SystemdNotifier()
+
+    def ready(self, status: str) -> None:
+        """The node takes requests."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """One line that `systemctl status` shows."""
+        self._send(f"STATUS={status}")
+
+    def extend(self, seconds: float, status: str) -> None:
+        """Starting takes longer: ask for that much more time from now on."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}\nSTATUS={status}")
+
+    def stopping(self) -> None:
+        """The node has begun to stop."""
+        self._send("STOPPING=1\nSTATUS=Stopping")
+
+    def _send(self, state: str) -> None:
+        self._socket.notify(state.encode("ascii", "replace").decode("ascii"))

@@ -1,0 +1,238 @@
+"""The API's core: JSON-RPC 2.0 in, calls out, answers back. Sans-I/O: text and a time in, text out.
+
+A shell (the WebSocket one today) feeds `receive` and sends what `send` is given. A later login phase belongs
+here: a session answers nothing but that phase until it is over. What a call means is the node's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from qcore.model.api import METHODS
+from qcore.model.commands import Command
+from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge, UnknownMethod
+from qcore.model.wire import encode_json
+from qcore.server.calls import Call, Sink, error_text
+
+__all__ = ["Limits", "Service", "Session"]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Seconds a request may take by default, requests in one batch array."""
+
+    request_timeout: float
+    max_batch: int
+
+
+class Service(Protocol):
+    """Where calls are carried out."""
+
+    def submit(self, call: Call) -> None:
+        """Carry out a call; its answer may come at once or later."""
+
+    def later(self, step: Callable[[], bool]) -> None:
+        """Call `step` in slices until it returns False."""
+
+
+class _Envelope(msgspec.Struct):
+    method: str
+    jsonrpc: str = ""
+    params: msgspec.Raw = msgspec.Raw()
+    id: msgspec.Raw = msgspec.Raw()
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_params = {name: msgspec.json.Decoder(method.params).decode for name, method in METHODS.items()}
+_MAX_TIMEOUT = 86_400.0
+_BLANKS = b" \t\r\n"
+
+
+class Session:
+    """One client's conversation. `send` takes the text of one message."""
+
+    def __init__(self, service: Service, limits: Limits, send: Callable[[bytes], None]) -> None:
+        self._service = service
+        self._limits = limits
+        self._send = send
+        self.open_calls = 0
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take one message; `now` is monotonic seconds."""
+        if data[:1] == b"[" or data[:64].lstrip(_BLANKS)[:1] == b"[":
+            self._receive_batch(data, now)
+        else:
+            self.open_calls += 1
+            call = self.read(self, data, now, 0)
+            if not call.done:
+                self._service.submit(call)
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        """A call that stood alone is done."""
+        self.open_calls -= 1
+        if text is not None:
+            self._send(text)
+
+    def read(self, sink: Sink, data: bytes | msgspec.Raw, now: float, slot: int) -> Call:
+        """Read one request; what cannot be read is answered at once and comes back `done`."""
+        try:
+            envelope = _decode_envelope(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+            call = Call(sink, _salvaged_id(data), "", None, now, slot)
+            call.fail(_envelope_error(exc))
+            return call
+        id = bytes(envelope.id) or None
+        call = Call(sink, id, envelope.method, None, now, slot)
+        try:
+            _check_envelope(envelope, id)
+            call.params = params = _read_params(envelope.method, bytes(envelope.params))
+            call.deadline = now + self._timeout(params.timeout)
+        except RequestError as exc:
+            call.fail(exc)
+            return call
+        call.size = len(data)
+        call.writes = METHODS[envelope.method].writes
+        return call
+
+    def _timeout(self, asked: float | None) -> float:
+        if asked is None:
+            return self._limits.request_timeout
+        if not 0 < asked <= _MAX_TIMEOUT:
+            raise BadParams(f"timeout is a number of seconds above 0 and up to {_MAX_TIMEOUT:.0f}, {asked} given")
+        return asked
+
+    def _receive_batch(self, data: bytes, now: float) -> None:
+        try:
+            items = _decode_batch(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+            self._refuse(_envelope_error(exc))
+            return
+        if not items:
+            self._refuse(InvalidRequest("an empty batch array holds no request"))
+        elif len(items) > self._limits.max_batch:
+            self._refuse(
+                TooLarge(f"a batch array has at most {self._limits.max_batch} requests, {len(items)} given (max_batch)")
+            )
+        else:
+            self._service.later(_Batch(self, self._service, items, now, self._send).step)
+
+    def _refuse(self, error: RequestError) -> None:
+        self._send(error_text(b"null", encode_json(error.wire())))
+
+
+class _Batch:
+    """A batch array: requests run in order, independently, and are answered as one array.
+
+    Writes that follow each other are under way together; a read waits for what is before it, and what is
+    after it waits for the read.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        service: Service,
+        items: list[msgspec.Raw],
+        now: float,
+        send: Callable[[bytes], None],
+    ) -> None:
+        self._session = session
+        self._service = service
+        self._items = items
+        self._now = now
+        self._send = send
+        self._answers: list[bytes | None] = [None] * len(items)
+        self._next = 0
+        self._left = len(items)
+        self._open = 0
+        self._only_writes = True
+        self._held: Call | None = None
+        session.open_calls += 1
+
+    def step(self) -> bool:
+        """Start the next request; False when there is nothing to do now."""
+        if self._held is None:
+            if self._next == len(self._items):
+                return False
+            self._open += 1
+            self._next += 1
+            self._held = self._session.read(self, self._items[self._next - 1], self._now, self._next - 1)
+        call = self._held
+        if not call.done:
+            if self._open > 1 and not (call.writes and self._only_writes):
+                return False
+            self._only_writes = call.writes
+            self._held = None
+            self._service.submit(call)
+        self._held = None
+        return self._next < len(self._items)
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        """One of the requests is done."""
+        self._answers[call.slot] = text
+        self._open -= 1
+        self._left -= 1
+        if self._left == 0:
+            self._session.open_calls -= 1
+            texts = [text for text in self._answers if text is not None]
+            if texts:
+                self._send(b"[" + b",".join(texts) + b"]")
+        elif self._open == 1 and self._held is not None:
+            self._service.later(self.step)
+
+
+def _check_envelope(envelope: _Envelope, id: bytes | None) -> None:
+    if envelope.jsonrpc != "2.0":
+        raise InvalidRequest(f'a request says "jsonrpc": "2.0", {envelope.jsonrpc!r} given')
+    if id is not None and id[:1] not in b'"-0123456789n':
+        raise InvalidRequest(f"an id is a string, a number or null, {id[:40].decode(errors='replace')} given")
+
+
+def _read_params(method: str, text: bytes) -> Any:
+    decode = _params.get(method)
+    if decode is None:
+        raise UnknownMethod(f"unknown method {method[:80]!r}; there are {', '.join(sorted(METHODS))}")
+    if not text or text == b"null":
+        text = b"{}"
+    try:
+        params = decode(_named(method, text) if text[:1] == b"[" else text)
+        if isinstance(params, Command):
+            params.check_values()
+        return params
+    except RecursionError:
+        raise TooLarge(f"params of {method} are nested too deeply") from None
+    except msgspec.ValidationError as exc:
+        raise BadParams(f"params of {method}: {exc}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise ParseError(f"params of {method} are no JSON: {exc}") from None
+
+
+def _named(method: str, text: bytes) -> bytes:
+    """Turn params by position into params by name."""
+    values = _decode_batch(text)
+    names = METHODS[method].params.__struct_fields__
+    if len(values) > len(names):
+        raise BadParams(f"{method} has at most {len(names)} params ({', '.join(names)}), {len(values)} given")
+    return encode_json(dict(zip(names, values, strict=False)))
+
+
+def _envelope_error(exc: Exception) -> RequestError:
+    if isinstance(exc, RecursionError):
+        return TooLarge("the message is nested too deeply")
+    if isinstance(exc, msgspec.ValidationError):
+        return InvalidRequest(f"a request is an object with a method: {exc}")
+    return ParseError(f"the message is no JSON: {exc}")
+
+
+class _OnlyId(msgspec.Struct):
+    id: int | str | float | None = None
+
+
+def _salvaged_id(data: bytes | msgspec.Raw) -> bytes:
+    """The id of a request that cannot be read otherwise, null where there is none."""
+    try:
+        return encode_json(msgspec.json.decode(data, type=_OnlyId).id)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return b"null"

@@ -1,0 +1,48 @@
+"""Long work on the loop in short slices, so that nobody waits for it.
+
+Each step is a call that does a little and says whether there is more. Steps of different works take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["Slices"]
+
+SLICE = 0.004
+"""Seconds of one turn before the loop serves others."""
+
+Step = Callable[[], bool]
+
+
+class Slices:
+    """A queue of steps that run whenever the loop comes round."""
+
+    def __init__(self) -> None:
+        self._steps: deque[Step] = deque()
+        self._scheduled = False
+
+    def add(self, step: Step) -> None:
+        """Run `step` until it returns False; the first time soon, not now."""
+        self._steps.append(step)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        end = time.monotonic() + SLICE
+        steps = self._steps
+        try:
+            while steps and time.monotonic() < end:
+                step = steps.popleft()
+                while step():
+                    if time.monotonic() >= end:
+                        steps.append(step)
+                        break
+        finally:
+            self._scheduled = bool(steps)
+            if steps:
+                asyncio.get_running_loop().call_soon(self._turn)

@@ -1,0 +1,227 @@
+"""One connection: an asyncio protocol around websockets' sans-I/O server, with a session behind it.
+
+No task and no queue per connection. Frames that arrive together are handled together, answers that are made in
+one turn of the loop leave in one write. A client that does not read is cut off when too much waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol, cast
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import CLOSED, OPEN
+from websockets.server import ServerProtocol
+
+from qcore.server import logs
+from qcore.server.session import Limits, Service, Session
+
+__all__ = ["Connection", "Front"]
+
+_OPENING = 10.0
+_CLOSING = 5.0
+"""Seconds for the handshake and for the goodbye."""
+
+log = logs.get("qcore.websocket")
+
+_LIBRARY_LOG = logging.getLogger("websockets.server")
+_LIBRARY_LOG.setLevel(logging.WARNING)  # at info it tells of every connection, as we do ourselves at debug
+
+
+class Front(Protocol):
+    """What a connection needs of the server around it."""
+
+    service: Service
+    limits: Limits
+    max_message: int
+    send_queue: int
+    ping_interval: float
+    ping_timeout: float
+
+    def joined(self, connection: Connection) -> None:
+        """A socket was accepted."""
+
+    def left(self, connection: Connection) -> None:
+        """A socket is closed."""
+
+    def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
+        """The HTTP answer to a request; status 101 opens the conversation."""
+
+
+class Connection(asyncio.Protocol):
+    """From accepted socket to closed one."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._loop = asyncio.get_running_loop()
+        self._protocol = ServerProtocol(max_size=front.max_message, logger=_LIBRARY_LOG)
+        self._session: Session | None = None
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+        self._fragments: list[bytes] = []
+        self._fragments_text = True
+        self._heard = 0.0
+        self._pinged = False
+        self.name = ""
+        self.peer = ""
+
+    # -- asyncio ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast(asyncio.Transport, transport)
+        peername = transport.get_extra_info("peername") or ("", 0)
+        self.peer = f"{peername[0]}:{peername[1]}"
+        self._front.joined(self)
+        self._arm(_OPENING, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        self._heard = self._loop.time()
+        self._handle()
+
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`."""
+        self._protocol.receive_eof()
+        self._handle()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._front.left(self)
+        if self._session is not None:
+            log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
+            self._session = None
+
+    # -- in ------------------------------------------------------------------------------------------------
+
+    def _handle(self) -> None:
+        now = time.monotonic()
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._open(event)
+            else:
+                self._frame(cast(Frame, event), now)
+        self._flush_later()
+
+    def _open(self, request: Request) -> None:
+        protocol = self._protocol
+        response = self._front.respond(protocol, request, self.peer)
+        if request.method == "HEAD":
+            response.body = b""
+        protocol.send_response(response)
+        if response.status_code == 101:
+            self.name = parse_qs(urlsplit(request.path).query).get("client", [""])[0][:64]
+            self._session = Session(self._front.service, self._front.limits, self.send)
+            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
+            self._arm(self._front.ping_interval, self._check_alive)
+
+    def _frame(self, frame: Frame, now: float) -> None:
+        session = self._session
+        if session is None:
+            return
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            if frame.fin:
+                self._message(session, frame.opcode is Opcode.TEXT, bytes(frame.data), now)
+            else:
+                self._fragments = [bytes(frame.data)]
+                self._fragments_text = frame.opcode is Opcode.TEXT
+        elif frame.opcode is Opcode.CONT:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                data, self._fragments = b"".join(self._fragments), []
+                self._message(session, self._fragments_text, data, now)
+        elif frame.opcode is Opcode.PONG:
+            self._pinged = False
+
+    def _message(self, session: Session, text: bool, data: bytes, now: float) -> None:
+        if text:
+            session.receive(data, now)
+        else:
+            self.close(1003, "binary frames are not part of this version: send JSON in text frames")
+
+    # -- out -----------------------------------------------------------------------------------------------
+
+    def send(self, text: bytes) -> None:
+        """Send one message; dropped when the connection is closing."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_text(text)
+            self._flush_later()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye; the socket closes when the client agrees, or soon."""
+        if self._protocol.state is OPEN:
+            try:
+                self._protocol.send_close(code, reason[:120])
+            except ConnectionClosed:
+                return
+            self._flush_later()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        self._transport.abort()
+
+    def _flush_later(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        transport = self._transport
+        if transport.is_closing():
+            return
+        chunks = self._protocol.data_to_send()
+        if chunks:
+            end = not chunks[-1]
+            transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            if end and transport.can_write_eof():
+                transport.write_eof()
+        if transport.get_write_buffer_size() > self._front.send_queue:
+            self._cut_off()
+        elif self._protocol.close_expected():
+            self._arm(_CLOSING, transport.abort)
+
+    def _cut_off(self) -> None:
+        log.warning(
+            "client_cut_off",
+            message=f"Client {self.peer} does not read its answers: connection cut off",
+            client=self.name,
+            unsent_bytes=self._transport.get_write_buffer_size(),
+        )
+        self._transport.abort()
+
+    # -- time ----------------------------------------------------------------------------------------------
+
+    def _arm(self, delay: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay, then)
+
+    def _check_alive(self) -> None:
+        """Ping after silence; without an answer the client is gone."""
+        silent = self._loop.time() - self._heard
+        if self._protocol.state is CLOSED or self._transport.is_closing():
+            return
+        if self._pinged:
+            log.info("client_silent", message=f"Client {self.peer} did not answer a ping: connection closed")
+            self._transport.abort()
+        elif silent >= self._front.ping_interval:
+            if self._protocol.state is OPEN:
+                self._pinged = True
+                self._protocol.send_ping(b"")
+                self._flush_later()
+            self._arm(self._front.ping_timeout, self._check_alive)
+        else:
+            self._arm(self._front.ping_interval - silent, self._check_alive)

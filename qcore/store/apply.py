@@ -1,0 +1,208 @@
+"""The state machine: one log entry in, one outcome for each of its commands out.
+
+Apply is deterministic: it reads the entry and the state, never a clock, a random source or a setting. A
+`RequestError` is a command's answer and leaves no trace; any other exception is a defect and stops the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qcore.model.commands import (
+    Bootstrap,
+    Command,
+    Create,
+    Delete,
+    SchemaDelete,
+    SchemaSet,
+    SessionOpen,
+    SetFields,
+    TreeNode,
+)
+from qcore.model.entry import Entry
+from qcore.model.errors import BadParams, BadSchema, BadValue, Conflict, Forbidden, RequestError
+from qcore.model.ids import ROOT_ID, check_entity_name
+from qcore.model.results import Booted, Created, Deleted, SessionOpened
+from qcore.model.schema import MAINTAINED
+from qcore.model.values import Kind
+from qcore.model.wire import encode_json
+from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.resolve import entity_at
+from qcore.store.schemas import delete_schema, replace_types, set_schemas
+from qcore.store.sessions import Answer
+from qcore.store.state import Change, State
+from qcore.store.write import check_depth, parse_field, set_fields, stamp
+
+__all__ = ["Outcome", "apply_entry"]
+
+
+class Outcome:
+    """What became of a command: `result`, `error`, or the answer its number was given `before`."""
+
+    __slots__ = ("before", "changes", "error", "result")
+
+    def __init__(
+        self,
+        result: Any = None,
+        error: RequestError | None = None,
+        before: Answer | None = None,
+        changes: list[Change] | None = None,
+    ) -> None:
+        self.result = result
+        self.error = error
+        self.before = before
+        self.changes = changes
+
+
+def apply_entry(state: State, entry: Entry) -> Iterator[Outcome]:
+    """Apply an entry command by command, so that the caller may pause between two of them.
+
+    The entry counts as applied when the iterator is exhausted.
+    """
+    now = max(entry.body.time, state.time)
+    for command in entry.body.commands:
+        yield _numbered(state, command, now) if command.session else _apply(state, command, now)
+    state.time = now
+    state.applied = entry.id.index
+    state.compact()
+
+
+def _numbered(state: State, command: Command, now: int) -> Outcome:
+    try:
+        if command.seq < 1:
+            raise BadParams(f"a numbered write has seq from 1, {command.seq} given")
+        session = state.sessions.use(command.session, now)
+        before = session.find(command.seq, command.acked, command.hash)
+    except RequestError as exc:
+        exc.data["applied"] = "unknown" if exc.kind == "session_expired" else "no"
+        return Outcome(error=exc)
+    if before is not None:
+        return Outcome(before=before)
+    outcome = _apply(state, command, now)
+    raw = encode_json(outcome.result if outcome.error is None else outcome.error.wire())
+    session.keep(command.seq, Answer(command.hash, outcome.error is not None, raw))
+    return outcome
+
+
+def _apply(state: State, command: Any, now: int) -> Outcome:
+    state.begin()
+    try:
+        result = _COMMANDS[type(command)](state, command, now)
+    except RequestError as exc:
+        state.rollback()
+        exc.data["applied"] = "no"
+        return Outcome(error=exc)
+    except BaseException:
+        state.rollback()
+        raise
+    return Outcome(result, changes=state.commit())
+
+
+def _create(state: State, command: Create, now: int) -> Created:
+    parent = 0 if command.parent is None else entity_at(state, command.parent).id
+    revision = state.revision + 1
+    entity = _new(state, command, parent, now, revision)
+    for name, value in command.fields.items():
+        _fill(state, entity, name, value, now, revision, command.max_list)
+    state.revision = revision
+    return Created(entity.id, revision)
+
+
+def _new(state: State, command: Create, parent: int, now: int, revision: int) -> Entity:
+    schema = state.types.of(command.type)
+    if "Root" in schema.ancestors:
+        raise Forbidden("there is one Root and it exists already")
+    check_depth(state, parent, 1, command.max_depth)
+    entity = Entity(state.next_id, schema)
+    state.next_id += 1
+    entity.values[NAME] = check_entity_name(command.name)
+    state.add(entity, parent)
+    state.put(entity, NAME, command.name, now, revision)
+    if parent:
+        state.put(entity, PARENT, parent, now, revision)
+        stamp(state, state.entities[parent], CHILDREN, now, revision)
+    return entity
+
+
+def _fill(state: State, entity: Entity, name: str, value: Any, now: int, revision: int, max_list: int) -> None:
+    """Write a field of an entity that is being created."""
+    field = entity.schema.field(name)
+    if name in MAINTAINED:
+        raise BadParams(f"field {name} of a new entity is not given among its fields")
+    stored = parse_field(state, field, value)
+    if field.kind is Kind.EntityList:
+        if len(set(stored)) != len(stored):
+            raise BadValue(f"field {name}: an EntityList has no duplicates, given {value!r}", field=name)
+        if len(stored) > max_list:
+            raise BadValue(f"field {name}: a list has at most {max_list} elements", field=name)
+    state.put(entity, field.slot, stored, now, revision)
+
+
+def _delete(state: State, command: Delete, now: int) -> Deleted:
+    top = entity_at(state, command.id)
+    if top.id == ROOT_ID:
+        raise Forbidden("the Root cannot be deleted")
+    doomed = [top]
+    for entity in doomed:
+        doomed.extend(state.entities[child] for child in state.children(entity.id))
+    revision = state.revision + 1
+    state.unlink(top)
+    if top.parent:
+        stamp(state, state.entities[top.parent], CHILDREN, now, revision)
+    for entity in doomed:
+        state.remove(entity)
+    state.revision = revision
+    return Deleted(len(doomed), revision)
+
+
+def _open_session(state: State, _command: SessionOpen, now: int) -> SessionOpened:
+    return SessionOpened(state.sessions.open(now))
+
+
+def _bootstrap(state: State, command: Bootstrap, now: int) -> Booted:
+    """Load the schema file: all types first, then the tree, then the fields, so that any may refer to any."""
+    if state.mark:
+        return Booted(False, state.revision)
+    known = {name: schema for name, schema in state.types.own.items() if name not in ("Object", "Root")}
+    clash = [s.entity_type for s in command.schemas if s.entity_type in known]
+    if clash:
+        raise Conflict(f"the store has the types {', '.join(clash)} already; a schema file is for a fresh store")
+    if command.schemas:
+        replace_types(state, state.types.with_schemas(command.schemas))
+    state.revision += 1
+    made: list[tuple[Entity, TreeNode]] = []
+    for node in command.tree:
+        _plant(state, node, now, made, command)
+    for entity, node in made:
+        for name, value in node.fields.items():
+            _fill(state, entity, name, value, now, state.revision, command.max_list)
+    state.mark = command.file_hash
+    return Booted(True, state.revision)
+
+
+def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeNode]], command: Bootstrap) -> None:
+    waiting: list[tuple[TreeNode, int]] = [(top, 0)]
+    while waiting:
+        node, parent = waiting.pop()
+        if node.type == "Root":
+            if parent:
+                raise BadSchema(f"the tree has a Root {node.name!r} below another entity")
+            entity = state.entities[ROOT_ID]
+            state.put(entity, NAME, check_entity_name(node.name), now, state.revision)
+        else:
+            create = Create(node.type, node.name, max_depth=command.max_depth)
+            entity = _new(state, create, parent, now, state.revision)
+        made.append((entity, node))
+        waiting.extend((child, entity.id) for child in reversed(node.children))
+
+
+_COMMANDS: dict[type[Any], Any] = {
+    Bootstrap: _bootstrap,
+    Create: _create,
+    Delete: _delete,
+    SchemaDelete: lambda state, command, _now: delete_schema(state, command),
+    SchemaSet: lambda state, command, _now: set_schemas(state, command),
+    SessionOpen: _open_session,
+    SetFields: set_fields,
+}

@@ -1,0 +1,57 @@
+"""The running digest: a sum, modulo 2^128, of one hash for each thing the state holds.
+
+A sum is O(change) to keep and does not depend on order. Hashed are: each entity with type, parent and place,
+each written field with value, time and revision, each schema, and (when read) the counters. Sessions are left
+out, so that equal revisions have equal digests whoever retried what.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import blake2b
+from typing import Any
+
+from qcore.model.schema import EntitySchema
+from qcore.model.wire import encode_json
+
+__all__ = ["MODULUS", "counters_hash", "entity_hash", "field_hash", "schema_hash"]
+
+MODULUS = 1 << 128
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")
+
+
+def _canonical(value: Any) -> bytes:
+    if type(value) is str:
+        return b"s" + value.encode()
+    if type(value) is int:
+        return b"i%d" % value
+    if type(value) is float:
+        return b"d" + struct.pack(">d", value)
+    if type(value) is bool:
+        return b"t" if value else b"f"
+    if type(value) is bytes:
+        return b"b" + value
+    return b"l" + b",".join(b"%d" % item for item in value)
+
+
+def field_hash(id: int, name: str, value: Any, time: int, revision: int) -> int:
+    """Hash of one written field; Children pass `()`, their order is in the children's own hashes."""
+    return _hash(f"f {id} {name} {time} {revision} ".encode() + _canonical(value))
+
+
+def entity_hash(id: int, type_name: str, parent: int, order: int) -> int:
+    """Hash of an entity's existence and place."""
+    return _hash(f"e {id} {type_name} {parent} {order}".encode())
+
+
+def schema_hash(schema: EntitySchema) -> int:
+    """Hash of an own schema."""
+    return _hash(b"t " + encode_json(schema))
+
+
+def counters_hash(revision: int, next_id: int, mark: str) -> int:
+    """Hash of what is only read, never summed."""
+    return _hash(f"c {revision} {next_id} {mark}".encode())

@@ -1,0 +1,55 @@
+"""One entity in memory: compact, because there are many.
+
+Values stand by field slot of the complete schema (slots 0, 1, 2 are Name, Parent, Children), None = unset.
+Times and revisions are packed in one array of signed 64-bit numbers, two per slot; revision 0 = never written.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from qcore.model.schema import CompleteSchema
+
+__all__ = ["CHILDREN", "NAME", "PARENT", "Entity"]
+
+NAME, PARENT, CHILDREN = 0, 1, 2
+
+
+class Entity:
+    """`order` is the place among siblings: they stand by ascending order. Children is a list of ids or None."""
+
+    __slots__ = ("id", "order", "schema", "stamps", "values")
+
+    def __init__(self, id: int, schema: CompleteSchema) -> None:
+        self.id = id
+        self.schema = schema
+        self.order = 0
+        self.values: list[Any] = [None] * len(schema.slots)
+        self.stamps = array("q", bytes(16 * len(schema.slots)))
+
+    @property
+    def type(self) -> str:
+        return self.schema.type
+
+    @property
+    def name(self) -> str:
+        return self.values[NAME]  # type: ignore[no-any-return]
+
+    @property
+    def parent(self) -> int:
+        """Id of the parent, 0 without one."""
+        return self.values[PARENT] or 0
+
+    def read(self, slot: int) -> Any:
+        """The stored form in a slot, the field's default where it is unset."""
+        value = self.values[slot]
+        return self.schema.slots[slot].default if value is None else value
+
+    def time(self, slot: int) -> int:
+        """Write time in ns; means nothing where `revision` is 0."""
+        return self.stamps[2 * slot]
+
+    def revision(self, slot: int) -> int:
+        """The revision that wrote the slot, 0 = never written."""
+        return self.stamps[2 * slot + 1]

@@ -1,0 +1,113 @@
+"""From what people write to what is there: id forms to entities, field paths to fields."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from qcore.model.commands import IdForm
+from qcore.model.errors import BadParams, NotFound, WrongKind
+from qcore.model.ids import is_digits, parse_id, split_typed_id
+from qcore.model.path import split_field_path, split_path
+from qcore.model.schema import CompleteField
+from qcore.model.values import Kind
+from qcore.store.entity import Entity
+from qcore.store.state import State
+
+__all__ = ["Place", "entity_at", "resolve_id", "walk"]
+
+
+class Place(NamedTuple):
+    """Where a field path ends: a field of an entity, or with `item` one element of its list."""
+
+    entity: Entity
+    field: CompleteField
+    item: int | None = None
+
+
+def resolve_id(state: State, form: IdForm) -> int:
+    """Id of the entity that exists under any id form.
+
+    Raises:
+        NotFound: there is no such entity; names the form.
+        WrongKind: ``Type$id`` is of another type.
+        BadParams: the text is no id form.
+    """
+    return entity_at(state, form).id
+
+
+def entity_at(state: State, form: IdForm) -> Entity:
+    """The entity that exists under any id form; raises as `resolve_id` does."""
+    if type(form) is int:
+        entity = state.entities.get(form)
+        if entity is None:
+            raise NotFound(f"entity {form} does not exist")
+        return entity
+    text = str(form)
+    if text.startswith("/"):
+        return _at_path(state, text)
+    number = parse_id(text)
+    if number is not None:
+        return entity_at(state, number)
+    type_name, number = split_typed_id(text)
+    entity = entity_at(state, number)
+    if entity.type != type_name and type_name not in entity.schema.ancestors:
+        raise WrongKind(f"entity {number} is a {entity.type}, not a {type_name}")
+    return entity
+
+
+def _at_path(state: State, text: str) -> Entity:
+    current = 0
+    for name, twin in split_path(text):
+        found = state.child_named(current, name, twin)
+        if found is None:
+            which = f"{name!r}" if twin == 1 else f"{name!r} number {twin}"
+            where = "no entity without a parent" if current == 0 else f"entity {current} has no child"
+            raise NotFound(f"path {text!r}: {where} named {which}")
+        current = found
+    if current == 0:
+        raise BadParams(f"path {text!r} names nothing")
+    return state.entities[current]
+
+
+def walk(state: State, entity: Entity, path: str) -> Place:
+    """Follow a field path ``A->B->C``: each hop but the last is a reference, or a list and an index.
+
+    Raises:
+        NotFound: an unknown field, an empty or missing reference, an index past the end; names the hop.
+        WrongKind: a hop that is no reference.
+    """
+    if path in entity.schema.by_name:
+        return Place(entity, entity.schema.by_name[path])
+    hops = split_field_path(path)
+    place = 0
+    while True:
+        field = entity.schema.field(hops[place])
+        place += 1
+        item = None
+        if place < len(hops) and field.kind is Kind.EntityList and is_digits(hops[place]):
+            item = _element(entity, field, hops[place], path)
+            place += 1
+        if place == len(hops):
+            return Place(entity, field, item)
+        entity = _follow(state, entity, field, item, path)
+
+
+def _element(entity: Entity, field: CompleteField, index: str, path: str) -> int:
+    items = entity.read(field.slot)
+    if len(index) > 9 or int(index) >= len(items):
+        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} has {len(items)} elements, none at {index}")
+    return int(items[int(index)])
+
+
+def _follow(state: State, entity: Entity, field: CompleteField, item: int | None, path: str) -> Entity:
+    if item is None:
+        if field.kind is not Kind.EntityReference:
+            hint = " (an index must follow a list)" if field.kind is Kind.EntityList else ""
+            raise WrongKind(f"path {path!r}: {field.name} of type {entity.type} is a {field.kind}, no reference{hint}")
+        item = entity.read(field.slot)
+    if item == 0:
+        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} is null")
+    target = state.entities.get(item)
+    if target is None:
+        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} refers to {item}, which is missing")
+    return target

@@ -1,0 +1,78 @@
+"""Changing schemas on live data: nothing is lost but what was removed or changed its kind."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from qcore.model.commands import SchemaDelete, SchemaSet
+from qcore.model.errors import BadParams, InUse
+from qcore.model.results import SchemaDone
+from qcore.model.schema import CompleteSchema, Types
+from qcore.model.values import Kind
+from qcore.store.entity import Entity
+from qcore.store.state import State
+
+__all__ = ["delete_schema", "replace_types", "set_schemas"]
+
+
+def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
+    """Apply `schema.set`: all schemas or none.
+
+    Raises:
+        BadSchema, Cycle: a schema that cannot be.
+        InUse: a label that an entity holds would go.
+    """
+    schemas = command.schemas if command.schema is None else [command.schema]
+    if not schemas or (command.schema is not None and command.schemas is not None):
+        raise BadParams("schema.set needs schema or schemas, and not both")
+    replace_types(state, state.types.with_schemas(schemas))
+    state.revision += 1
+    return SchemaDone(state.revision, sorted(schema.entity_type for schema in schemas))
+
+
+def delete_schema(state: State, command: SchemaDelete) -> SchemaDone:
+    """Apply `schema.delete`.
+
+    Raises:
+        NotFound: no such type.
+        InUse: it is built in, inherited, or has entities.
+    """
+    types = state.types.without(command.type)
+    count = state.counts.get(command.type, 0)
+    if count:
+        raise InUse(f"type {command.type} has {count} entities")
+    replace_types(state, types)
+    state.revision += 1
+    return SchemaDone(state.revision, [command.type])
+
+
+def replace_types(state: State, types: Types) -> None:
+    """Set the schemas and fit every entity of the types that changed, descendants included."""
+    before = state.types
+    state.set_types(types)
+    for name, schema in types.complete.items():
+        if state.counts.get(name) and schema is not before.complete[name]:
+            _relay(state, name, schema)
+
+
+def _relay(state: State, name: str, schema: CompleteSchema) -> None:
+    for id in state.ids(name):
+        entity = state.entities.get(id)
+        if entity is not None:
+            state.relay(entity, schema, *_fitted(entity, schema))
+
+
+def _fitted(entity: Entity, schema: CompleteSchema) -> tuple[list[Any], array[int]]:
+    values: list[Any] = [None] * len(schema.slots)
+    stamps = array("q", bytes(16 * len(schema.slots)))
+    for field in schema.slots:
+        old = entity.schema.by_name.get(field.name)
+        if old is None or old.kind is not field.kind:
+            continue
+        value = entity.values[old.slot]
+        if field.kind is Kind.Choice and value is not None and value not in field.labels:
+            raise InUse(f"label {value!r} of {schema.type}.{field.name} is in use by entity {entity.id}")
+        values[field.slot] = value
+        stamps[2 * field.slot : 2 * field.slot + 2] = entity.stamps[2 * old.slot : 2 * old.slot + 2]
+    return values, stamps

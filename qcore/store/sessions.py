@@ -1,0 +1,121 @@
+"""Sessions: what makes a retried write exactly once.
+
+A session's id is given by the state machine. Each numbered write leaves its answer here, refusals too, until
+the client says it has it (`acked`) or the window is full. What fell out of the window is never applied again:
+its number is answered `session_expired`. Expiry happens only inside apply, by entry time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from qcore.model.errors import InvalidRequest, SessionExpired
+from qcore.model.times import NS
+
+__all__ = ["IDLE_LIMIT", "MAX_SESSIONS", "WINDOW", "WINDOW_BYTES", "Answer", "Session", "Sessions"]
+
+WINDOW = 128
+WINDOW_BYTES = 1 << 20
+MAX_SESSIONS = 10_000
+IDLE_LIMIT = 3600 * NS
+"""Nanoseconds of entry time without a write after which a session is forgotten."""
+
+
+class Answer:
+    """`raw` is the JSON of the result, or of the error object where `failed`."""
+
+    __slots__ = ("failed", "hash", "raw")
+
+    def __init__(self, hash: str, failed: bool, raw: bytes) -> None:
+        self.hash = hash
+        self.failed = failed
+        self.raw = raw
+
+
+class Session:
+    """`low` is the lowest number that may still be applied or answered."""
+
+    __slots__ = ("answers", "low", "size", "used")
+
+    def __init__(self, used: int) -> None:
+        self.used = used
+        self.low = 1
+        self.size = 0
+        self.answers: dict[int, Answer] = {}
+
+    def _drop_below(self, low: int) -> None:
+        if low > self.low:
+            self.low = low
+            for seq in [seq for seq in self.answers if seq < low]:
+                self.size -= len(self.answers.pop(seq).raw)
+
+    def find(self, seq: int, acked: int, hash: str) -> Answer | None:
+        """The answer a number was given before, None if it is new.
+
+        Raises:
+            SessionExpired: the number has fallen out of the window.
+            InvalidRequest: the number was used for another command.
+        """
+        self._drop_below(min(acked, seq))
+        if seq < self.low:
+            raise SessionExpired(f"write number {seq} is below the session's window, which begins at {self.low}")
+        answer = self.answers.get(seq)
+        if answer is not None and answer.hash != hash:
+            raise InvalidRequest(f"write number {seq} of this session was another command")
+        return answer
+
+    def keep(self, seq: int, answer: Answer) -> None:
+        """Keep an answer; the lowest numbers make room."""
+        self.answers[seq] = answer
+        self.size += len(answer.raw)
+        while len(self.answers) > WINDOW or (self.size > WINDOW_BYTES and len(self.answers) > 1):
+            self._drop_below(min(self.answers) + 1)
+
+
+class Sessions:
+    """All open sessions, the longest unused first."""
+
+    def __init__(self) -> None:
+        self.next_id = 1
+        self._open: OrderedDict[int, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, time: int) -> int:
+        """Open a session at entry time `time`; returns its id."""
+        self.expire(time)
+        while len(self._open) >= MAX_SESSIONS:
+            self._open.popitem(last=False)
+        session, self.next_id = self.next_id, self.next_id + 1
+        self._open[session] = Session(time)
+        return session
+
+    def use(self, id: int, time: int) -> Session:
+        """The session a numbered write belongs to.
+
+        Raises:
+            SessionExpired: there is none of that id any more.
+        """
+        self.expire(time)
+        session = self._open.get(id)
+        if session is None:
+            raise SessionExpired(f"session {id} is unknown or was unused for more than {IDLE_LIMIT // NS} s")
+        session.used = time
+        self._open.move_to_end(id)
+        return session
+
+    def expire(self, time: int) -> None:
+        """Forget what was unused too long at entry time `time`."""
+        while self._open:
+            session = next(iter(self._open.values()))
+            if session.used + IDLE_LIMIT >= time:
+                return
+            self._open.popitem(last=False)
+
+    def dump(self) -> list[tuple[int, int, int, list[tuple[int, str, bool, bytes]]]]:
+        """Everything replicas must agree on, for snapshots and comparisons."""
+        return [
+            (id, session.used, session.low, [(seq, a.hash, a.failed, a.raw) for seq, a in session.answers.items()])
+            for id, session in self._open.items()
+        ]

@@ -1,0 +1,249 @@
+"""The state itself, and the only functions that change it.
+
+Each primitive below keeps the digest, the indexes and the journal in step, so a command is a sequence of
+primitives between `begin` and `commit` or `rollback`. The journal of a command is both its undo and the list
+of its changes. A later copy-on-write view hooks in here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from qcore.model.ids import ROOT_ID
+from qcore.model.schema import CompleteSchema, Types
+from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
+from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.names import NameIndex
+from qcore.store.sessions import Sessions
+
+__all__ = ["ADDED", "PUT", "RELAID", "REMOVED", "Change", "State"]
+
+PUT, ADDED, REMOVED, LINKED, UNLINKED, REORDERED, RELAID = range(7)
+"""What a journal line says happened; see the primitive of that name for what follows."""
+
+Change = tuple[Any, ...]
+
+_PLACED = (PARENT, CHILDREN)
+"""Slots whose values are the tree itself: in the digest they count with the entity's place."""
+
+_COMPACT_SLACK = 64
+
+
+class State:
+    """Everything replicated. `applied` is a log index, `revision` counts applied write commands."""
+
+    def __init__(self) -> None:
+        self.applied = -1
+        self.time = 0
+        self.revision = 0
+        self.next_id = ROOT_ID + 1
+        self.mark = ""
+        """Hash of the schema file that was loaded, empty before."""
+        self.types = Types()
+        self.entities: dict[int, Entity] = {}
+        self.top: list[int] = []
+        """Entities without a parent, by order."""
+        self.counts: dict[str, int] = {}
+        self.sessions = Sessions()
+        self.journal: list[Change] = []
+        self._ids: dict[str, array[int]] = {}
+        self._sum = sum(schema_hash(schema) for schema in self.types.own.values()) % MODULUS
+        self._names = NameIndex(self.entities)
+        self._saved = self._save()
+        root = Entity(ROOT_ID, self.types.complete["Root"])
+        root.values[NAME] = "Root"
+        self.add(root, 0)
+        self.commit()
+
+    # -- one command ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start a command; nothing may be pending."""
+        self._saved = self._save()
+
+    def commit(self) -> list[Change]:
+        """End a command; returns its changes and forgets how to undo them."""
+        changes, self.journal = self.journal, []
+        return changes
+
+    def rollback(self) -> None:
+        """Take every change since `begin` back; the digest returns to the bit."""
+        for line in reversed(self.journal):
+            self._undo(line)
+        self.journal.clear()
+        self._sum, self.revision, self.next_id, self.mark, self.types = self._saved
+
+    def _save(self) -> tuple[int, int, int, str, Types]:
+        return self._sum, self.revision, self.next_id, self.mark, self.types
+
+    # -- primitives ----------------------------------------------------------------------------------------
+
+    def put(self, entity: Entity, slot: int, value: Any, time: int, revision: int) -> None:
+        """Write one field. Parent and Children are moved by `link` and `unlink`; here they are only stamped."""
+        values, stamps = entity.values, entity.stamps
+        old, old_time, old_revision = values[slot], stamps[2 * slot], stamps[2 * slot + 1]
+        self.journal.append((PUT, entity, slot, old, old_time, old_revision))
+        name = entity.schema.slots[slot].name
+        placed = slot in _PLACED
+        hashed = self._sum + field_hash(entity.id, name, () if placed else value, time, revision)
+        if old_revision:
+            hashed -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
+        self._sum = hashed % MODULUS
+        if not placed:
+            values[slot] = value
+            if slot == NAME:
+                self._names.forget(entity.parent)
+        stamps[2 * slot], stamps[2 * slot + 1] = time, revision
+
+    def add(self, entity: Entity, parent: int) -> None:
+        """Let a new entity exist, as the last child of `parent` (0: on its own). Ids only ever ascend."""
+        ids = self._ids.get(entity.type)
+        if ids is None:
+            ids = self._ids[entity.type] = array("Q")
+        ids.append(entity.id)
+        self.entities[entity.id] = entity
+        self.counts[entity.type] = self.counts.get(entity.type, 0) + 1
+        self.journal.append((ADDED, entity))
+        self._link(entity, parent)
+
+    def remove(self, entity: Entity) -> None:
+        """Let an entity exist no more; the caller has unlinked the top of what it removes."""
+        gone = entity_hash(entity.id, entity.type, entity.parent, entity.order) + self._fields_sum(entity)
+        self._sum = (self._sum - gone) % MODULUS
+        del self.entities[entity.id]
+        self.counts[entity.type] -= 1
+        self._names.forget(entity.id)
+        self.journal.append((REMOVED, entity))
+
+    def move(self, entity: Entity, parent: int) -> None:
+        """Hang an entity behind the last child of `parent` (0: on its own)."""
+        self.unlink(entity)
+        self._sum -= entity_hash(entity.id, entity.type, entity.parent, entity.order)
+        self._link(entity, parent)
+
+    def unlink(self, entity: Entity) -> None:
+        """Take an entity out of its siblings; it keeps Parent and order until it is linked or removed."""
+        siblings = self._siblings(entity.parent)
+        place = self._place(siblings, entity.order)
+        del siblings[place]
+        self._names.forget(entity.parent)
+        self.journal.append((UNLINKED, entity, place))
+
+    def reorder(self, parent: Entity, children: list[int]) -> None:
+        """Give the children of an entity the order of the list, which holds the same ids."""
+        self.journal.append((REORDERED, parent, parent.values[CHILDREN], [self.entities[i].order for i in children]))
+        hashed = self._sum
+        for order, child in enumerate(children, 1):
+            entity = self.entities[child]
+            hashed -= entity_hash(child, entity.type, parent.id, entity.order)
+            hashed += entity_hash(child, entity.type, parent.id, order)
+            entity.order = order
+        self._sum = hashed % MODULUS
+        parent.values[CHILDREN] = children
+        self._names.forget(parent.id)
+
+    def relay(self, entity: Entity, schema: CompleteSchema, values: list[Any], stamps: array[int]) -> None:
+        """Give an entity another complete schema of its type, with values and stamps by the new slots."""
+        self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
+        self._sum = (self._sum - self._fields_sum(entity)) % MODULUS
+        entity.schema, entity.values, entity.stamps = schema, values, stamps
+        self._sum = (self._sum + self._fields_sum(entity)) % MODULUS
+
+    def set_types(self, types: Types) -> None:
+        """Replace the schemas; the caller relays the entities of every type that changed."""
+        hashed = self._sum
+        for name in self.types.own.keys() | types.own.keys():
+            old, new = self.types.own.get(name), types.own.get(name)
+            if old is not new:
+                hashed -= schema_hash(old) if old is not None else 0
+                hashed += schema_hash(new) if new is not None else 0
+        self._sum = hashed % MODULUS
+        self.types = types
+
+    # -- questions -----------------------------------------------------------------------------------------
+
+    def children(self, parent: int) -> Sequence[int]:
+        """Ids of an entity's children in order, or of those without a parent for 0."""
+        return self.top if parent == 0 else self.entities[parent].values[CHILDREN] or ()
+
+    def child_named(self, parent: int, name: str, twin: int) -> int | None:
+        """Id of the `twin`-th child of that name, None where there is none."""
+        return self._names.find(parent, self.children(parent), name, twin)
+
+    def ids(self, type_name: str) -> array[int]:
+        """Ids that are or were of exactly this type, ascending; look each up, the dead stay a while."""
+        return self._ids.get(type_name) or array("Q")
+
+    def digest(self) -> str:
+        """128 bits in hex over everything but the sessions."""
+        return f"{(self._sum + counters_hash(self.revision, self.next_id, self.mark)) % MODULUS:032x}"
+
+    def compact(self) -> None:
+        """Drop dead ids where they outnumber the living; changes nothing anyone can see."""
+        for name, ids in self._ids.items():
+            if len(ids) > 2 * self.counts[name] + _COMPACT_SLACK:
+                self._ids[name] = array("Q", (i for i in ids if i in self.entities))
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _link(self, entity: Entity, parent: int) -> None:
+        siblings = self._siblings(parent)
+        self.journal.append((LINKED, entity, entity.values[PARENT], entity.order))
+        entity.order = self.entities[siblings[-1]].order + 1 if siblings else 1
+        entity.values[PARENT] = parent
+        siblings.append(entity.id)
+        self._names.appended(parent, entity)
+        self._sum = (self._sum + entity_hash(entity.id, entity.type, parent, entity.order)) % MODULUS
+
+    def _siblings(self, parent: int) -> list[int]:
+        if parent == 0:
+            return self.top
+        values = self.entities[parent].values
+        if values[CHILDREN] is None:
+            values[CHILDREN] = []
+        return values[CHILDREN]  # type: ignore[no-any-return]
+
+    def _place(self, siblings: list[int], order: int) -> int:
+        return bisect_left(siblings, order, key=lambda i: self.entities[i].order)
+
+    def _fields_sum(self, entity: Entity) -> int:
+        total = 0
+        for slot, field in enumerate(entity.schema.slots):
+            revision = entity.revision(slot)
+            if revision:
+                value = () if slot in _PLACED else entity.values[slot]
+                total += field_hash(entity.id, field.name, value, entity.time(slot), revision)
+        return total
+
+    def _undo(self, line: Change) -> None:
+        match line:
+            case (0, entity, slot, value, time, revision):
+                if slot not in _PLACED:
+                    entity.values[slot] = value
+                entity.stamps[2 * slot], entity.stamps[2 * slot + 1] = time, revision
+                if slot == NAME:
+                    self._names.forget(entity.parent)
+            case (1, entity):
+                del self.entities[entity.id]
+                self._ids[entity.type].pop()
+                self.counts[entity.type] -= 1
+            case (2, entity):
+                self.entities[entity.id] = entity
+                self.counts[entity.type] += 1
+            case (3, entity, parent, order):
+                self._siblings(entity.parent).pop()
+                self._names.forget(entity.parent)
+                entity.values[PARENT], entity.order = parent, order
+            case (4, entity, place):
+                self._siblings(entity.parent).insert(place, entity.id)
+                self._names.forget(entity.parent)
+            case (5, parent, children, orders):
+                for child, order in zip(parent.values[CHILDREN], orders, strict=True):
+                    self.entities[child].order = order
+                parent.values[CHILDREN] = children
+                self._names.forget(parent.id)
+            case (6, entity, schema, values, stamps):
+                entity.schema, entity.values, entity.stamps = schema, values, stamps

@@ -1,0 +1,246 @@
+"""Writing fields: modes, conditions, times, and the three fields that are the tree itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from qcore.model.commands import Expect, Mode, SetFields
+from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, Stale, TooLarge, WrongKind
+from qcore.model.ids import check_entity_name
+from qcore.model.results import SetDone
+from qcore.model.schema import CompleteField
+from qcore.model.times import NS, format_time
+from qcore.model.values import INT_MAX, INT_MIN, Kind, parse_value, value_to_json
+from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.resolve import entity_at, resolve_id, walk
+from qcore.store.state import State
+
+__all__ = ["MAX_AHEAD", "check_depth", "parse_field", "set_fields", "stamp"]
+
+MAX_AHEAD = 10 * NS
+"""How far, in ns, a client's write time may lie after the entry's."""
+
+
+def set_fields(state: State, command: SetFields, now: int) -> SetDone:
+    """Apply one `set`: every field or none.
+
+    Raises:
+        Stale, Conflict: carry the current value and revision.
+        BadParams, BadValue, NotFound, WrongKind, Cycle, TooLarge: name field, expected and given.
+    """
+    start = entity_at(state, command.id)
+    revision = state.revision + 1
+    applied = False
+    for path, value in _writes(command).items():
+        entity, field, item = walk(state, start, path)
+        if item is not None:
+            raise WrongKind(f"path {path!r} ends in an element of a list; write the whole list, or add and subtract")
+        if _write(state, command, entity, field, value, now, revision):
+            applied = True
+    if applied:
+        state.revision = revision
+    return SetDone(applied, state.revision)
+
+
+def _writes(command: SetFields) -> dict[str, Any]:
+    if command.fields is not None:
+        if command.field is not None or command.value is not msgspec.UNSET:
+            raise BadParams("set takes either field and value or fields, not both")
+        if command.expect is not None and len(command.fields) != 1:
+            raise BadParams("expect goes with one field")
+        if not command.fields:
+            raise BadParams("fields is empty: nothing to set")
+        return command.fields
+    if command.field is None or command.value is msgspec.UNSET:
+        raise BadParams("set needs field and value, or fields")
+    return {command.field: command.value}
+
+
+def _write(
+    state: State, command: SetFields, entity: Entity, field: CompleteField, value: Any, now: int, revision: int
+) -> bool:
+    """Write one field; returns whether anything was stored."""
+    slot = field.slot
+    if command.expect is not None:
+        _check_expect(state, entity, field, command.expect)
+    time = _write_time(state, entity, field, command, now)
+    if slot == CHILDREN:
+        return _reorder(state, entity, value, command, time, revision)
+    new = _combined(state, entity, field, value, command.mode, command.max_list)
+    if command.when == "changes" and new == entity.read(slot):
+        return False
+    if slot == PARENT:
+        _move(state, entity, new, command.max_depth, now, revision)
+    elif slot == NAME:
+        check_entity_name(new)
+    state.put(entity, slot, new, time, revision)
+    return True
+
+
+def parse_field(state: State, field: CompleteField, value: Any) -> Any:
+    """The stored form of a JSON value for a field, its references resolved."""
+    return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve_id(state, form))
+
+
+def _current(state: State, entity: Entity, field: CompleteField) -> dict[str, Any]:
+    value = value_to_json(field.kind, entity.read(field.slot), state.entities.__contains__)
+    return {"field": field.name, "value": value, "revision": entity.revision(field.slot)}
+
+
+def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect) -> None:
+    if (expect.value is msgspec.UNSET) == (expect.revision is msgspec.UNSET):
+        raise BadParams('expect is {"value": v} or {"revision": n}')
+    if expect.revision is not msgspec.UNSET:
+        holds = entity.revision(field.slot) == expect.revision
+        wanted = f"revision {expect.revision}"
+    else:
+        expected = parse_field(state, field, expect.value)
+        found = entity.read(field.slot)
+        holds = tuple(found) == expected if field.slot == CHILDREN else found == expected
+        wanted = f"value {expect.value!r}"
+    if not holds:
+        current = _current(state, entity, field)
+        raise Conflict(
+            f"field {field.name} of entity {entity.id}: expected {wanted}, "
+            f"found value {current['value']!r} at revision {current['revision']}",
+            **current,
+        )
+
+
+def _write_time(state: State, entity: Entity, field: CompleteField, command: SetFields, now: int) -> int:
+    stored = entity.time(field.slot) if entity.revision(field.slot) else None
+    if command.time is None:
+        return now if stored is None else max(now, stored + 1)
+    time = int(parse_value(Kind.Timestamp, "time", command.time, (), lambda _form: 0))  # type: ignore[arg-type]
+    if time > now + MAX_AHEAD:
+        raise BadValue(f"write time {format_time(time)} is more than 10 s ahead of the store's {format_time(now)}")
+    if stored is not None and time < stored:
+        raise Stale(
+            f"field {field.name} of entity {entity.id}: write time {format_time(time)} "
+            f"is older than the stored {format_time(stored)}",
+            **_current(state, entity, field),
+        )
+    return time
+
+
+def stamp(state: State, entity: Entity, slot: int, now: int, revision: int) -> None:
+    """Mark Children of an entity as written: its list follows what happens to others."""
+    time = max(now, entity.time(slot) + 1) if entity.revision(slot) else now
+    state.put(entity, slot, None, time, revision)
+
+
+# -- modes -------------------------------------------------------------------------------------------------
+
+
+def _combined(state: State, entity: Entity, field: CompleteField, value: Any, mode: Mode, max_list: int) -> Any:
+    given = parse_field(state, field, value)
+    if mode == "set":
+        if field.kind is Kind.EntityList:
+            if len(set(given)) != len(given):
+                raise BadValue(
+                    f"field {field.name}: an EntityList has no duplicates, given {value!r}", field=field.name
+                )
+            _check_length(field, given, max_list)
+        return given
+    combine = (_ADD if mode == "add" else _SUBTRACT).get(field.kind)
+    if combine is None:
+        raise WrongKind(f"field {field.name} is a {field.kind}: it has no {mode}")
+    new = combine(entity.read(field.slot), given)
+    if field.kind is Kind.Int and not INT_MIN <= new <= INT_MAX:
+        raise BadValue(f"field {field.name}: {new} does not fit an Int (signed 64-bit)", field=field.name)
+    if field.kind is Kind.Float and new - new != 0:
+        raise BadValue(f"field {field.name}: the result is not finite", field=field.name)
+    if field.kind is Kind.EntityList:
+        _check_length(field, new, max_list)
+    return new
+
+
+def _check_length(field: CompleteField, items: tuple[int, ...], max_list: int) -> None:
+    if len(items) > max_list:
+        raise TooLarge(f"field {field.name}: a list has at most {max_list} elements, {len(items)} would be there")
+
+
+def _union(old: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(old + more))
+
+
+def _without(old: tuple[int, ...], less: tuple[int, ...]) -> tuple[int, ...]:
+    gone = set(less)
+    return tuple(item for item in old if item not in gone)
+
+
+_ADD: dict[Kind, Callable[[Any, Any], Any]] = {
+    Kind.Blob: lambda old, new: old + new,
+    Kind.EntityList: _union,
+    Kind.Float: lambda old, new: old + new,
+    Kind.Int: lambda old, new: old + new,
+    Kind.String: lambda old, new: old + new,
+}
+_SUBTRACT: dict[Kind, Callable[[Any, Any], Any]] = {
+    Kind.EntityList: _without,
+    Kind.Float: lambda old, new: old - new,
+    Kind.Int: lambda old, new: old - new,
+}
+
+
+# -- the tree ----------------------------------------------------------------------------------------------
+
+
+def _reorder(state: State, entity: Entity, value: Any, command: SetFields, time: int, revision: int) -> bool:
+    field = entity.schema.slots[CHILDREN]
+    if command.mode != "set":
+        raise WrongKind("Children is kept by the store: create, delete or write Parent instead of add and subtract")
+    old = state.children(entity.id)
+    new = parse_field(state, field, value)
+    if len(new) != len(old) or set(new) != set(old):
+        raise BadValue("Children is kept by the store: a write may only reorder the same children", field=field.name)
+    if command.when == "changes" and new == tuple(old):
+        return False
+    state.reorder(entity, list(new))
+    state.put(entity, CHILDREN, None, time, revision)
+    return True
+
+
+def _move(state: State, entity: Entity, parent: int, max_depth: int, now: int, revision: int) -> None:
+    """Hang an entity below another parent; both Children lists follow."""
+    if parent == entity.parent:
+        return
+    if "Root" in entity.schema.ancestors:
+        raise WrongKind(f"entity {entity.id} is the Root: it has no parent")
+    above = parent
+    while above:
+        if above == entity.id:
+            raise Cycle(f"entity {entity.id} cannot be moved below itself (Parent {parent})")
+        above = state.entities[above].parent
+    check_depth(state, parent, _height(state, entity.id, max_depth), max_depth)
+    old = entity.parent
+    state.move(entity, parent)
+    for id in (old, parent):
+        if id:
+            stamp(state, state.entities[id], CHILDREN, now, revision)
+
+
+def check_depth(state: State, parent: int, height: int, max_depth: int) -> None:
+    """Refuse to hang `height` levels below `parent`.
+
+    Raises:
+        TooLarge: the tree would be deeper than `max_depth`.
+    """
+    depth, above = height, parent
+    while above:
+        depth += 1
+        above = state.entities[above].parent
+    if depth > max_depth:
+        raise TooLarge(f"the tree would be {depth} levels deep, at most {max_depth} are allowed (--max-depth)")
+
+
+def _height(state: State, id: int, enough: int) -> int:
+    """Levels of the subtree, counted no further than `enough` + 1."""
+    height, level = 0, [id]
+    while level and height <= enough:
+        height += 1
+        level = [child for parent in level for child in state.children(parent)]
+    return height

@@ -1,0 +1,1 @@
+"""Tests mirror the sources: `tests/<room>/test_<module>.py`."""

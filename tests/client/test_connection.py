@@ -1,0 +1,306 @@
+"""The connection against a scripted server: lost answers, other URLs, deadlines. Each script is the peer's whole life."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.typing import Subprotocol
+
+from qcore.client import Store, connect
+from qcore.client.connection import LONGEST_PAUSE, pauses
+from qcore.model.errors import ConnectionFailed, NotFound, SessionExpired, Timeout, TooLarge
+
+Script = Callable[["Peer", ServerConnection, dict[str, Any]], Awaitable[None]]
+
+
+class Peer:
+    """A server that answers as a script says; keeps what it heard."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.heard: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.connections = 0
+        self.url = ""
+
+    async def handle(self, socket: ServerConnection) -> None:
+        self.connections += 1
+        assert socket.request is not None
+        self.paths.append(socket.request.path)
+        async for message in socket:
+            for request in as_list(json.loads(message)):
+                self.heard.append(request)
+                await self.script(self, socket, request)
+
+    def methods(self) -> list[str]:
+        return [request["method"] for request in self.heard]
+
+
+def as_list(message: Any) -> list[dict[str, Any]]:
+    return message if isinstance(message, list) else [message]
+
+
+async def reply(socket: ServerConnection, request: dict[str, Any], result: Any = None, **error: Any) -> None:
+    answer = {"error": {"code": -32000, "message": "no", "data": error}} if error else {"result": result}
+    await socket.send(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}))
+
+
+async def behave(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+    results = {"ping": "PONG", "session.open": {"session": 5}, "delete": {"deleted": 1, "revision": 2}, "exists": True}
+    await reply(socket, request, results[request["method"]])
+
+
+@asynccontextmanager
+async def serving(script: Script = behave, **kwargs: Any) -> AsyncIterator[Peer]:
+    peer = Peer(script)
+    kwargs = {"subprotocols": [Subprotocol("qcore.v1")]} | kwargs
+    async with serve(peer.handle, "127.0.0.1", 0, **kwargs) as server:
+        peer.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        yield peer
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def joined(stack: AsyncExitStack, script: Script = behave, **kwargs: Any) -> tuple[Peer, Store]:
+    peer = await stack.enter_async_context(serving(script))
+    return peer, await stack.enter_async_context(connect(peer.url, **kwargs))
+
+
+def unused_url() -> str:
+    return "ws://127.0.0.1:1"
+
+
+async def test_a_connection_bears_its_name(stack: AsyncExitStack) -> None:
+    peer, store = await joined(stack, client="my tool & co")
+    assert await store.ping() == "PONG"
+    assert peer.paths == ["/?client=my%20tool%20%26%20co"]
+
+
+async def test_urls_are_tried_in_order_until_one_answers(stack: AsyncExitStack) -> None:
+    peer = await stack.enter_async_context(serving())
+    store = await stack.enter_async_context(connect([unused_url(), peer.url]))
+    assert await store.ping() == "PONG"
+
+
+async def test_without_a_server_the_error_names_each_url_and_why(stack: AsyncExitStack) -> None:
+    def refuse(_socket: ServerConnection, _request: Request) -> Response:
+        return _socket.respond(HTTPStatus.FORBIDDEN, "use --insecure\n")
+
+    closed_door = await stack.enter_async_context(serving(process_request=refuse))
+    stranger = await stack.enter_async_context(serving(subprotocols=None))
+    with pytest.raises(ConnectionFailed) as caught:
+        await stack.enter_async_context(connect([unused_url(), closed_door.url, stranger.url]))
+    assert f"{unused_url()} (connection refused)" in caught.value.message
+    assert f"{closed_door.url} (refused with 403: use --insecure)" in caught.value.message
+    assert f"{stranger.url} (" in caught.value.message
+    assert "qcore.v1" in caught.value.message
+
+
+async def test_wait_goes_on_trying(stack: AsyncExitStack) -> None:
+    refused = asyncio.Event()
+
+    def refuse_once(socket: ServerConnection, _request: Request) -> Response | None:
+        if refused.is_set():
+            return None
+        refused.set()
+        return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "starting\n")
+
+    peer = await stack.enter_async_context(serving(process_request=refuse_once))
+    store = await stack.enter_async_context(connect(peer.url, wait=30))
+    assert await store.ping() == "PONG"
+
+
+async def test_many_callers_share_one_connection(stack: AsyncExitStack) -> None:
+    peer, store = await joined(stack)
+    answers = await asyncio.gather(*(store.exists(number) for number in range(1, 200)))
+    assert answers == [True] * 199
+    assert peer.connections == 1
+
+
+async def test_answers_may_come_in_any_order(stack: AsyncExitStack) -> None:
+    held: list[dict[str, Any]] = []
+
+    async def backwards(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        held.append(request)
+        if len(held) == 3:
+            for each in reversed(held):
+                await reply(socket, each, each["params"]["id"] == 2)
+
+    _, store = await joined(stack, backwards)
+    assert await asyncio.gather(store.exists(1), store.exists(2), store.exists(3)) == [False, True, False]
+
+
+async def test_a_read_whose_answer_was_lost_is_asked_again(stack: AsyncExitStack) -> None:
+    async def hang_up_once(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if len(peer.heard) == 1:
+            await socket.close(1001, "going away")
+        else:
+            await reply(socket, request, True)
+
+    lost: list[str] = []
+    made: list[str] = []
+    peer, store = await joined(stack, hang_up_once, on_lost=lost.append, on_connected=made.append)
+    assert await store.exists(1)
+    assert peer.heard[0] == peer.heard[1]
+    assert lost == [f"connection to {peer.url} lost: closed with 1001 going away"]
+    assert made == [peer.url]
+
+
+async def test_a_write_whose_answer_was_lost_is_sent_again_under_its_number(stack: AsyncExitStack) -> None:
+    async def lose_first_delete(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if peer.methods().count("delete") == 1 and request["method"] == "delete":
+            socket.transport.abort()
+        else:
+            await behave(peer, socket, request)
+
+    peer, store = await joined(stack, lose_first_delete)
+    assert (await store.delete(9)).deleted == 1
+    assert peer.methods() == ["session.open", "delete", "delete"]
+    first, again = peer.heard[1:]
+    assert first == again
+    assert (first["params"]["session"], first["params"]["seq"], first["params"]["acked"]) == (5, 1, 1)
+
+
+async def test_after_a_loss_the_next_url_is_used(stack: AsyncExitStack) -> None:
+    async def hang_up(_peer: Peer, socket: ServerConnection, _request: dict[str, Any]) -> None:
+        await socket.close()
+
+    bad = await stack.enter_async_context(serving(hang_up))
+    good = await stack.enter_async_context(serving())
+    store = await stack.enter_async_context(connect([bad.url, good.url]))
+    assert await store.ping() == "PONG"
+    assert (bad.connections, good.connections) == (1, 1)
+
+
+async def test_a_forgotten_session_on_a_retry_leaves_the_outcome_unknown(stack: AsyncExitStack) -> None:
+    async def forget(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["method"] == "session.open":
+            await reply(socket, request, {"session": 5})
+        elif peer.methods().count("delete") == 1:
+            socket.transport.abort()
+        else:
+            await reply(socket, request, kind="session_expired")
+
+    _, store = await joined(stack, forget)
+    with pytest.raises(SessionExpired) as caught:
+        await store.delete(9)
+    assert caught.value.data["applied"] == "unknown"
+
+
+async def test_a_silent_server_is_a_timeout_and_an_unknown_outcome(stack: AsyncExitStack) -> None:
+    async def silent(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["method"] == "session.open":
+            await behave(peer, socket, request)
+
+    peer, store = await joined(stack, silent)
+    with pytest.raises(Timeout, match=r"delete: no answer within 0\.05 s") as caught:
+        await store.delete(9, timeout=0.05)
+    assert caught.value.data["applied"] == "unknown"
+    assert peer.heard[1]["params"]["timeout"] == 0.05
+
+
+async def test_a_write_that_never_left_was_not_applied(stack: AsyncExitStack) -> None:
+    async def hang_up(_peer: Peer, socket: ServerConnection, _request: dict[str, Any]) -> None:
+        await socket.close()
+
+    _, store = await joined(stack, hang_up)
+    with pytest.raises((ConnectionFailed, Timeout)) as caught:
+        await store.delete(9, timeout=0.05)
+    assert caught.value.data["applied"] == "no"
+
+
+async def test_a_server_that_is_gone_is_named_at_the_deadline() -> None:
+    async with AsyncExitStack() as servers:
+        peer = await servers.enter_async_context(serving())
+        async with connect(peer.url) as store:
+            await store.ping()
+            await servers.aclose()
+            with pytest.raises(ConnectionFailed, match="cannot reach a server: ws://127"):
+                await store.ping(timeout=0.05)
+
+
+async def test_a_frame_over_the_servers_limit_is_too_large_and_the_connection_heals() -> None:
+    async with serving(max_size=2000) as peer, connect(peer.url) as store:
+        with pytest.raises(TooLarge):
+            await store.find("T", "x" * 3000)
+        assert await store.ping() == "PONG"
+
+
+async def test_an_error_is_raised_as_its_class(stack: AsyncExitStack) -> None:
+    async def refuse(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        await reply(socket, request, kind="not_found", hint="look elsewhere")
+
+    _, store = await joined(stack, refuse)
+    with pytest.raises(NotFound) as caught:
+        await store.get(1)
+    assert caught.value.data == {"hint": "look elsewhere"}
+
+
+async def test_a_server_that_talks_nonsense_is_left_and_tried_again(stack: AsyncExitStack) -> None:
+    async def babble_once(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if len(peer.heard) == 1:
+            await socket.send("what?")
+        else:
+            await behave(peer, socket, request)
+
+    peer, store = await joined(stack, babble_once)
+    assert await store.ping() == "PONG"
+    assert peer.connections == 2
+
+
+async def test_closing_ends_what_still_waits(stack: AsyncExitStack) -> None:
+    heard = asyncio.Event()
+
+    async def silent(_peer: Peer, _socket: ServerConnection, _request: dict[str, Any]) -> None:
+        heard.set()
+
+    peer = await stack.enter_async_context(serving(silent))
+    async with connect(peer.url) as store:
+        asking = asyncio.create_task(store.ping())
+        await heard.wait()
+    with pytest.raises(ConnectionFailed, match="the connection was closed"):
+        await asking
+    with pytest.raises(ConnectionFailed, match="the connection is closed"):
+        await store.ping()
+
+
+async def test_a_cancelled_write_frees_its_number(stack: AsyncExitStack) -> None:
+    deleting = asyncio.Event()
+
+    async def silent_on_one(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["params"].get("id") == 1:
+            deleting.set()
+        else:
+            await behave(peer, socket, request)
+
+    peer, store = await joined(stack, silent_on_one)
+    task = asyncio.create_task(store.delete(1))
+    await deleting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await store.delete(2)
+    assert peer.heard[-1]["params"]["acked"] == 2
+
+
+def test_pauses_grow_to_a_limit_and_are_never_zero() -> None:
+    def first(count: int) -> Iterator[float]:
+        return islice(pauses(), count)
+
+    for _ in range(20):
+        drawn = list(first(12))
+        assert all(0 < pause <= LONGEST_PAUSE for pause in drawn)
+        assert drawn[-1] >= LONGEST_PAUSE / 2
+        assert drawn[0] < 0.1

@@ -1,0 +1,180 @@
+"""The command line of qcore-cli: which commands to run, from where, how often and how to print them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Any
+
+import click
+
+from qcore.model.errors import ConnectionFailed, QcoreError
+from qcore_tools.cli.commands import LEAVE
+from qcore_tools.cli.lines import read_lines
+from qcore_tools.cli.runner import Runner
+from qcore_tools.cli.words import Sentence, Splitter, split
+from qcore_tools.console import CONTEXT, UsageError, complain, exit_code, run_tool, url_option, version_option
+
+__all__ = ["main", "qcore_cli"]
+
+FOR_EVER = -1
+
+
+@click.command(
+    "qcore-cli",
+    context_settings=CONTEXT | {"allow_interspersed_args": False},
+    epilog="Exit codes: 0 done, 1 a command failed, 2 wrong usage, 3 no server to reach. HELP lists the commands.",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
+@click.option("-c", "commands", multiple=True, metavar="CMD", help="Run this command; may be repeated.")
+@click.option(
+    "--eval",
+    "script",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Run the commands in a file, - for standard input, until one fails.",
+)
+@click.option(
+    "-f",
+    "--format",
+    type=click.Choice(["human", "json", "csv", "raw"]),
+    default="human",
+    show_default=True,
+    help="How results look.",
+)
+@click.option("--keep-going", is_flag=True, help="Go on after a command that failed.")
+@click.option(
+    "-r",
+    "--repeat",
+    type=click.IntRange(min=FOR_EVER),
+    default=1,
+    show_default=True,
+    help=f"Run the commands this many times; {FOR_EVER}: until Ctrl-C.",
+)
+@click.option(
+    "-i", "--interval", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Pause between repeats."
+)
+@click.option("--timing", is_flag=True, help="Print how long each command took, on standard error.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Try for this long to reach a server that has a leader.",
+)
+@url_option
+@version_option("qcore-cli")
+def qcore_cli(
+    words: tuple[str, ...],
+    commands: tuple[str, ...],
+    script: str | None,
+    repeat: int,
+    interval: float,
+    keep_going: bool,
+    urls: list[str],
+    **printing: Any,
+) -> int:
+    """Talk to a qcore server: run one command, several, those in a file, or what you type.
+
+    COMMAND is one command in the shell's own words (qcore-cli GET 12 Name). Without any command a terminal gets a
+    prompt, and other standard input is run like a file.
+    """
+    if bool(words) + bool(commands) + bool(script) > 1:
+        raise click.UsageError("a command, -c and --eval exclude each other")
+    if not words and not commands and (repeat, interval) != (1, 0.0):
+        raise click.UsageError("-r and -i need a command, or -c")
+    if words or commands:
+        sentences = [list(words)] if words else _split_all(commands)
+        return asyncio.run(_run(Runner(urls, **printing), sentences, repeat, interval, keep_going))
+    if script is None and sys.stdin.isatty():
+        return asyncio.run(_converse(urls, printing))
+    return asyncio.run(_eval(Runner(urls, **printing), script or "-", keep_going))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line (default: the process's own) and return the exit code."""
+    return run_tool("qcore-cli", qcore_cli, args)
+
+
+def _split_all(commands: Sequence[str]) -> list[list[str]]:
+    return [sentence.words for command in commands for sentence in split(command.splitlines())]
+
+
+async def _run(
+    runner: Runner, sentences: Sequence[Sequence[str]], repeat: int, interval: float, keep_going: bool
+) -> int:
+    """Run commands, `repeat` times; returns the exit code of the first failure."""
+    failed: QcoreError | None = None
+    async with runner:
+        while repeat:
+            for words in sentences:
+                error = await runner.run(words)
+                if error is None:
+                    continue
+                if runner.format != "json":
+                    complain(f"(error) {error.kind}: {error.message}")
+                failed = failed or error
+                if not keep_going or isinstance(error, ConnectionFailed):
+                    return exit_code(failed)
+            repeat -= repeat > 0
+            if repeat:
+                await asyncio.sleep(interval)
+    return exit_code(failed)
+
+
+async def _eval(runner: Runner, script: str, keep_going: bool) -> int:
+    """Run the commands in a file; returns the exit code of the first failure."""
+    failed: QcoreError | None = None
+    name = "<stdin>" if script == "-" else script
+    fd = 0 if script == "-" else os.open(script, os.O_RDONLY)
+    try:
+        async with runner:
+            async for sentence in _sentences(read_lines(fd)):
+                if isinstance(sentence, UsageError):
+                    complain(f"{name}:{sentence.data['line']}: {sentence.kind}: {sentence.message}")
+                    return exit_code(failed or sentence)
+                if sentence.words[0].upper() in LEAVE:
+                    break
+                error = await runner.run(sentence.words)
+                if error is None:
+                    continue
+                complain(f"{name}:{sentence.line}: {error.kind}: {error.message}")
+                failed = failed or error
+                if not keep_going or isinstance(error, ConnectionFailed):
+                    break
+    finally:
+        if fd:
+            os.close(fd)
+    return exit_code(failed)
+
+
+async def _sentences(lines: AsyncIterable[str]) -> AsyncIterator[Sentence | UsageError]:
+    """The commands in lines; a quote that is never closed comes last, as the error it is."""
+    splitter = Splitter(comments=True)
+    async for line in lines:
+        if (sentence := splitter.feed(line)) is not None:
+            yield sentence
+    try:
+        last = splitter.finish()
+    except UsageError as error:
+        yield error
+        return
+    if last is not None:
+        yield last
+
+
+async def _converse(urls: Sequence[str], printing: dict[str, Any]) -> int:
+    from qcore_tools.cli.prompt import converse  # here, as it takes a while and only a terminal needs it
+
+    async with Runner(urls, **printing, on_lost=_announce_loss, on_connected=_announce_connection) as runner:
+        return await converse(runner)
+
+
+def _announce_loss(reason: str) -> None:
+    complain(f"{reason}; trying to reach a server again")
+
+
+def _announce_connection(url: str) -> None:
+    complain(f"connected to {url}")

@@ -1,0 +1,288 @@
+"""How results look: for people, as JSON, as CSV and raw. No I/O.
+
+JSON is the API's result as it came, in one line. CSV has a header and rows, raw the bare values. A view knows the
+other three forms of one kind of result.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from qcore.model.errors import QcoreError, error_from_wire
+from qcore.model.wire import encode_json
+
+__all__ = [
+    "CREATED",
+    "DONE",
+    "ENTITY",
+    "FACTS",
+    "HELP",
+    "INFO",
+    "ITEMS",
+    "NAMES",
+    "SCALAR",
+    "SCHEMA",
+    "Format",
+    "Params",
+    "View",
+    "as_json",
+    "bare",
+    "literal",
+    "render",
+]
+
+Format = Literal["human", "json", "csv", "raw"]
+Params = Mapping[str, Any]
+Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
+
+
+def as_json(value: Any) -> str:
+    """JSON in one line."""
+    return encode_json(value).decode()
+
+
+def literal(value: Any) -> str:
+    """A value for people: strings in quotes, ``(missing) 17`` for a reference to a deleted entity."""
+    if isinstance(value, dict) and "missing" in value:
+        return f"(missing) {value['missing']}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    return as_json(value)
+
+
+def bare(value: Any) -> str:
+    """A value for programs: text as it is, ids alone, ``null``, lists as ``[1,2]``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and "missing" in value:
+        return str(value["missing"])
+    if isinstance(value, list):
+        return f"[{','.join(map(bare, value))}]"
+    return as_json(value)
+
+
+class View:
+    """How one kind of result looks; this one is for a single value."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [bare(result)]
+
+    def table(self, result: Any) -> Table:
+        """Header and rows of the CSV form; None is an empty cell."""
+        return ["result"], [[bare(result)]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [bare(result)]
+
+    def error(self, result: Any) -> QcoreError | None:
+        """What failed within a result that came."""
+        return None
+
+    def notes(self, result: Any) -> Iterable[str]:
+        """What people should know beside CSV and raw output, which have no place for it."""
+        return ()
+
+
+class RecordView(View):
+    """A flat record: a row of CSV; lines `Key: value`."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [f"{name.replace('_', ' ').capitalize()}: {bare(value)}" for name, value in result.items()]
+
+    def table(self, result: Any) -> Table:
+        return list(result), [[cell(value) for value in result.values()]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [bare(value) for value in result.values()]
+
+
+class DoneView(RecordView):
+    """A change that was made."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return ["OK"]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return ["OK"]
+
+
+class CreatedView(RecordView):
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [f"Created entity: {result['id']}"]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [str(result["id"])]
+
+
+class EntityView(View):
+    """Fields of an entity: a single one as the bare value, several or all as `Field: value`."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        readings = _readings(result)
+        if len(params.get("fields") or ()) == 1:
+            return [literal(reading["value"]) for reading in readings.values()]
+        return [f"{path}: {literal(reading['value'])}" for path, reading in readings.items()]
+
+    def table(self, result: Any) -> Table:
+        rows = [
+            [path, bare(reading["value"]), cell(reading["time"]), cell(reading["writer"])]
+            for path, reading in _readings(result).items()
+        ]
+        return ["field", "value", "time", "writer"], rows
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [bare(reading["value"]) for reading in _readings(result).values()]
+
+    def error(self, result: Any) -> QcoreError | None:
+        failed = [reading["error"] for reading in result["fields"].values() if "error" in reading]
+        if not failed:
+            return None
+        message = "; ".join(error["message"] for error in failed)
+        return error_from_wire({"message": message, "data": {"kind": failed[0]["kind"]}})
+
+
+class NamesView(View):
+    """A page of names; what follows it is in the cursor."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [*self.lines(result["items"]), *self.notes(result)]
+
+    def lines(self, items: Any) -> Iterable[str]:
+        return list(items)
+
+    def table(self, result: Any) -> Table:
+        return ["type"], [[name] for name in result["items"]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return list(result["items"])
+
+    def notes(self, result: Any) -> Iterable[str]:
+        return [f"Cursor: {result['cursor']}"] if result.get("cursor") else []
+
+
+class ItemsView(NamesView):
+    """A page of entities."""
+
+    def lines(self, items: Any) -> Iterable[str]:
+        return [f"{item['type']}${item['id']}  {item['name']}" for item in items]
+
+    def table(self, result: Any) -> Table:
+        keys = ["id", "type", "name", "fields"]
+        return keys, [[cell(item[key]) for key in keys] for item in result["items"]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [str(item["id"]) for item in result["items"]]
+
+
+class SchemaView(View):
+    """A schema, as JSON that can be given back; a row for each field in CSV."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [msgspec.json.format(encode_json(result), indent=2).decode()]
+
+    def table(self, result: Any) -> Table:
+        keys = ["name", "dataType", "default", "rank", "choices", "storageScope"]
+        return keys, [[cell(field.get(key)) for key in keys] for field in result["fields"]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [as_json(result)]
+
+
+class InfoView(View):
+    """What a node says of itself."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        lines = [f"{_title(key)}: {_described(key, value)}" for key, value in result.items() if key not in _INFO_LISTS]
+        if result.get("waiting") is None:
+            lines = [line for line in lines if not line.startswith("Waiting:")]
+        for member in result.get("members", ()):
+            state = ", ".join([member["role"], f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"])
+            lines.append(f"Member {member['node']}: {member['addr']} ({state})")
+        for key, title in (("counts", "Entities of"), ("limits", "Limit")):
+            lines += [f"{title} {name}: {_number(value)}" for name, value in result.get(key, {}).items()]
+        return lines
+
+    def table(self, result: Any) -> Table:
+        return ["key", "value"], [[key, cell(value)] for key, value in result.items()]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [f"{key} {bare(value)}" for key, value in result.items()]
+
+
+class HelpView(View):
+    """Commands and what they do; a single one with its details."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        if params:
+            details = [f"  {line}" for entry in result for line in entry["details"].splitlines()]
+            return [result[0]["usage"], f"  {result[0]['summary']}", *details]
+        width = max(len(entry["usage"]) for entry in result)
+        return [f"{entry['usage']:<{width}}  {entry['summary']}" for entry in result]
+
+    def table(self, result: Any) -> Table:
+        return list(result[0]), [list(entry.values()) for entry in result]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [entry["usage"] for entry in result]
+
+
+SCALAR, FACTS, DONE, CREATED, ENTITY = View(), RecordView(), DoneView(), CreatedView(), EntityView()
+ITEMS, NAMES, SCHEMA, INFO, HELP = ItemsView(), NamesView(), SchemaView(), InfoView(), HelpView()
+
+
+def render(view: View, result: Any, params: Params, format: Format) -> str:
+    """The text of a result on standard output, with its last newline."""
+    if format == "json":
+        return as_json(result) + "\n"
+    if format == "csv":
+        return _csv(*view.table(result))
+    lines = view.human(result, params) if format == "human" else view.raw(result)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """A cell of CSV: nothing for None, JSON for what has parts."""
+    if value is None:
+        return ""
+    return as_json(value) if isinstance(value, dict | list) else bare(value)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _readings(result: Any) -> dict[str, Any]:
+    """The fields that could be read."""
+    return {path: reading for path, reading in result["fields"].items() if "error" not in reading}
+
+
+_INFO_LISTS = ("members", "counts", "limits")
+_INFO_TITLES = {
+    "leader": "Current Leader",
+    "log_first": "First Log Index",
+    "log_last": "Last Log Index",
+    "data_dir": "Data Directory",
+}
+
+
+def _title(key: str) -> str:
+    return _INFO_TITLES.get(key) or key.replace("_", " ").title()
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and value < 1e15 else bare(value)
+
+
+def _described(key: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.0f} s" if key == "uptime" else bare(value)
