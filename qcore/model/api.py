@@ -18,16 +18,18 @@ SUBPROTOCOL = "qcore.v1"
 
 
 class Method(msgspec.Struct, frozen=True):
-    """`params` is the typed record of the request, `result` the type of the answer."""
+    """`params` is the typed record of the request, `result` the type of the answer.
+
+    A method that `writes` is a command that goes through the log.
+    """
 
     name: str
     params: type[Any]
     result: Any
+    writes: bool = False
 
-    @property
-    def writes(self) -> bool:
-        """Whether a request is a command that goes through the log."""
-        return issubclass(self.params, commands.Command)
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "writes", issubclass(self.params, commands.Command))
 
     @property
     def summary(self) -> str:

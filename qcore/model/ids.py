@@ -74,6 +74,8 @@ def check_entity_name(name: str) -> str:
     """
     if not 1 <= len(name) <= MAX_NAME:
         raise BadValue(f"an entity name has 1..{MAX_NAME} characters, {len(name)} given")
+    if name.isascii() and name.isprintable():  # of ASCII the same in every Python
+        return name
     for char in name:
         code = ord(char)
         if code < 32 or 127 <= code < 160 or code in (0x2028, 0x2029):

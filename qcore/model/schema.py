@@ -14,7 +14,7 @@ import msgspec
 
 from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound
 from qcore.model.ids import is_identifier
-from qcore.model.values import ZEROS, Kind, Stored, parse_value, value_to_json
+from qcore.model.values import PLAIN, ZEROS, Kind, Stored, parse_value, value_to_json
 
 __all__ = [
     "BUILTIN",
@@ -60,12 +60,13 @@ class EntitySchema(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class CompleteField:
     """A field as entities of a type have it: where it comes from and which slot holds its value."""
 
-    __slots__ = ("default", "kind", "labels", "name", "origin", "schema", "slot")
+    __slots__ = ("default", "kind", "labels", "name", "origin", "plain", "schema", "slot")
 
     def __init__(self, schema: FieldSchema, origin: str, slot: int) -> None:
         self.schema = schema
         self.name = schema.name
         self.kind = schema.data_type
+        self.plain = PLAIN.get(schema.data_type)
         self.labels = tuple(schema.choices)
         self.default = default_of(schema)
         self.origin = origin

@@ -36,7 +36,7 @@ from qcore.model.errors import BadValue
 from qcore.model.ids import is_digits
 from qcore.model.times import format_time, parse_time
 
-__all__ = ["INT_MAX", "INT_MIN", "ZEROS", "Kind", "Resolve", "Stored", "parse_value", "value_to_json"]
+__all__ = ["INT_MAX", "INT_MIN", "PLAIN", "ZEROS", "Kind", "Resolve", "Stored", "parse_value", "value_to_json"]
 
 Stored = bytes | bool | str | tuple[int, ...] | float | int
 """A value as the store holds it."""
@@ -196,25 +196,23 @@ def parse_value(kind: Kind, field: str, value: Any, labels: Sequence[str], resol
     Raises:
         BadValue: names field, expected and given.
     """
-    match kind:
-        case Kind.Int:
-            return _int(field, value)
-        case Kind.String:
-            return _string(field, value)
-        case Kind.Float:
-            return _float(field, value)
-        case Kind.Bool:
-            return _bool(field, value)
-        case Kind.Timestamp:
-            return _timestamp(field, value)
-        case Kind.Choice:
-            return _choice(field, value, labels)
-        case Kind.EntityReference:
-            return _reference(field, value, resolve)
-        case Kind.EntityList:
-            return _list(field, value, resolve)
-        case Kind.Blob:
-            return _blob(field, value)
+    plain = PLAIN.get(kind)
+    if plain is not None:
+        return plain(field, value)
+    if kind is Kind.Choice:
+        return _choice(field, value, labels)
+    return _reference(field, value, resolve) if kind is Kind.EntityReference else _list(field, value, resolve)
+
+
+PLAIN: dict[Kind, Callable[[str, Any], Stored]] = {
+    Kind.Blob: _blob,
+    Kind.Bool: _bool,
+    Kind.Float: _float,
+    Kind.Int: _int,
+    Kind.String: _string,
+    Kind.Timestamp: _timestamp,
+}
+"""Parsers of the kinds that need nothing but the field's name and the value."""
 
 
 def value_to_json(kind: Kind, value: Any, exists: Callable[[int], bool]) -> Any:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from hashlib import blake2b
+from types import GeneratorType
 from typing import Any
 
 from qcore.disk.directory import Directory
@@ -157,7 +158,7 @@ class Node:
         except Exception as exc:
             _read_failed(call, exc)
             return
-        if isinstance(result, Generator):
+        if type(result) is GeneratorType:
             self.slices.add(_LongRead(call, result).step)
         else:
             call.result(result)

@@ -21,18 +21,17 @@ from qcore.model.commands import (
     TreeNode,
 )
 from qcore.model.entry import Entry
-from qcore.model.errors import BadParams, BadSchema, BadValue, Conflict, Forbidden, RequestError
+from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError
 from qcore.model.ids import ROOT_ID, check_entity_name
 from qcore.model.results import Booted, Created, Deleted, SessionOpened
 from qcore.model.schema import MAINTAINED
-from qcore.model.values import Kind
 from qcore.model.wire import encode_json
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at
 from qcore.store.schemas import delete_schema, replace_types, set_schemas
 from qcore.store.sessions import Answer
 from qcore.store.state import Change, State
-from qcore.store.write import check_depth, parse_field, set_fields, stamp
+from qcore.store.write import check_depth, parse_whole, set_fields, stamp
 
 __all__ = ["Outcome", "apply_entry"]
 
@@ -130,12 +129,7 @@ def _fill(state: State, entity: Entity, name: str, value: Any, now: int, revisio
     field = entity.schema.field(name)
     if name in MAINTAINED:
         raise BadParams(f"field {name} of a new entity is not given among its fields")
-    stored = parse_field(state, field, value)
-    if field.kind is Kind.EntityList:
-        if len(set(stored)) != len(stored):
-            raise BadValue(f"field {name}: an EntityList has no duplicates, given {value!r}", field=name)
-        if len(stored) > max_list:
-            raise BadValue(f"field {name}: a list has at most {max_list} elements", field=name)
+    stored = parse_whole(state, field, value, max_list)
     state.put(entity, field.slot, stored, now, revision)
 
 

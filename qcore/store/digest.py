@@ -23,23 +23,23 @@ def _hash(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")
 
 
-def _canonical(value: Any) -> bytes:
-    if type(value) is str:
-        return b"s" + value.encode()
-    if type(value) is int:
-        return b"i%d" % value
-    if type(value) is float:
-        return b"d" + struct.pack(">d", value)
-    if type(value) is bool:
-        return b"t" if value else b"f"
-    if type(value) is bytes:
-        return b"b" + value
-    return b"l" + b",".join(b"%d" % item for item in value)
-
-
 def field_hash(id: int, name: str, value: Any, time: int, revision: int) -> int:
-    """Hash of one written field; Children pass `()`, their order is in the children's own hashes."""
-    return _hash(f"f {id} {name} {time} {revision} ".encode() + _canonical(value))
+    """Hash of one written field; Parent and Children pass `()`: the tree is in the entities' own hashes."""
+    head = f"f {id} {name} {time} {revision} "
+    kind = type(value)
+    if kind is str:
+        data = f"{head}s{value}".encode()
+    elif kind is int:
+        data = f"{head}i{value}".encode()
+    elif kind is float:
+        data = head.encode() + b"d" + struct.pack(">d", value)
+    elif kind is bool:
+        data = f"{head}{'t' if value else 'f'}".encode()
+    elif kind is bytes:
+        data = head.encode() + b"b" + value
+    else:
+        data = f"{head}l{','.join(map(str, value))}".encode()
+    return _hash(data)
 
 
 def entity_hash(id: int, type_name: str, parent: int, order: int) -> int:

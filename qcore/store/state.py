@@ -50,7 +50,8 @@ class State:
         self.sessions = Sessions()
         self.journal: list[Change] = []
         self._ids: dict[str, array[int]] = {}
-        self._sum = sum(schema_hash(schema) for schema in self.types.own.values()) % MODULUS
+        self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
+        """Reduced modulo 2^128 only where it is read."""
         self._names = NameIndex(self.entities)
         self._saved = self._save()
         root = Entity(ROOT_ID, self.types.complete["Root"])
@@ -88,10 +89,9 @@ class State:
         self.journal.append((PUT, entity, slot, old, old_time, old_revision))
         name = entity.schema.slots[slot].name
         placed = slot in _PLACED
-        hashed = self._sum + field_hash(entity.id, name, () if placed else value, time, revision)
+        self._sum += field_hash(entity.id, name, () if placed else value, time, revision)
         if old_revision:
-            hashed -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
-        self._sum = hashed % MODULUS
+            self._sum -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
         if not placed:
             values[slot] = value
             if slot == NAME:
@@ -112,7 +112,7 @@ class State:
     def remove(self, entity: Entity) -> None:
         """Let an entity exist no more; the caller has unlinked the top of what it removes."""
         gone = entity_hash(entity.id, entity.type, entity.parent, entity.order) + self._fields_sum(entity)
-        self._sum = (self._sum - gone) % MODULUS
+        self._sum -= gone
         del self.entities[entity.id]
         self.counts[entity.type] -= 1
         self._names.forget(entity.id)
@@ -141,16 +141,16 @@ class State:
             hashed -= entity_hash(child, entity.type, parent.id, entity.order)
             hashed += entity_hash(child, entity.type, parent.id, order)
             entity.order = order
-        self._sum = hashed % MODULUS
+        self._sum = hashed
         parent.values[CHILDREN] = children
         self._names.forget(parent.id)
 
     def relay(self, entity: Entity, schema: CompleteSchema, values: list[Any], stamps: array[int]) -> None:
         """Give an entity another complete schema of its type, with values and stamps by the new slots."""
         self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
-        self._sum = (self._sum - self._fields_sum(entity)) % MODULUS
+        self._sum -= self._fields_sum(entity)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
-        self._sum = (self._sum + self._fields_sum(entity)) % MODULUS
+        self._sum += self._fields_sum(entity)
 
     def set_types(self, types: Types) -> None:
         """Replace the schemas; the caller relays the entities of every type that changed."""
@@ -160,7 +160,7 @@ class State:
             if old is not new:
                 hashed -= schema_hash(old) if old is not None else 0
                 hashed += schema_hash(new) if new is not None else 0
-        self._sum = hashed % MODULUS
+        self._sum = hashed
         self.types = types
 
     # -- questions -----------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class State:
         entity.values[PARENT] = parent
         siblings.append(entity.id)
         self._names.appended(parent, entity)
-        self._sum = (self._sum + entity_hash(entity.id, entity.type, parent, entity.order)) % MODULUS
+        self._sum += entity_hash(entity.id, entity.type, parent, entity.order)
 
     def _siblings(self, parent: int) -> list[int]:
         if parent == 0:

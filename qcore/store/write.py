@@ -18,7 +18,7 @@ from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at, resolve_id, walk
 from qcore.store.state import State
 
-__all__ = ["MAX_AHEAD", "check_depth", "parse_field", "set_fields", "stamp"]
+__all__ = ["MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "set_fields", "stamp"]
 
 MAX_AHEAD = 10 * NS
 """How far, in ns, a client's write time may lie after the entry's."""
@@ -82,7 +82,23 @@ def _write(
 
 def parse_field(state: State, field: CompleteField, value: Any) -> Any:
     """The stored form of a JSON value for a field, its references resolved."""
+    if field.plain is not None:
+        return field.plain(field.name, value)
     return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve_id(state, form))
+
+
+def parse_whole(state: State, field: CompleteField, value: Any, max_list: int) -> Any:
+    """The stored form of a whole new value: what `parse_field` takes, and a list without duplicates.
+
+    Raises:
+        TooLarge: a list longer than `max_list`.
+    """
+    stored = parse_field(state, field, value)
+    if field.kind is Kind.EntityList:
+        if len(set(stored)) != len(stored):
+            raise BadValue(f"field {field.name}: a list has no duplicates, given {value!r}", field=field.name)
+        _check_length(field, stored, max_list)
+    return stored
 
 
 def _current(state: State, entity: Entity, field: CompleteField) -> dict[str, Any]:
@@ -136,15 +152,9 @@ def stamp(state: State, entity: Entity, slot: int, now: int, revision: int) -> N
 
 
 def _combined(state: State, entity: Entity, field: CompleteField, value: Any, mode: Mode, max_list: int) -> Any:
-    given = parse_field(state, field, value)
     if mode == "set":
-        if field.kind is Kind.EntityList:
-            if len(set(given)) != len(given):
-                raise BadValue(
-                    f"field {field.name}: an EntityList has no duplicates, given {value!r}", field=field.name
-                )
-            _check_length(field, given, max_list)
-        return given
+        return parse_whole(state, field, value, max_list)
+    given = parse_field(state, field, value)
     combine = (_ADD if mode == "add" else _SUBTRACT).get(field.kind)
     if combine is None:
         raise WrongKind(f"field {field.name} is a {field.kind}: it has no {mode}")

@@ -1,4 +1,4 @@
-"""The connection against a scripted server: lost answers, other URLs, deadlines. Each script is the peer's whole life."""
+"""The connection against a scripted server: lost answers, other URLs, deadlines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from qcore.client import Store, connect
@@ -139,7 +140,8 @@ async def test_answers_may_come_in_any_order(stack: AsyncExitStack) -> None:
                 await reply(socket, each, each["params"]["id"] == 2)
 
     _, store = await joined(stack, backwards)
-    assert await asyncio.gather(store.exists(1), store.exists(2), store.exists(3)) == [False, True, False]
+    answers = await asyncio.gather(*(store.exists(number) for number in (1, 2, 3)))
+    assert answers == [False, True, False]
 
 
 async def test_a_read_whose_answer_was_lost_is_asked_again(stack: AsyncExitStack) -> None:

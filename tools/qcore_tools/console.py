@@ -95,8 +95,11 @@ def run_tool(name: str, command: click.Command, args: Sequence[str] | None) -> i
     A reader who closed the pipe has seen enough: that is no error.
     """
     try:
-        code = command.main(args=args, prog_name=name, standalone_mode=False)
+        with command.make_context(name, list(sys.argv[1:] if args is None else args)) as context:
+            code = command.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         complain(f"{name}: {error.format_message()} ({name} --help lists what there is)")
         return USAGE

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -68,42 +67,58 @@ async def converse(runner: Runner) -> int:
         ConnectionFailed: there was no server to begin with.
     """
     await runner.store()
-    session: PromptSession[str] = PromptSession(history=_history(), completer=WordCompleter())
-    while True:
+    return await _Conversation(runner).hold()
+
+
+class _Conversation:
+    """One terminal's turns at the prompt; Ctrl-C ends the line being typed or the command that runs, no more."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._session: PromptSession[str] = PromptSession(history=_history(), completer=WordCompleter())
+        self._running: asyncio.Task[QcoreError | None] | None = None
+
+    async def hold(self) -> int:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
+        while True:
+            try:
+                with patch_stdout():
+                    text = await self._session.prompt_async(PROMPT, handle_sigint=False)
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return DONE
+            if not await self._run_all(text):
+                return DONE
+
+    async def _run_all(self, text: str) -> bool:
+        """Run the lines that were typed or pasted; False when they ask to leave."""
         try:
-            with patch_stdout():
-                text = await session.prompt_async(PROMPT)
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
-            return DONE
-        if not await _run_all(runner, text):
-            return DONE
+            for sentence in split(text.splitlines()):
+                if sentence.words[0].upper() in LEAVE:
+                    return False
+                if not await self._run(sentence.words):
+                    break
+        except UsageError as error:
+            complain(f"(error) {error.kind}: {error.message}")
+        return True
 
+    async def _run(self, words: Sequence[str]) -> bool:
+        """Run one command; False if it was interrupted."""
+        self._running = asyncio.create_task(self._runner.run(words))
+        try:
+            error = await self._running
+        except asyncio.CancelledError:
+            print("interrupted", file=sys.stderr)
+            return False
+        finally:
+            self._running = None
+        if error is not None and self._runner.format != "json":
+            complain(f"(error) {error.kind}: {error.message}")
+        return True
 
-async def _run_all(runner: Runner, text: str) -> bool:
-    """Run the lines that were typed or pasted; False when they ask to leave."""
-    try:
-        for sentence in split(text.splitlines()):
-            if sentence.words[0].upper() in LEAVE:
-                return False
-            await _run_until_interrupted(runner, sentence.words)
-    except UsageError as error:
-        complain(f"(error) {error.kind}: {error.message}")
-    return True
-
-
-async def _run_until_interrupted(runner: Runner, words: Sequence[str]) -> None:
-    """Run a command; Ctrl-C ends it and nothing else."""
-    task = asyncio.create_task(runner.run(words))
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, task.cancel)
-    try:
-        with suppress(asyncio.CancelledError):
-            error: QcoreError | None = await task
-            if error is not None:
-                complain(f"(error) {error.kind}: {error.message}")
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-    if task.cancelled():
-        print("interrupted", file=sys.stderr)
+    def _interrupt(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        elif self._session.app.is_running:  # the terminal was not yet in the mode where Ctrl-C is a key
+            self._session.app.exit(exception=KeyboardInterrupt())

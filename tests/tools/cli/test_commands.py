@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qcore.model.api import METHODS
+from qcore_tools.cli.commands import COMMANDS, explain, lookup, parse
+from qcore_tools.console import UsageError
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "params"),
+    [
+        ("PING", "ping", {}),
+        ("GET 12", "get", {"id": "12"}),
+        ("GET @12 Name Age", "get", {"id": "@12", "fields": ["Name", "Age"]}),
+        ("SET 12 Age 30", "set", {"id": "12", "field": "Age", "value": "30"}),
+        ("SET 12 Boss null", "set", {"id": "12", "field": "Boss", "value": "null"}),
+        ("SET 12 Age 30 Name x", "set", {"id": "12", "fields": {"Age": "30", "Name": "x"}}),
+        ("ADD 12 Age 2", "set", {"id": "12", "field": "Age", "value": "2", "mode": "add"}),
+        ("SUB 12 Age 2", "set", {"id": "12", "field": "Age", "value": "2", "mode": "subtract"}),
+        ("CREATE User x", "create", {"type": "User", "name": "x"}),
+        ("CREATE User x /Root/A", "create", {"type": "User", "name": "x", "parent": "/Root/A"}),
+        ("CREATE User x null", "create", {"type": "User", "name": "x"}),
+        ("DELETE 12", "delete", {"id": "12"}),
+        ("DEL 12", "delete", {"id": "12"}),
+        ("MOVE 12 User$3", "set", {"id": "12", "field": "Parent", "value": "User$3"}),
+        ("MOVE 12 null", "set", {"id": "12", "field": "Parent", "value": None}),
+        ("EXISTS 12", "exists", {"id": "12"}),
+        ("GETSCH User", "schema.get", {"type": "User"}),
+        ("GETCSCH User", "schema.complete", {"type": "User"}),
+        ("SETSCH a.json", "schema.set", {"file": "a.json"}),
+        ("FIND User", "find", {"type": "User"}),
+        ("FIND User Age>3", "find", {"type": "User", "filter": "Age>3"}),
+        ("FINDPAG User", "find", {"type": "User"}),
+        ("FINDPAG User 10", "find", {"type": "User", "limit": 10}),
+        ("FINDPAG User 10 c.xyz", "find", {"type": "User", "limit": 10, "cursor": "c.xyz"}),
+        ("FINDPAG User c.xyz", "find", {"type": "User", "cursor": "c.xyz"}),
+        ("FINDPAG User - c.xyz", "find", {"type": "User", "cursor": "c.xyz"}),
+        ("FINDPAG User 10 Age>3", "find", {"type": "User", "limit": 10, "filter": "Age>3"}),
+        ("FINDPAG User - - Age>3", "find", {"type": "User", "filter": "Age>3"}),
+        ("FINDPAG User Age>3", "find", {"type": "User", "filter": "Age>3"}),
+        ("FINDEX User 10 c.xyz", "find", {"type": "User", "limit": 10, "cursor": "c.xyz", "exact": True}),
+        ("TYPES", "types", {}),
+        ("TYPEPAG 2 c.xyz", "types", {"limit": 2, "cursor": "c.xyz"}),
+        ("MACHINE", "machine", {}),
+        ("INFO", "info", {}),
+        ("HELP", "", {}),
+        ("HELP get", "", {"command": "GET"}),
+    ],
+)
+def test_words_become_a_request(words: str, method: str, params: dict[str, Any]) -> None:
+    request = parse(words.split())
+    assert (request.command.method, request.params) == (method, params)
+
+
+@pytest.mark.parametrize("word", ["get", "Get", "GET"])
+def test_case_does_not_matter(word: str) -> None:
+    assert parse([word, "12"]).command.name == "GET"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("GET", r"expected GET <entity_id> \[field...\], given 0 words after GET"),
+        ("PING 1", "expected PING, given 1 word after PING"),
+        ("EXISTS 1 2", "expected EXISTS <entity_id>, given 2 words"),
+        ("SET 1 Name", "expected SET"),
+        ("SET 1 Name John Doe", "pairs of field and value; 'Doe' stands alone"),
+        ("SET 1 Age 1 Age 2", "the field Age twice"),
+        ("LISTEN User Age", "unknown command 'LISTEN'; HELP lists the commands"),
+        ("HELP LISTEN", "unknown command 'LISTEN'"),
+        ("FINDPAG User 10 5", "cursor: expected the one of the page before .* given '5'"),
+        ("FINDPAG User Age > 3", "a filter with spaces is quoted"),
+        ("FINDPAG User ١٠", "limit: expected a number or -"),
+        ("TYPEPAG 10 x", "TYPEPAG"),
+    ],
+)
+def test_what_is_no_command_is_explained(words: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse(words.split())
+
+
+def test_every_method_that_a_command_calls_is_part_of_the_api() -> None:
+    assert {command.method for command in COMMANDS} - {""} <= METHODS.keys()
+
+
+def test_no_word_belongs_to_two_commands() -> None:
+    words = [word for command in COMMANDS for word in command.words]
+    assert len(words) == len(set(words))
+
+
+def test_help_has_all_commands_or_the_one_asked_for() -> None:
+    assert [entry["usage"].split()[0] for entry in explain({})] == [command.name for command in COMMANDS]
+    (entry,) = explain({"command": "SET"})
+    assert entry["usage"] == lookup("set").line
+    assert entry["details"]

@@ -1,0 +1,263 @@
+"""qcore-cli against a real node: in this process where only output counts, as a process where stdin and signals do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qcore_tools.cli.main import main
+from tests.process import NodeProcess
+
+COMMAND = (sys.executable, "-m", "qcore_tools.cli")
+ROOT = Path(__file__).parents[3]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(node: NodeProcess, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run qcore-cli in this process; returns exit code, standard output and standard error."""
+
+    def run(*args: str) -> tuple[int, str, str]:
+        code = main(["--url", node.url, *args])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def environment(**changed: str) -> dict[str, str]:
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tools")])}
+    return {name: value for name, value in os.environ.items() if not name.startswith("QCORE_")} | paths | changed
+
+
+def process(
+    node: NodeProcess, *args: str, stdin: str = "", stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    env = environment(QCORE_URL=node.url)
+    return subprocess.run(
+        [*COMMAND, *args],
+        input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=env,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_readmes_session_gives_what_the_readme_says(cli: Run) -> None:
+    assert cli("-c", "PING") == (0, "PONG\n", "")
+    code, out, _ = cli("-c", "CREATE User john@example.com")
+    assert code == 0
+    created, _, id = out.rstrip("\n").rpartition(" ")
+    assert created == "Created entity:"
+    assert cli("-c", f'SET {id} Name "John Doe"') == (0, "OK\n", "")
+    assert cli("-c", f"GET {id} Name") == (0, '"John Doe"\n', "")
+    assert cli("-c", f"GET {id} Name", "-f", "csv")[1].splitlines()[1].startswith("Name,John Doe,")
+    assert json.loads(cli("-c", f"GET {id} Name", "-f", "json")[1])["fields"]["Name"]["value"] == "John Doe"
+    assert cli("-c", f"SET {id} Age 30") == (0, "OK\n", "")
+    assert cli("-c", f"DELETE {id}") == (0, "OK\n", "")
+    assert cli("-c", f"EXISTS {id}") == (0, "false\n", "")
+    code, out, _ = cli("-c", "INFO")
+    assert "Current Leader: 1" in out.splitlines()
+
+
+def test_arguments_are_one_command_and_negative_values_are_no_options(cli: Run) -> None:
+    id = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    assert cli("SET", id, "Age", "-5", "Email", "a b") == (0, "OK\n", "")
+    assert cli("get", id, "Age", "Email") == (0, 'Age: -5\nEmail: "a b"\n', "")
+    assert cli("ADD", id, "Age", "7")[0] == 0
+    assert cli("SUB", id, "Age", "1")[0] == 0
+    assert cli("-f", "raw", "GET", id, "Age") == (0, "1\n", "")
+
+
+def test_entities_are_moved_and_found(cli: Run) -> None:
+    folder = cli("-f", "raw", "CREATE", "Folder", "Box", "/Root")[1].strip()
+    user = cli("-f", "raw", "CREATE", "User", "ann", f"Folder${folder}")[1].strip()
+    assert cli("EXISTS", "/Root/Box/ann") == (0, "true\n", "")
+    assert cli("MOVE", user, "null") == (0, "OK\n", "")
+    assert cli("GET", user, "Parent") == (0, "null\n", "")
+    assert cli("MOVE", user, "@1") == (0, "OK\n", "")
+    assert f"User${user}  ann\n" in cli("FIND", "User")[1]
+    code, out, err = cli("-f", "raw", "FINDPAG", "User", "1")
+    assert (code, len(out.splitlines())) == (0, 1)
+    cursor = err.removeprefix("Cursor: ").strip()
+    assert cli("-f", "raw", "FINDPAG", "User", "100", cursor)[1].splitlines()[-1] == user
+    assert cli("-f", "raw", "FINDEX", "Object") == (0, "", "")
+
+
+def test_errors_are_on_standard_error_and_give_the_exit_code(cli: Run) -> None:
+    assert cli("GET", "999999") == (1, "", "(error) not_found: entity 999999 does not exist\n")
+    code, out, err = cli("GET", "1", "Name", "Nope")
+    assert (code, out) == (1, 'Name: "Root"\n')
+    assert err.startswith("(error) not_found: ")
+    assert cli("LISTEN", "User", "Age") == (2, "", "(error) usage: unknown command 'LISTEN'; HELP lists the commands\n")
+    assert cli("FIND", "User", "Age > 3")[2].startswith("(error) bad_filter: ")
+
+
+def test_an_id_whose_dollar_the_shell_ate_gets_a_hint(cli: Run) -> None:
+    code, _, err = cli("GET", "Folder23")
+    assert code == 1
+    assert "shell" in err
+    assert "$" in err
+    assert "single quotes" in err
+
+
+def test_json_is_one_line_for_each_command_also_where_it_fails(cli: Run) -> None:
+    code, out, err = cli("-f", "json", "--keep-going", "-c", "PING", "-c", "GET 999999", "-c", "FOO", "-c", "GET 1 X")
+    assert (code, err) == (1, "")
+    pong, missing, unknown, field = map(json.loads, out.splitlines())
+    assert pong == "PONG"
+    assert missing == {"error": {"kind": "not_found", "message": "entity 999999 does not exist"}}
+    assert unknown["error"]["kind"] == "usage"
+    assert field["fields"]["X"]["error"]["kind"] == "not_found"
+
+
+def test_commands_run_in_order_until_one_fails(cli: Run) -> None:
+    assert cli("-c", "PING", "-c", "GET 999999", "-c", "PING")[1] == "PONG\n"
+    assert cli("--keep-going", "-c", "PING", "-c", "GET 999999", "-c", "PING")[1] == "PONG\nPONG\n"
+    assert cli("-r", "3", "-c", "PING")[1] == "PONG\n" * 3
+
+
+def test_schemas_are_printed_and_set_from_files(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    fields = [{"name": "Flow", "dataType": "Float"}, {"name": "Note", "dataType": "String"}]
+    file.write_text(json.dumps([{"entityType": "Pump", "inheritsFrom": ["Object"], "fields": fields}]))
+    assert cli("SETSCH", str(file)) == (0, "OK\n", "")
+    file.write_text(cli("GETSCH", "Pump")[1])
+    assert cli("SETSCH", str(file)) == (0, "OK\n", "")
+    assert "Pump" in cli("TYPES")[1].splitlines()
+    rows = cli("-f", "csv", "GETCSCH", "Pump")[1].splitlines()
+    assert rows[0] == "name,dataType,default,rank,choices,storageScope"
+    assert "Note" in [row.split(",")[0] for row in rows]
+
+
+@pytest.mark.parametrize(("content", "kind"), [("{", "bad_schema"), ("42", "bad_schema"), (None, "file")])
+def test_a_schema_file_that_is_none_is_named(cli: Run, tmp_path: Path, content: str | None, kind: str) -> None:
+    file = tmp_path / "schema.json"
+    if content is not None:
+        file.write_text(content)
+    code, _, err = cli("SETSCH", str(file))
+    assert code == 1
+    assert err.startswith(f"(error) {kind}: ")
+    assert "schema.json" in err
+
+
+def test_a_file_is_the_value_of_a_blob_and_of_nothing_else(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "avatar"
+    file.write_bytes(b"\x00\xff")
+    user = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    assert cli("SET", user, "Avatar", f"@{file}", "Email", f"@{file}") == (0, "OK\n", "")
+    assert cli("-f", "raw", "GET", user, "Avatar", "Email") == (0, f"AP8=\n@{file}\n", "")
+
+
+def test_a_file_named_like_an_id_does_not_hide_the_id(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department = cli("-f", "raw", "CREATE", "Department", "d")[1].strip()
+    user = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    (tmp_path / department).write_text("no id")
+    monkeypatch.chdir(tmp_path)
+    assert cli("SET", user, "Department", f"@{department}") == (0, "OK\n", "")
+    assert cli("GET", user, "Department") == (0, f"{department}\n", "")
+
+
+def test_a_script_runs_until_the_first_failure_which_is_named_by_file_and_line(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "commands.txt"
+    file.write_text("# a script\nPING\n\nGET 999999 # no such\nPING\n")
+    assert cli("--eval", str(file)) == (1, "PONG\n", f"{file}:4: not_found: entity 999999 does not exist\n")
+    code, out, _ = cli("--keep-going", "--eval", str(file))
+    assert (code, out) == (1, "PONG\nPONG\n")
+
+
+def test_a_script_ends_at_exit(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "commands.txt"
+    file.write_text("PING\nexit\nPING\n")
+    assert cli("--eval", str(file)) == (0, "PONG\n", "")
+
+
+def test_a_quote_that_is_never_closed_ends_a_script(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "commands.txt"
+    file.write_text("PING\nGET '1\n")
+    assert cli("--eval", str(file)) == (2, "PONG\n", f"{file}:2: usage: the quote ' is never closed\n")
+
+
+def test_standard_input_that_is_no_terminal_is_a_script(node: NodeProcess) -> None:
+    done = process(node, stdin="PING\nFOO\nPING\n")
+    assert (done.returncode, done.stdout) == (2, "PONG\n")
+    assert done.stderr.startswith("<stdin>:2: usage: unknown command 'FOO'")
+    assert process(node, stdin="").returncode == 0
+    assert process(node, "--eval", "-", stdin="PING").stdout == "PONG\n"
+
+
+def test_a_schema_may_come_from_standard_input(node: NodeProcess) -> None:
+    done = process(node, "SETSCH", "-", stdin='{"entityType": "Pump", "fields": []}')
+    assert (done.returncode, done.stdout, done.stderr) == (0, "OK\n", "")
+
+
+def test_a_closed_pipe_is_no_error(node: NodeProcess) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = process(node, "INFO", stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_control_c_ends_with_130(node: NodeProcess) -> None:
+    running = subprocess.Popen(
+        [*COMMAND, "-r", "-1", "-i", "600", "PING"],
+        env=environment(QCORE_URL=node.url),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "PONG\n"
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+
+
+def test_without_a_server_the_exit_code_is_3_and_each_url_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", "127.0.0.1:1,127.0.0.1:2", "PING"]) == 3
+    err = capfd.readouterr().err
+    assert "ws://127.0.0.1:1 (connection refused), ws://127.0.0.1:2 (connection refused)" in err
+
+
+def test_wait_goes_on_until_a_leader_answers(node: NodeProcess) -> None:
+    node.kill()
+    waiting = subprocess.Popen(
+        [*COMMAND, "--wait", "60", "PING"], env=environment(QCORE_URL=node.url), stdout=subprocess.PIPE, text=True
+    )
+    with waiting:
+        node.start()
+        assert waiting.communicate(timeout=60)[0] == "PONG\n"
+    assert waiting.returncode == 0
+
+
+def test_help_needs_no_server(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", "127.0.0.1:1", "HELP"]) == 0
+    assert "GET <entity_id> [field...]" in capfd.readouterr().out
+
+
+def test_timing_is_told_on_standard_error(cli: Run) -> None:
+    code, out, err = cli("--timing", "PING")
+    assert (code, out) == (0, "PONG\n")
+    assert err.endswith(" ms)\n")
+
+
+@pytest.mark.parametrize(
+    "args", [["-c", "PING", "PING"], ["--eval", "-", "-c", "PING"], ["-r", "2"], ["--eval", "/nowhere"], ["--frob"]]
+)
+def test_wrong_usage_is_exit_code_2(capfd: pytest.CaptureFixture[str], args: list[str]) -> None:
+    assert main(args) == 2
+    assert capfd.readouterr().err.startswith("qcore-cli: ")
