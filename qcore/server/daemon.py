@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 import uvloop
 
@@ -19,6 +21,7 @@ from qcore.model.commands import Bootstrap
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing, Fatal, RequestError
 from qcore.model.schema_file import parse_schema_file
 from qcore.server import logs
+from qcore.server.collector import Collector, freeze_loaded
 from qcore.server.http import FrontDoor
 from qcore.server.node import Node
 from qcore.server.notify import Notifier
@@ -96,32 +99,42 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         sockets = _bind(self._settings.ws_addr)
-        node = self._start_node()
-        await self._load_schemas(node)
+        addr = _shown(sockets[0])
+        node = self._start_node(addr)
         front = FrontDoor(node)
+        await self._or_stop(self._load_schemas(node))
+        collector = Collector(lambda: node.last_call)
+        collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=1024) for sock in sockets]
-        self._announce(sockets)
-        try:
-            await self._stop.wait()
-        finally:
-            self._notifier.stopping()
-            await self._close(node, front, servers)
+        if not self._stop.is_set():
+            self._announce(addr)
+        await self._stop.wait()
+        self._notifier.stopping()
+        collector.stop()
+        await self._close(node, front, servers)
         if self._fatal is not None:
             raise self._fatal
 
-    def _start_node(self) -> Node:
+    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for `work`, but not once the daemon is to stop."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            task.result()
+        else:
+            task.cancel()
+
+    def _start_node(self, addr: str) -> Node:
         settings, directory = self._settings, self._directory
-        engine = EmbeddedEngine(directory, settings.ws_addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
-        node = Node(settings, State(), engine, directory, self._on_fatal)
+        engine = EmbeddedEngine(directory, addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
+        node = Node(settings, State(), engine, directory, addr, self._on_fatal)
         begun = time.monotonic()
         self._notifier.extend(600, "Reading the log")
         gc.disable()
         node.start()
-        # What was loaded stays: later collections need not look at it. Full collections wait for an idle moment.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 5, 1_000_000)
-        gc.enable()
+        freeze_loaded()
         log.info(
             "log_replayed",
             message=f"Log read: {len(node.state.entities)} entities at revision {node.state.revision}",
@@ -149,10 +162,8 @@ class _Daemon:
             raise ConfigError(f"{name} does not fit this store: {exc.message}") from None
         log.info("schemas_loaded", message=f"Loaded schemas and tree from {name}", types=len(node.state.types.own))
 
-    def _announce(self, sockets: list[socket.socket]) -> None:
-        host, port = sockets[0].getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        url = f"ws://{shown}:{port}"
+    def _announce(self, addr: str) -> None:
+        url = f"ws://{addr}"
         status = f"Node {self._settings.id} leads itself on {url}, data in {self._directory.path}"
         log.info(
             "listening",
@@ -178,6 +189,11 @@ class _Daemon:
         await front.close(_GOODBYE)
         if self._fatal is None:
             log.info("stopped", message="Stopped; everything acknowledged is on disk")
+
+
+def _shown(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind(ws_addr: str) -> list[socket.socket]:

@@ -53,7 +53,7 @@ class _Applying:
 
 
 class Node:
-    """One running node. `on_fatal` hears why the daemon must end."""
+    """One running node at `addr`. `on_fatal` hears why the daemon must end."""
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Node:
         state: State,
         engine: Engine,
         directory: Directory,
+        addr: str,
         on_fatal: Callable[[Fatal], None],
     ) -> None:
         self.settings = settings
@@ -68,9 +69,10 @@ class Node:
         self.engine = engine
         self.slices = Slices()
         self.stopping = False
+        self.last_call = time.monotonic()
         self._idle: asyncio.Event
         self._on_fatal = on_fatal
-        self._reads = Reads(settings, state, engine, directory)
+        self._reads = Reads(settings, state, engine, directory, addr)
         self._waiting: deque[Call] = deque()
         self._proposed: deque[list[Call]] = deque()
         self._applying: deque[_Applying] = deque()
@@ -133,6 +135,7 @@ class Node:
 
     def submit(self, call: Call) -> None:
         """Carry out a call; see `Service.submit`."""
+        self.last_call = call.begun
         if self.stopping:
             call.fail(Busy("the node is stopping", applied="no"))
         elif call.writes:

@@ -36,11 +36,12 @@ LIMITS = (
 class Reads:
     """Runs reads against the state; knows the node for `info` and `machine`."""
 
-    def __init__(self, settings: Settings, state: State, engine: Engine, directory: Directory) -> None:
+    def __init__(self, settings: Settings, state: State, engine: Engine, directory: Directory, addr: str) -> None:
         self._settings = settings
         self._state = state
         self._engine = engine
         self._directory = directory
+        self._addr = addr
         self._begun = time.monotonic()
         most = settings.max_page
         self._runs: dict[type[Any], Callable[[Any], Any]] = {
@@ -78,7 +79,7 @@ class Reads:
             role=status.role,
             leader=status.leader,
             term=status.term,
-            members=[MemberInfo(identity.node, self._settings.ws_addr, status.role, 0, True)],
+            members=[MemberInfo(identity.node, self._addr, status.role, 0, True)],
             log_first=status.first,
             log_last=status.last,
             committed=status.committed,

@@ -194,13 +194,19 @@ class Connection(asyncio.Protocol):
             self._arm(_CLOSING, transport.abort)
 
     def _cut_off(self) -> None:
+        """Nothing more for this client but a goodbye, which it may still read for a moment."""
+        if self._protocol.state is not OPEN:
+            return
+        unsent = self._transport.get_write_buffer_size()
         log.warning(
             "client_cut_off",
             message=f"Client {self.peer} does not read its answers: connection cut off",
             client=self.name,
-            unsent_bytes=self._transport.get_write_buffer_size(),
+            unsent_bytes=unsent,
         )
-        self._transport.abort()
+        self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
+        self._session = None
+        self._arm(_CLOSING, self._transport.abort)
 
     # -- time ----------------------------------------------------------------------------------------------
 
