@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -35,6 +36,9 @@ __all__ = ["run"]
 
 _GOODBYE = 1.0
 """Seconds clients have to take their last answers when the node stops."""
+
+_DEFAULT_URL = "ws://127.0.0.1:8080"
+"""Where the tools look by themselves."""
 
 log = logs.get("qcore")
 
@@ -167,7 +171,7 @@ class _Daemon:
         status = f"Node {self._settings.id} leads itself on {url}, data in {self._directory.path}"
         log.info(
             "listening",
-            message=f"{status}; talk to it with: qcore-cli --url {url}",
+            message=f"{status}; talk to it with: {_client_words(url)}",
             url=url,
             data_dir=str(self._directory.path),
             version=VERSION,
@@ -189,6 +193,14 @@ class _Daemon:
         await front.close(_GOODBYE)
         if self._fatal is None:
             log.info("stopped", message="Stopped; everything acknowledged is on disk")
+
+
+def _client_words(url: str) -> str:
+    """The command to type for a client: by its name where the shell finds it, else by where it was installed."""
+    found = shutil.which("qcore-cli") is not None
+    installed = os.path.join(os.path.dirname(sys.argv[0]), "qcore-cli")
+    command = "qcore-cli" if found or not os.path.exists(installed) else os.path.relpath(installed)
+    return command if url == _DEFAULT_URL else f"{command} --url {url}"
 
 
 def _shown(sock: socket.socket) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application.current import get_app_or_none
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -120,5 +121,5 @@ class _Conversation:
     def _interrupt(self) -> None:
         if self._running is not None:
             self._running.cancel()
-        elif self._session.app.is_running:  # the terminal was not yet in the mode where Ctrl-C is a key
-            self._session.app.exit(exception=KeyboardInterrupt())
+        elif (app := get_app_or_none()) is not None:  # the terminal was not yet in the mode where Ctrl-C is a key
+            app.exit(exception=KeyboardInterrupt())
