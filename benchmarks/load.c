@@ -224,6 +224,12 @@ static void lose(Connection *c) {
     run.closed++;
 }
 
+/* From here on its events are no answers: a ping, or the server's end. */
+static void retire(Connection *c) {
+    if (c->fd >= 0)
+        watch(c, EPOLL_CTL_DEL, 0);
+}
+
 /* Write what is left of the batch; where the socket is full, epoll says when to go on. False: connection lost. */
 static bool flush(Connection *c) {
     while (c->written < c->out.length) {
@@ -335,7 +341,10 @@ static void run_load(Connection *connections) {
         if (count == 0)
             fail(1, "no answer for 60 s");
         for (int i = 0; i < count; i++)
-            active -= !serve(events[i].data.ptr, events[i].events);
+            if (!serve(events[i].data.ptr, events[i].events)) {
+                retire(events[i].data.ptr);
+                active--;
+            }
     }
 }
 

@@ -90,7 +90,7 @@ class NodeProcess:
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
         if wait:
-            self.address = self.wait_for_event("listening")["url"].removeprefix("ws://").rstrip("/")
+            self._wait_until_listening()
 
     def wait_for_event(self, event: str, deadline: float = DEADLINE) -> dict[str, Any]:
         """Return the first log record whose `event` is this word, waiting for it up to `deadline` seconds."""
@@ -132,8 +132,9 @@ class NodeProcess:
         return code
 
     def pause(self) -> None:
-        """SIGSTOP: the node hangs, its sockets stay open."""
+        """SIGSTOP: the node hangs, its sockets stay open. Returns when it stands still."""
         self._started().send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         self._started().send_signal(signal.SIGCONT)
@@ -156,6 +157,13 @@ class NodeProcess:
         if self._process is None:
             raise RuntimeError(f"node {self.node} was not started")
         return self._process
+
+    def _wait_until_listening(self) -> None:
+        try:
+            self.address = self.wait_for_event("listening")["url"].removeprefix("ws://").rstrip("/")
+        except BaseException:
+            self.kill()
+            raise
 
     def _environment(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("QCORE_") and k not in INHERITED}

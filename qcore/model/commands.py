@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from qcore.model.errors import BadValue
-from qcore.model.schema import EntitySchema
+from qcore.model.schema import EntitySchema, Scope
+from qcore.model.values import Kind
 
 __all__ = [
     "DEFAULT_MAX_DEPTH",
@@ -25,6 +26,8 @@ __all__ = [
     "Create",
     "Delete",
     "Expect",
+    "FieldChange",
+    "FieldSet",
     "IdForm",
     "Logged",
     "Mode",
@@ -142,10 +145,36 @@ class SchemaSet(Command, tag="schema.set"):
 
     schema: EntitySchema | None = None
     schemas: list[EntitySchema] | None = None
+    dry_run: bool = False
+    """Say what would happen; nothing is written."""
 
     def _values(self) -> Iterable[tuple[str, Any]]:
         for schema in [*(self.schemas or ()), *([self.schema] if self.schema else ())]:
             yield from ((f"{schema.entity_type}.{field.name}", field.default) for field in schema.fields)
+
+
+class FieldChange(msgspec.Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+    """Properties of a field to set; what is left out stays as it is, or takes its default in a new field."""
+
+    data_type: Kind | None = None
+    default: Any = msgspec.UNSET
+    rank: int | None = None
+    choices: list[str] | None = None
+    storage_scope: Scope | None = None
+
+
+class FieldSet(Command, tag="field.set"):
+    """Add a field to a type, or change properties of one; a new field gets the highest rank + 1."""
+
+    method = "field.set"
+
+    type: str
+    field: str
+    schema: FieldChange
+
+    def _values(self) -> Iterable[tuple[str, Any]]:
+        if self.schema.default is not msgspec.UNSET:
+            yield f"{self.type}.{self.field}", self.schema.default
 
 
 class SchemaDelete(Command, tag="schema.delete"):
@@ -181,5 +210,5 @@ class Bootstrap(Command, tag="bootstrap"):
     file_hash: str
 
 
-Logged = Create | Delete | SetFields | SchemaSet | SchemaDelete | SessionOpen | Bootstrap
-"""Everything an entry may hold."""
+Logged = Create | Delete | SetFields | SchemaSet | SchemaDelete | FieldSet | SessionOpen | Bootstrap
+"""Every command but the compound ones, which `qcore.model.compound` adds."""

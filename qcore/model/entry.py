@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.commands import Logged
+from qcore.model.compound import Logged
 
 __all__ = [
     "FEATURE_LEVEL",

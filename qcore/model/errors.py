@@ -78,22 +78,30 @@ __all__ = [
     "error_from_wire",
 ]
 
+MAX_MESSAGE = 1000
+"""Characters in the message of an answer: what clients send is quoted in it, and answers are kept in sessions."""
+
 
 class QcoreError(Exception):
     """Root of all errors; `kind` is the stable word clients switch on."""
 
     kind: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, **data: Any) -> None:
+    def __init__(self, message: str, /, **data: Any) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
 
 
 class RequestError(QcoreError):
-    """An answer to a client; `code` is JSON-RPC's number for it."""
+    """An answer to a client; `code` is JSON-RPC's number for it. A message over `MAX_MESSAGE` is cut in the middle."""
 
     code: ClassVar[int] = -32000
+
+    def __init__(self, message: str, /, **data: Any) -> None:
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[: MAX_MESSAGE - 205]} ... {message[-200:]}"
+        super().__init__(message, **data)
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON-RPC error object ``{"code", "message", "data": {"kind", ...}}``."""
@@ -237,6 +245,7 @@ _BY_KIND: dict[str, type[RequestError]] = {cls.kind: cls for cls in RequestError
 
 def error_from_wire(error: dict[str, Any]) -> RequestError:
     """Rebuild the error a server sent; an unknown kind becomes `Internal` with the message kept."""
-    data = dict(error.get("data") or {})
-    kind = data.pop("kind", "internal")
+    found = error.get("data")
+    data = dict(found) if isinstance(found, dict) else {}
+    kind = str(data.pop("kind", "internal"))
     return _BY_KIND.get(kind, Internal)(str(error.get("message", kind)), **data)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qcore.model.errors import BadParams
+from qcore.model.errors import BadParams, TooLarge
+from qcore.model.ids import is_digits
 
-__all__ = ["Step", "escape_name", "join_path", "split_field_path", "split_path"]
+__all__ = ["MAX_HOPS", "MAX_PATH", "Step", "escape_name", "join_path", "split_field_path", "split_path"]
 
 Step = tuple[str, int]
 """A name and which of its twins, from 1."""
+
+MAX_PATH = 65_536
+"""Characters in a path: more than 100 names of the longest kind with every character escaped."""
+
+MAX_HOPS = 256
+"""Hops in a field path."""
 
 _ESCAPED = ("\\", "/", "#")
 
@@ -31,7 +38,12 @@ def split_path(text: str) -> list[Step]:
 
     Raises:
         BadParams: an empty step, a twin that is no number, an escape without a character.
+        TooLarge: more than `MAX_PATH` characters.
     """
+    if not text.startswith("/"):
+        raise BadParams(f"a path begins with /, {text!r} given")
+    if len(text) > MAX_PATH:
+        raise TooLarge(f"a path has at most {MAX_PATH} characters, {len(text)} given")
     return [_step(raw, text) for raw in _raw_steps(text)]
 
 
@@ -54,13 +66,13 @@ def _raw_steps(text: str) -> list[list[tuple[str, bool]]]:
 
 def _step(raw: list[tuple[str, bool]], text: str) -> Step:
     marks = [place for place, char in enumerate(raw) if char == ("#", False)]
-    name = "".join(char for char, _ in raw[: marks[-1] if marks else None])
+    name = "".join(char for char, _ in raw[: marks[0] if marks else None])
     if not name:
         raise BadParams(f"path {text!r} has an empty step")
     if not marks:
         return name, 1
-    twin = "".join(char for char, _ in raw[marks[-1] + 1 :])
-    if not (twin.isascii() and twin.isdigit() and int(twin[:9]) >= 1 and len(twin) <= 9):
+    twin = "".join(char for char, _ in raw[marks[0] + 1 :])
+    if not (is_digits(twin) and len(twin) <= 9 and int(twin) >= 1):
         raise BadParams(f"path {text!r}: after # stands the number of the twin, {twin!r} given (write \\# for a #)")
     return name, int(twin)
 
@@ -70,8 +82,11 @@ def split_field_path(text: str) -> list[str]:
 
     Raises:
         BadParams: an empty hop.
+        TooLarge: more than `MAX_HOPS`.
     """
     hops = text.split("->")
+    if len(hops) > MAX_HOPS:
+        raise TooLarge(f"a field path has at most {MAX_HOPS} hops, {len(hops)} given")
     if not all(hops):
         raise BadParams(f"field path {text!r} has an empty hop")
     return hops

@@ -14,8 +14,11 @@ from qcore.model.commands import IdForm
 __all__ = [
     "DEFAULT_LIMIT",
     "Consistency",
+    "Count",
     "Digest",
     "Exists",
+    "FieldExists",
+    "FieldGet",
     "Find",
     "Get",
     "Info",
@@ -32,14 +35,14 @@ Consistency = Literal["linearizable", "leader", "local"]
 DEFAULT_LIMIT = 100
 
 
-class Query(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Query(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="method"):
     """What every read carries beside its own fields."""
 
     timeout: float | None = None
     """Seconds the client waits for the answer."""
 
 
-class StoreQuery(Query, kw_only=True):
+class StoreQuery(Query, kw_only=True, tag="store"):
     """A read of the store; all three consistencies are the same on one node."""
 
     consistency: Consistency = "linearizable"
@@ -47,36 +50,36 @@ class StoreQuery(Query, kw_only=True):
     """Wait until the node has applied this revision (read your writes)."""
 
 
-class Ping(Query):
+class Ping(Query, tag="ping"):
     """Answer PONG."""
 
 
-class Info(Query):
+class Info(Query, tag="info"):
     """What the node is and how it fares."""
 
 
-class Machine(Query):
+class Machine(Query, tag="machine"):
     """Machine name and node id."""
 
 
-class Digest(StoreQuery):
+class Digest(StoreQuery, tag="digest"):
     """Revision and digest of the state now."""
 
 
-class Exists(StoreQuery):
+class Exists(StoreQuery, tag="exists"):
     """Whether an entity exists."""
 
     id: IdForm
 
 
-class Get(StoreQuery):
+class Get(StoreQuery, tag="get"):
     """Read fields of one entity; no `fields`: all, in rank order. A path is ``A->B->C``."""
 
     id: IdForm
     fields: list[str] | None = None
 
 
-class Find(StoreQuery):
+class Find(StoreQuery, tag="find"):
     """One page of the entities of a type, by id ascending; `exact` leaves descendants of the type out."""
 
     type: str
@@ -88,20 +91,42 @@ class Find(StoreQuery):
     total: bool = False
 
 
-class TypesList(Query):
+class Count(StoreQuery, tag="count"):
+    """How many entities of a type there are; `exact` leaves descendants of the type out."""
+
+    type: str
+    filter: str | None = None
+    exact: bool = False
+
+
+class TypesList(StoreQuery, tag="types"):
     """One page of the type names, sorted; no `limit`: all of them."""
 
     limit: int | None = None
     cursor: str | None = None
 
 
-class SchemaGet(Query):
+class SchemaGet(StoreQuery, tag="schema.get"):
     """A type's own schema."""
 
     type: str
 
 
-class SchemaComplete(Query):
+class SchemaComplete(StoreQuery, tag="schema.complete"):
     """A type's schema with everything it inherits."""
 
     type: str
+
+
+class FieldGet(StoreQuery, tag="field.get"):
+    """The schema of one field of a type, inherited ones too."""
+
+    type: str
+    field: str
+
+
+class FieldExists(StoreQuery, tag="field.exists"):
+    """Whether a type has a field, inherited ones too; no for an unknown type."""
+
+    type: str
+    field: str

@@ -23,6 +23,9 @@ __all__ = [
     "SchemaDone",
     "SessionOpened",
     "SetDone",
+    "StepDone",
+    "StepFailed",
+    "TransactionDone",
     "TypesPage",
 ]
 
@@ -53,6 +56,25 @@ class SchemaDone(msgspec.Struct):
 
     revision: int
     types: list[str]
+
+
+class StepDone(msgspec.Struct):
+    """One command of a pipeline or a transaction, done."""
+
+    result: Any
+
+
+class StepFailed(msgspec.Struct):
+    """One command of a pipeline, failed; the same object as in an answer of its own."""
+
+    error: dict[str, Any]
+
+
+class TransactionDone(msgspec.Struct):
+    """Answer of `transaction`: one revision for all of it."""
+
+    revision: int
+    results: list[StepDone | StepFailed]
 
 
 class SessionOpened(msgspec.Struct):

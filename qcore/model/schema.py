@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound
-from qcore.model.ids import is_identifier
+from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound, TooLarge
+from qcore.model.ids import MAX_NAME, is_identifier
 from qcore.model.values import PLAIN, ZEROS, Kind, Stored, parse_value, value_to_json
 
 __all__ = [
     "BUILTIN",
     "MAINTAINED",
+    "MAX_COMPLETE",
     "CompleteField",
     "CompleteSchema",
     "EntitySchema",
@@ -34,6 +35,9 @@ Scope = Literal["Configuration", "Runtime"]
 RESERVED_FIELDS = frozenset({"true", "false", "null", "in", "EntityId", "EntityType"})
 MAINTAINED = ("Name", "Parent", "Children")
 """Fields of every entity that the store itself keeps; always the first slots of an entity."""
+
+MAX_COMPLETE = 250_000
+"""Fields and ancestors of all complete schemas together: a small request could otherwise multiply without bound."""
 
 _MAINTAINED_KINDS = {"Name": Kind.String, "Parent": Kind.EntityReference, "Children": Kind.EntityList}
 
@@ -117,8 +121,8 @@ def default_of(schema: FieldSchema) -> Stored:
     return parse_value(schema.data_type, schema.name, schema.default, schema.choices, _no_ids)
 
 
-def _no_ids(form: Any) -> int:
-    raise BadValue(f"a default cannot refer to an entity, {form!r} given")
+def _no_ids(_form: Any) -> int:
+    raise BadValue("a default cannot refer to an entity")
 
 
 BUILTIN = {
@@ -147,11 +151,12 @@ def check_schema(schema: EntitySchema) -> EntitySchema:
         BadSchema: a name, a label, a default or a rank that cannot be.
     """
     name = schema.entity_type
-    if not is_identifier(name):
-        raise BadSchema(f"type name {name!r}: expected letters, digits and _, not beginning with a digit")
+    _check_name("type name", name)
     if name == "Object":
         raise BadSchema("the built-in type Object cannot be changed")
     parents = list(schema.inherits_from) or ["Object"]
+    if "Root" in parents:
+        raise BadSchema(f"type {name} cannot inherit Root: there is one Root and no other")
     if len(set(parents)) != len(parents):
         raise BadSchema(f"type {name} names a parent twice: {', '.join(parents)}")
     seen: set[str] = set()
@@ -164,10 +169,16 @@ def check_schema(schema: EntitySchema) -> EntitySchema:
     return EntitySchema(name, parents, fields)
 
 
+def _check_name(what: str, name: str, owner: str = "") -> None:
+    if not is_identifier(name):
+        raise BadSchema(f"{what} {name!r}{owner}: expected letters, digits and _, no digit first")
+    if len(name) > MAX_NAME:
+        raise BadSchema(f"{what} {name[:20]}...{owner}: at most {MAX_NAME} characters, {len(name)} given")
+
+
 def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
     where = f"field {owner}.{field.name}"
-    if not is_identifier(field.name):
-        raise BadSchema(f"field name {field.name!r} of type {owner}: expected letters, digits and _, no digit first")
+    _check_name("field name", field.name, f" of type {owner}")
     if field.name in RESERVED_FIELDS:
         raise BadSchema(f"{where}: the name {field.name} is reserved")
     if not fits_maintained(field):
@@ -189,16 +200,24 @@ def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
     return FieldSchema(field.name, field.data_type, default, rank, list(field.choices), field.storage_scope)
 
 
+def _check_size(size: int) -> int:
+    if size > MAX_COMPLETE:
+        raise TooLarge(f"all types, each with what it inherits, have at most {MAX_COMPLETE} fields and ancestors")
+    return size
+
+
 class Types:
     """Every type and what follows from inheritance; immutable."""
 
     def __init__(self, own: Mapping[str, EntitySchema] = BUILTIN, before: Types | None = None) -> None:
-        """`before`: what these replace; complete schemas that did not change stay the same objects."""
-        self.own = dict(own)
-        self.complete = {name: CompleteSchema(name, self._ancestors(name), self.own) for name in self.own}
-        for name, schema in before.complete.items() if before is not None else ():
-            if name in self.complete and schema.equals(self.complete[name]):
-                self.complete[name] = schema
+        """`before`: what these replace; complete schemas that did not change stay the same objects.
+
+        Raises:
+            BadSchema, Cycle: a parent that is unknown, types that inherit each other.
+            TooLarge: more than `MAX_COMPLETE`.
+        """
+        self.own = {name: own[name] for name in sorted(own)}
+        self.complete = self._completed(before)
         self.descendants: dict[str, list[str]] = {name: [] for name in self.own}
         for name, schema in self.complete.items():
             for ancestor in schema.ancestors:
@@ -206,21 +225,44 @@ class Types:
         for names in self.descendants.values():
             names.sort()
 
+    def _completed(self, before: Types | None) -> dict[str, CompleteSchema]:
+        old = before.complete if before is not None else {}
+        kept = {name: schema for name, schema in old.items() if before is not None and self._same_own(before, schema)}
+        size = sum(len(schema.ancestors) + len(schema.slots) for schema in kept.values())
+        orders: dict[str, list[str]] = {}
+        for name in self.own:
+            if name in kept:
+                continue
+            orders[name] = self._ancestors(name)
+            size = _check_size(size + len(orders[name]))
+        # only now is it known that no type runs in a circle, and that each leads to Object
+        for name, order in orders.items():
+            kept[name] = CompleteSchema(name, order, self.own)
+            size = _check_size(size + len(kept[name].slots))
+            if name in old and old[name].equals(kept[name]):
+                kept[name] = old[name]
+        return {name: kept[name] for name in self.own}
+
+    def _same_own(self, before: Types, schema: CompleteSchema) -> bool:
+        return all(self.own.get(name) is before.own[name] for name in schema.ancestors)
+
     def _ancestors(self, name: str) -> list[str]:
         """The type itself and what it inherits, breadth-first, each once.
 
         Raises:
-            NotFound: an unknown parent.
+            BadSchema: an unknown parent.
             Cycle: the type inherits itself.
         """
         order = [name]
+        seen = {name}
         for current in order:
             for parent in self.own[current].inherits_from:
                 if parent == name:
                     raise Cycle(f"type {name} would inherit itself through {current}")
                 if parent not in self.own:
                     raise BadSchema(f"type {current} inherits the unknown type {parent!r}")
-                if parent not in order:
+                if parent not in seen:
+                    seen.add(parent)
                     order.append(parent)
         return order
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import BadValue
+from qcore.model.errors import BadParams, BadValue, RequestError, TooLarge
 from qcore.model.ids import is_digits
 from qcore.model.times import format_time, parse_time
 
@@ -74,19 +74,24 @@ ZEROS: dict[Kind, Stored] = {
 """What an unset field without default reads as; a Choice reads as its first label."""
 
 
-def _fail(field: str, expected: str, given: object) -> BadValue:
+def _shown(given: object) -> str:
     text = repr(given)
-    if len(text) > 80:
-        text = text[:77] + "..."
-    return BadValue(f"field {field}: expected {expected}, given {text}", field=field)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _fail(field: str, expected: str, given: object) -> BadValue:
+    return BadValue(f"field {field}: expected {expected}, given {_shown(given)}", field=field)
 
 
 def _blob(field: str, value: Any) -> bytes:
     if isinstance(value, str):
         try:
-            return base64.b64decode(value, validate=True)
+            found = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
-            pass
+            found = b""
+        # decoders differ in what they overlook; what would be written the same is the same to all of them
+        if base64.b64encode(found).decode("ascii") == value:
+            return found
     elif isinstance(value, bytes):
         return value
     raise _fail(field, "a Blob as padded base64", value)
@@ -172,11 +177,20 @@ def _reference(field: str, value: Any, resolve: Resolve) -> int:
     if value is None or value == "null":
         return 0
     if type(value) is int or isinstance(value, str):
-        return resolve(value)
+        return _resolved(field, value, resolve)
     raise _fail(field, "an EntityReference (an entity id in any form, or null)", value)
 
 
-def _list(field: str, value: Any, resolve: Resolve) -> tuple[int, ...]:
+def _resolved(field: str, form: int | str, resolve: Resolve) -> int:
+    try:
+        return resolve(form)
+    except RequestError as exc:
+        refused = BadValue if isinstance(exc, BadParams) else type(exc)
+        text = f"field {field}: expected an entity that exists, given {_shown(form)} ({exc.message})"
+        raise refused(text, field=field) from None
+
+
+def _list(field: str, value: Any, resolve: Resolve, max_list: int | None) -> tuple[int, ...]:
     items = value
     if isinstance(value, str):
         try:
@@ -185,23 +199,31 @@ def _list(field: str, value: Any, resolve: Resolve) -> tuple[int, ...]:
             items = None
     if not isinstance(items, list) or not all(type(item) is int or isinstance(item, str) for item in items):
         raise _fail(field, "an EntityList such as [1,2]", value)
-    return tuple(resolve(item) for item in items)
+    if max_list is not None and len(items) > max_list:
+        raise TooLarge(f"field {field}: a list has at most {max_list} elements, {len(items)} given", field=field)
+    return tuple([_resolved(field, item, resolve) for item in items])
 
 
-def parse_value(kind: Kind, field: str, value: Any, labels: Sequence[str], resolve: Resolve) -> Stored:
+def parse_value(
+    kind: Kind, field: str, value: Any, labels: Sequence[str], resolve: Resolve, max_list: int | None = None
+) -> Stored:
     """Turn a JSON value into the stored form of `kind`.
 
     Duplicates in a list are kept: whether they are an error depends on the mode of the write.
 
     Raises:
         BadValue: names field, expected and given.
+        NotFound, WrongKind: what `resolve` says, and the same.
+        TooLarge: a list of more than `max_list` elements; none of them is resolved then.
     """
     plain = PLAIN.get(kind)
     if plain is not None:
         return plain(field, value)
     if kind is Kind.Choice:
         return _choice(field, value, labels)
-    return _reference(field, value, resolve) if kind is Kind.EntityReference else _list(field, value, resolve)
+    if kind is Kind.EntityReference:
+        return _reference(field, value, resolve)
+    return _list(field, value, resolve, max_list)
 
 
 PLAIN: dict[Kind, Callable[[str, Any], Stored]] = {

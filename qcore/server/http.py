@@ -33,7 +33,7 @@ class FrontDoor:
     def __init__(self, node: Node) -> None:
         settings = node.settings
         self.service: Service = node
-        self.limits = Limits(settings.request_timeout, settings.max_batch)
+        self.limits = Limits(settings.request_timeout, settings.max_batch, settings.max_pipeline)
         self.max_message = settings.max_message_mb * _MEGABYTE
         self.send_queue = settings.send_queue_mb * _MEGABYTE
         self.ping_interval = settings.ping_interval

@@ -44,10 +44,10 @@ class _Applying:
 
     __slots__ = ("begun", "calls", "entry", "outcomes", "place")
 
-    def __init__(self, state: State, entry: Entry, calls: list[Call] | None) -> None:
+    def __init__(self, state: State, entry: Entry, calls: list[Call] | None, reads: Reads) -> None:
         self.entry = entry
         self.calls = calls
-        self.outcomes: Iterator[Outcome] = apply_entry(state, entry)
+        self.outcomes: Iterator[Outcome] = apply_entry(state, entry, reads.run_whole if calls is not None else None)
         self.place = 0
         self.begun = 0.0
 
@@ -216,7 +216,7 @@ class Node:
         """See `Host.committed`."""
         if token is not None:
             self._proposed.popleft()
-        self._applying.append(_Applying(self.state, entry, token))
+        self._applying.append(_Applying(self.state, entry, token, self._reads))
         if not self._slicing:
             self._slicing = self._apply_some()
             if self._slicing:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import GeneratorType
 from typing import Any
 
 from qcore.disk.directory import Directory
 from qcore.engine.base import Engine
 from qcore.model import queries
+from qcore.model.commands import SchemaSet
 from qcore.model.results import InfoResult, MachineResult, MemberInfo
 from qcore.server.calls import Call
 from qcore.server.settings import Settings
 from qcore.store import read
+from qcore.store.schemas import try_schemas
 from qcore.store.state import State
 from qcore.version import VERSION
 
@@ -27,6 +30,7 @@ LIMITS = (
     "max_message_mb",
     "max_page",
     "max_pending",
+    "max_pipeline",
     "request_timeout",
     "send_queue_mb",
 )
@@ -52,6 +56,10 @@ class Reads:
             queries.Exists: lambda query: read.exists(state, query),
             queries.Get: lambda query: read.get(state, query),
             queries.Find: lambda query: read.find(state, query, most),
+            queries.Count: lambda query: read.count(state, query),
+            queries.FieldGet: lambda query: read.field_get(state, query),
+            queries.FieldExists: lambda query: read.field_exists(state, query),
+            SchemaSet: lambda command: try_schemas(state, command),
             queries.TypesList: lambda query: read.types(state, query, most),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),
@@ -64,6 +72,21 @@ class Reads:
             RequestError: the answer.
         """
         return self._runs[type(call.params)](call.params)
+
+    def run_whole(self, params: Any) -> Any:
+        """The result of a read inside a pipeline or transaction, slices and all.
+
+        Raises:
+            RequestError: the answer.
+        """
+        result = self._runs[type(params)](params)
+        if type(result) is GeneratorType:
+            try:
+                while True:
+                    next(result)
+            except StopIteration as done:
+                return done.value
+        return result
 
     def _machine(self, _query: queries.Machine) -> MachineResult:
         identity = self._directory.identity

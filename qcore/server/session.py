@@ -7,13 +7,12 @@ here: a session answers nothing but that phase until it is over. What a call mea
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from qcore.model.api import METHODS
-from qcore.model.commands import Command
-from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge, UnknownMethod
+from qcore.model.api import METHODS, read_params
+from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
 
@@ -21,10 +20,11 @@ __all__ = ["Limits", "Service", "Session"]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Seconds a request may take by default, requests in one batch array."""
+    """Seconds a request may take by default, requests in a batch array, commands in a pipeline or transaction."""
 
     request_timeout: float
     max_batch: int
+    max_pipeline: int
 
 
 class Service(Protocol):
@@ -46,7 +46,6 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_params = {name: msgspec.json.Decoder(method.params).decode for name, method in METHODS.items()}
 _MAX_TIMEOUT = 86_400.0
 _BLANKS = b" \t\r\n"
 
@@ -62,7 +61,7 @@ class Session:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message; `now` is monotonic seconds."""
-        if data[:1] == b"[" or data[:64].lstrip(_BLANKS)[:1] == b"[":
+        if data[:1] == b"[" or (data[:1].isspace() and data.lstrip(_BLANKS)[:1] == b"["):
             self._receive_batch(data, now)
         else:
             self.open_calls += 1
@@ -86,15 +85,19 @@ class Session:
             return call
         id = bytes(envelope.id) or None
         call = Call(sink, id, envelope.method, None, now, slot)
+        problem = _envelope_problem(envelope, id)
+        if problem is not None:
+            call.id = _echoed(id)
+            call.fail(problem)
+            return call
         try:
-            _check_envelope(envelope, id)
-            call.params = params = _read_params(envelope.method, bytes(envelope.params))
+            call.params = params = read_params(envelope.method, bytes(envelope.params), self._limits.max_pipeline)
             call.deadline = now + self._timeout(params.timeout)
         except RequestError as exc:
             call.fail(exc)
             return call
         call.size = len(data)
-        call.writes = METHODS[envelope.method].writes
+        call.writes = METHODS[envelope.method].writes and not getattr(params, "dry_run", False)
         return call
 
     def _timeout(self, asked: float | None) -> float:
@@ -183,39 +186,29 @@ class _Batch:
             self._service.later(self.step)
 
 
-def _check_envelope(envelope: _Envelope, id: bytes | None) -> None:
+def _envelope_problem(envelope: _Envelope, id: bytes | None) -> RequestError | None:
     if envelope.jsonrpc != "2.0":
-        raise InvalidRequest(f'a request says "jsonrpc": "2.0", {envelope.jsonrpc!r} given')
-    if id is not None and id[:1] not in b'"-0123456789n':
-        raise InvalidRequest(f"an id is a string, a number or null, {id[:40].decode(errors='replace')} given")
+        return InvalidRequest(f'a request says "jsonrpc": "2.0", {envelope.jsonrpc!r} given')
+    if id is not None and not _is_id(id):
+        return InvalidRequest(f"an id is a string, a number or null, {id[:40].decode(errors='replace')} given")
+    return None
 
 
-def _read_params(method: str, text: bytes) -> Any:
-    decode = _params.get(method)
-    if decode is None:
-        raise UnknownMethod(f"unknown method {method[:80]!r}; there are {', '.join(sorted(METHODS))}")
-    if not text or text == b"null":
-        text = b"{}"
-    try:
-        params = decode(_named(method, text) if text[:1] == b"[" else text)
-        if isinstance(params, Command):
-            params.check_values()
-        return params
-    except RecursionError:
-        raise TooLarge(f"params of {method} are nested too deeply") from None
-    except msgspec.ValidationError as exc:
-        raise BadParams(f"params of {method}: {exc}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise ParseError(f"params of {method} are no JSON: {exc}") from None
+def _is_id(id: bytes) -> bool:
+    """Whether an id can be sent back: of the right kind, and text, which the decoder has not looked at."""
+    if id[:1] not in b'"-0123456789n':
+        return False
+    if not id.isascii():
+        try:
+            id.decode()
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
-def _named(method: str, text: bytes) -> bytes:
-    """Turn params by position into params by name."""
-    values = _decode_batch(text)
-    names = METHODS[method].params.__struct_fields__
-    if len(values) > len(names):
-        raise BadParams(f"{method} has at most {len(names)} params ({', '.join(names)}), {len(values)} given")
-    return encode_json(dict(zip(names, values, strict=False)))
+def _echoed(id: bytes | None) -> bytes:
+    """The id in the answer to what is no request, which is answered even if it has none."""
+    return id if id and _is_id(id) else b"null"
 
 
 def _envelope_error(exc: Exception) -> RequestError:
@@ -227,12 +220,15 @@ def _envelope_error(exc: Exception) -> RequestError:
 
 
 class _OnlyId(msgspec.Struct):
-    id: int | str | float | None = None
+    id: msgspec.Raw = msgspec.Raw()
+
+
+_decode_id = msgspec.json.Decoder(_OnlyId).decode
 
 
 def _salvaged_id(data: bytes | msgspec.Raw) -> bytes:
     """The id of a request that cannot be read otherwise, null where there is none."""
     try:
-        return encode_json(msgspec.json.decode(data, type=_OnlyId).id)
+        return _echoed(bytes(_decode_id(data).id))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return b"null"

@@ -139,19 +139,27 @@ class Settings(BaseSettings):
 
     max_depth: int = _setting(
         100,
-        "Deepest place of an entity in the tree. Keep it equal on all nodes.",
+        "Deepest place of an entity in the tree.",
         group="Limits",
         ge=1,
         le=10_000,
     )
     max_list: int = _setting(
-        100_000, "Most ids in one list. Keep it equal on all nodes.", group="Limits", ge=1, le=10_000_000
+        100_000, "Most ids in one list.", group="Limits", ge=1, le=10_000_000
     )
     max_message_mb: int = _setting(
         16, "Largest message from a client; past it the connection is closed.", group="Limits", unit="MB", ge=1, le=1024
     )
     max_batch: int = _setting(
         10_000, "Most requests in one JSON-RPC batch array.", group="Limits", unit="requests", ge=1, le=1_000_000
+    )
+    max_pipeline: int = _setting(
+        1000,
+        "Most commands in one pipeline or transaction; nobody else is served while it is applied.",
+        group="Limits",
+        unit="commands",
+        ge=1,
+        le=100_000,
     )
     max_page: int = _setting(10_000, "Most items in one page.", group="Limits", unit="items", ge=1, le=10_000)
     max_connections: int = _setting(10_000, "Most clients at a time.", group="Limits", ge=1, le=1_000_000)

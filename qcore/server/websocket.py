@@ -30,7 +30,7 @@ _CLOSING = 5.0
 
 log = logs.get("qcore.websocket")
 
-_LIBRARY_LOG = logging.getLogger("websockets.server")
+_LIBRARY_LOG = logging.getLogger("qcore.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # at info it tells of every connection, as we do ourselves at debug
 
 

@@ -14,21 +14,24 @@ from qcore.model.commands import (
     Command,
     Create,
     Delete,
+    FieldSet,
     SchemaDelete,
     SchemaSet,
     SessionOpen,
     SetFields,
     TreeNode,
 )
+from qcore.model.compound import COMPOUND, Pipeline, Transaction
 from qcore.model.entry import Entry
 from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError
 from qcore.model.ids import ROOT_ID, check_entity_name
-from qcore.model.results import Booted, Created, Deleted, SessionOpened
+from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
 from qcore.model.schema import MAINTAINED
 from qcore.model.wire import encode_json
+from qcore.store.compound import Read, filled, run_transaction, step_read, without_reads
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at
-from qcore.store.schemas import delete_schema, replace_types, set_schemas
+from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
 from qcore.store.sessions import Answer
 from qcore.store.state import Change, State
 from qcore.store.write import check_depth, parse_whole, set_fields, stamp
@@ -54,20 +57,21 @@ class Outcome:
         self.changes = changes
 
 
-def apply_entry(state: State, entry: Entry) -> Iterator[Outcome]:
+def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterator[Outcome]:
     """Apply an entry command by command, so that the caller may pause between two of them.
 
-    The entry counts as applied when the iterator is exhausted.
+    The entry counts as applied when the iterator is exhausted. `read` carries out the reads inside pipelines and
+    transactions; given only where their answers are owed.
     """
     now = max(entry.body.time, state.time)
     for command in entry.body.commands:
-        yield _numbered(state, command, now) if command.session else _apply(state, command, now)
+        yield _numbered(state, command, now, read) if command.session else _apply(state, command, now, read)
     state.time = now
     state.applied = entry.id.index
     state.compact()
 
 
-def _numbered(state: State, command: Command, now: int) -> Outcome:
+def _numbered(state: State, command: Command, now: int, read: Read | None) -> Outcome:
     try:
         if command.seq < 1:
             raise BadParams(f"a numbered write has seq from 1, {command.seq} given")
@@ -77,17 +81,27 @@ def _numbered(state: State, command: Command, now: int) -> Outcome:
         exc.data["applied"] = "unknown" if exc.kind == "session_expired" else "no"
         return Outcome(error=exc)
     if before is not None:
+        if isinstance(command, COMPOUND) and not before.failed and read is not None:
+            return Outcome(filled(command, before.raw, read))
         return Outcome(before=before)
-    outcome = _apply(state, command, now)
-    raw = encode_json(outcome.result if outcome.error is None else outcome.error.wire())
+    outcome = _apply(state, command, now, read)
+    if outcome.error is not None:
+        raw = encode_json(outcome.error.wire())
+    else:
+        raw = encode_json(without_reads(command, outcome.result) if isinstance(command, COMPOUND) else outcome.result)
     session.keep(command.seq, Answer(command.hash, outcome.error is not None, raw))
     return outcome
 
 
-def _apply(state: State, command: Any, now: int) -> Outcome:
+def _apply(state: State, command: Command, now: int, read: Read | None) -> Outcome:
+    if isinstance(command, Pipeline):
+        return _pipeline(state, command, now, read)
     state.begin()
     try:
-        result = _COMMANDS[type(command)](state, command, now)
+        if isinstance(command, Transaction):
+            result = run_transaction(state, command, now, read, _run)
+        else:
+            result = _run(state, command, now)
     except RequestError as exc:
         state.rollback()
         exc.data["applied"] = "no"
@@ -96,6 +110,29 @@ def _apply(state: State, command: Any, now: int) -> Outcome:
         state.rollback()
         raise
     return Outcome(result, changes=state.commit())
+
+
+def _run(state: State, command: Command, now: int) -> Any:
+    return _COMMANDS[type(command)](state, command, now)
+
+
+def _pipeline(state: State, command: Pipeline, now: int, read: Read | None) -> Outcome:
+    """Every step on its own: a failed one leaves no trace and the next one runs."""
+    results: list[StepDone | StepFailed] = []
+    changes: list[Change] = []
+    made: list[int | None] = []
+    for step in command.commands:
+        state.made = made
+        if isinstance(step, Command):
+            outcome = _apply(state, step, now, None)
+            results.append(StepDone(outcome.result) if outcome.error is None else StepFailed(outcome.error.wire()))
+            changes.extend(outcome.changes or ())
+            made.append(outcome.result.id if isinstance(outcome.result, Created) else None)
+        else:
+            results.append(step_read(step, read))
+            made.append(None)
+    state.made = None
+    return Outcome(results, changes=changes)
 
 
 def _create(state: State, command: Create, now: int) -> Created:
@@ -193,6 +230,7 @@ def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeN
 
 _COMMANDS: dict[type[Any], Any] = {
     Bootstrap: _bootstrap,
+    FieldSet: lambda state, command, _now: set_field_schema(state, command),
     Create: _create,
     Delete: _delete,
     SchemaDelete: lambda state, command, _now: delete_schema(state, command),

@@ -11,10 +11,21 @@ from typing import Any
 import msgspec
 
 from qcore.model.errors import BadFilter, BadParams, RequestError, TooLarge
-from qcore.model.queries import Digest, Exists, Find, Get, SchemaComplete, SchemaGet, TypesList
+from qcore.model.queries import (
+    Count,
+    Digest,
+    Exists,
+    FieldExists,
+    FieldGet,
+    Find,
+    Get,
+    SchemaComplete,
+    SchemaGet,
+    TypesList,
+)
 from qcore.model.results import DigestNow, FailedField, FieldError, FieldValue, Item, Page, TypesPage
 from qcore.model.results import Entity as EntityResult
-from qcore.model.schema import EntitySchema
+from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
 from qcore.model.wire import decode_json, encode_json
@@ -22,10 +33,24 @@ from qcore.store.entity import Entity
 from qcore.store.resolve import Place, entity_at, walk
 from qcore.store.state import State
 
-__all__ = ["digest", "exists", "find", "get", "schema_complete", "schema_get", "types"]
+__all__ = [
+    "count",
+    "digest",
+    "exists",
+    "field_exists",
+    "field_get",
+    "find",
+    "get",
+    "schema_complete",
+    "schema_get",
+    "types",
+]
 
 _SLICE = 500
-"""Entities between two pauses of a long read."""
+"""Entities and fields between two pauses of a long read."""
+
+MAX_PATHS = 10_000
+"""Field paths that one request may ask for."""
 
 
 def exists(state: State, query: Exists) -> bool:
@@ -44,8 +69,11 @@ def get(state: State, query: Get) -> EntityResult:
 
     Raises:
         NotFound: no such entity.
+        TooLarge: more than `MAX_PATHS` fields.
     """
     entity = entity_at(state, query.id)
+    if query.fields is not None:
+        _check_paths(query.fields)
     paths = query.fields if query.fields is not None else [field.name for field in entity.schema.fields]
     return EntityResult(entity.id, entity.type, {path: _field(state, entity, path) for path in paths})
 
@@ -73,20 +101,24 @@ def find(state: State, query: Find, max_page: int) -> Generator[None, None, Page
 
     Raises:
         NotFound: unknown type.
-        TooLarge: a page of more than `max_page`.
+        TooLarge: a page of more than `max_page`, too many fields.
         BadParams: a limit below 1, a cursor that is none.
         BadFilter: a filter was given.
     """
     types = _types_of(state, query, max_page)
     after = 0 if query.cursor is None else _read_cursor(query.cursor, int)
     items: list[Item] = []
-    for seen, id in enumerate(_ids_after(state, types, after), 1):
+    work = 0
+    for id in _ids_after(state, types, after):
         entity = state.entities.get(id)
         if entity is not None:
             if len(items) == query.limit:
                 return Page(items, _cursor(items[-1].id), _total(state, types, query))
             items.append(_item(state, entity, query.fields))
-        if seen % _SLICE == 0:
+            work += len(query.fields)
+        work += 1
+        if work >= _SLICE:
+            work = 0
             yield
     return Page(items, None, _total(state, types, query))
 
@@ -94,8 +126,8 @@ def find(state: State, query: Find, max_page: int) -> Generator[None, None, Page
 def _types_of(state: State, query: Find, max_page: int) -> list[str]:
     state.types.of(query.type)
     _check_limit(query.limit, max_page)
-    if query.filter is not None:
-        raise BadFilter("filters are not part of this version; leave the filter out")
+    _check_paths(query.fields)
+    _refuse_filter(query.filter)
     return [query.type] if query.exact else state.types.descendants[query.type]
 
 
@@ -104,6 +136,16 @@ def _check_limit(limit: int, most: int) -> None:
         raise BadParams(f"limit is at least 1, {limit} given")
     if limit > most:
         raise TooLarge(f"a page has at most {most} items, {limit} asked")
+
+
+def _refuse_filter(text: str | None) -> None:
+    if text is not None:
+        raise BadFilter("filters are not part of this version; leave the filter out")
+
+
+def _check_paths(paths: list[str]) -> None:
+    if len(paths) > MAX_PATHS:
+        raise TooLarge(f"a request asks for at most {MAX_PATHS} fields, {len(paths)} given")
 
 
 def _total(state: State, types: list[str], query: Find) -> int | None:
@@ -136,6 +178,19 @@ def _item(state: State, entity: Entity, paths: list[str]) -> Item:
     return Item(entity.id, entity.type, entity.name, fields)
 
 
+def count(state: State, query: Count) -> int:
+    """How many entities of a type there are.
+
+    Raises:
+        NotFound: unknown type.
+        BadFilter: a filter was given.
+    """
+    state.types.of(query.type)
+    _refuse_filter(query.filter)
+    names = [query.type] if query.exact else state.types.descendants[query.type]
+    return sum(state.counts.get(name, 0) for name in names)
+
+
 def types(state: State, query: TypesList, max_page: int) -> TypesPage:
     """Type names, sorted."""
     names = state.types.names()
@@ -156,6 +211,21 @@ def schema_get(state: State, query: SchemaGet) -> EntitySchema:
 def schema_complete(state: State, query: SchemaComplete) -> EntitySchema:
     """A type's schema with everything it inherits."""
     return state.types.of(query.type).as_schema(state.types.own[query.type])
+
+
+def field_get(state: State, query: FieldGet) -> FieldSchema:
+    """The schema of one field, inherited ones too.
+
+    Raises:
+        NotFound: no such type or field.
+    """
+    return state.types.of(query.type).field(query.field).schema
+
+
+def field_exists(state: State, query: FieldExists) -> bool:
+    """Whether a type has a field; no for an unknown type."""
+    schema = state.types.complete.get(query.type)
+    return schema is not None and query.field in schema.by_name
 
 
 def digest(state: State, _query: Digest) -> DigestNow:

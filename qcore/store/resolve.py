@@ -13,7 +13,7 @@ from qcore.model.values import Kind
 from qcore.store.entity import Entity
 from qcore.store.state import State
 
-__all__ = ["Place", "entity_at", "resolve_id", "walk"]
+__all__ = ["Place", "entity_at", "known_id", "resolve_id", "walk"]
 
 
 class Place(NamedTuple):
@@ -35,6 +35,17 @@ def resolve_id(state: State, form: IdForm) -> int:
     return entity_at(state, form).id
 
 
+def known_id(state: State, form: IdForm) -> int:
+    """Id of an entity that exists or once did: what a field may still hold; raises as `resolve_id` does."""
+    try:
+        return entity_at(state, form).id
+    except NotFound:
+        number = form if type(form) is int else parse_id(str(form))
+        if number is None or not 0 < number < state.next_id:
+            raise
+        return number
+
+
 def entity_at(state: State, form: IdForm) -> Entity:
     """The entity that exists under any id form; raises as `resolve_id` does."""
     if type(form) is int:
@@ -45,6 +56,8 @@ def entity_at(state: State, form: IdForm) -> Entity:
     text = str(form)
     if text.startswith("/"):
         return _at_path(state, text)
+    if text.startswith("$"):
+        return entity_at(state, _made(state, text))
     number = parse_id(text)
     if number is not None:
         return entity_at(state, number)
@@ -53,6 +66,21 @@ def entity_at(state: State, form: IdForm) -> Entity:
     if entity.type != type_name and type_name not in entity.schema.ancestors:
         raise WrongKind(f"entity {number} is a {entity.type}, not a {type_name}")
     return entity
+
+
+def _made(state: State, text: str) -> int:
+    """The id that the n-th step of the running pipeline or transaction created."""
+    if state.made is None:
+        raise BadParams(
+            f"{text!r} names what an earlier command created, which only works in a pipeline or transaction"
+        )
+    digits = text[1:]
+    if not is_digits(digits) or len(digits) > 9 or not 1 <= int(digits) <= len(state.made):
+        raise BadParams(f"{text!r} names no earlier command; there are {len(state.made)} before this one")
+    made = state.made[int(digits) - 1]
+    if made is None:
+        raise NotFound(f"{text!r}: that command created no entity")
+    return made
 
 
 def _at_path(state: State, text: str) -> Entity:

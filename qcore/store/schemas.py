@@ -5,15 +5,17 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from qcore.model.commands import SchemaDelete, SchemaSet
+import msgspec
+
+from qcore.model.commands import FieldSet, SchemaDelete, SchemaSet
 from qcore.model.errors import BadParams, InUse
 from qcore.model.results import SchemaDone
-from qcore.model.schema import CompleteSchema, Types
+from qcore.model.schema import CompleteSchema, EntitySchema, FieldSchema, Types
 from qcore.model.values import Kind
 from qcore.store.entity import Entity
 from qcore.store.state import State
 
-__all__ = ["delete_schema", "replace_types", "set_schemas"]
+__all__ = ["delete_schema", "replace_types", "set_field_schema", "set_schemas", "try_schemas"]
 
 
 def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
@@ -29,6 +31,51 @@ def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
     replace_types(state, state.types.with_schemas(schemas))
     state.revision += 1
     return SchemaDone(state.revision, sorted(schema.entity_type for schema in schemas))
+
+
+def try_schemas(state: State, command: SchemaSet) -> SchemaDone:
+    """What `schema.set` would answer; the state is as before when this returns.
+
+    Raises:
+        RequestError: as `set_schemas` does.
+    """
+    state.begin()
+    try:
+        return set_schemas(state, command)
+    finally:
+        state.rollback()
+
+
+def set_field_schema(state: State, command: FieldSet) -> SchemaDone:
+    """Apply `field.set`: the type's own schema with one field added or changed.
+
+    Raises:
+        NotFound: no such type.
+        BadSchema, InUse: as `schema.set` does.
+    """
+    own = state.types.get(command.type)
+    fields = {field.name: field for field in own.fields}
+    fields[command.field] = _changed(fields, command)
+    schema = EntitySchema(own.entity_type, own.inherits_from, list(fields.values()))
+    return set_schemas(state, SchemaSet(schema))
+
+
+def _changed(fields: dict[str, FieldSchema], command: FieldSet) -> FieldSchema:
+    change, old = command.schema, fields.get(command.field)
+    kind = change.data_type or (old.data_type if old else None)
+    if kind is None:
+        raise BadParams(f"type {command.type} has no own field {command.field}: a new one needs a dataType")
+    if old is None or kind is not old.data_type:
+        rank = old.rank if old else max((field.rank or 0 for field in fields.values()), default=-1) + 1
+        old = FieldSchema(command.field, kind, None, rank, [], old.storage_scope if old else "Configuration")
+    return FieldSchema(
+        command.field,
+        kind,
+        old.default if change.default is msgspec.UNSET else change.default,
+        old.rank if change.rank is None else change.rank,
+        old.choices if change.choices is None else change.choices,
+        old.storage_scope if change.storage_scope is None else change.storage_scope,
+    )
 
 
 def delete_schema(state: State, command: SchemaDelete) -> SchemaDone:

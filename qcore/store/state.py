@@ -49,6 +49,8 @@ class State:
         self.counts: dict[str, int] = {}
         self.sessions = Sessions()
         self.journal: list[Change] = []
+        self.made: list[int | None] | None = None
+        """While a pipeline or transaction runs: what each step so far created, for `$n`."""
         self._ids: dict[str, array[int]] = {}
         self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
         """Reduced modulo 2^128 only where it is read."""

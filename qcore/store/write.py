@@ -15,7 +15,7 @@ from qcore.model.schema import CompleteField
 from qcore.model.times import NS, format_time
 from qcore.model.values import INT_MAX, INT_MIN, Kind, parse_value, value_to_json
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
-from qcore.store.resolve import entity_at, resolve_id, walk
+from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state import State
 
 __all__ = ["MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "set_fields", "stamp"]
@@ -80,11 +80,20 @@ def _write(
     return True
 
 
-def parse_field(state: State, field: CompleteField, value: Any) -> Any:
-    """The stored form of a JSON value for a field, its references resolved."""
+def parse_field(
+    state: State, field: CompleteField, value: Any, max_list: int | None = None, gone_too: bool = False
+) -> Any:
+    """The stored form of a JSON value for a field, its references resolved.
+
+    With `gone_too` the number of an entity that is deleted by now will do: for what is compared or taken out.
+
+    Raises:
+        TooLarge: a list longer than `max_list`.
+    """
     if field.plain is not None:
         return field.plain(field.name, value)
-    return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve_id(state, form))
+    resolve = known_id if gone_too else resolve_id
+    return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve(state, form), max_list)
 
 
 def parse_whole(state: State, field: CompleteField, value: Any, max_list: int) -> Any:
@@ -93,11 +102,9 @@ def parse_whole(state: State, field: CompleteField, value: Any, max_list: int) -
     Raises:
         TooLarge: a list longer than `max_list`.
     """
-    stored = parse_field(state, field, value)
-    if field.kind is Kind.EntityList:
-        if len(set(stored)) != len(stored):
-            raise BadValue(f"field {field.name}: a list has no duplicates, given {value!r}", field=field.name)
-        _check_length(field, stored, max_list)
+    stored = parse_field(state, field, value, max_list)
+    if field.kind is Kind.EntityList and len(set(stored)) != len(stored):
+        raise BadValue(f"field {field.name}: a list has no duplicates, given {value!r}", field=field.name)
     return stored
 
 
@@ -113,7 +120,7 @@ def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Ex
         holds = entity.revision(field.slot) == expect.revision
         wanted = f"revision {expect.revision}"
     else:
-        expected = parse_field(state, field, expect.value)
+        expected = parse_field(state, field, expect.value, gone_too=True)
         found = entity.read(field.slot)
         holds = tuple(found) == expected if field.slot == CHILDREN else found == expected
         wanted = f"value {expect.value!r}"
@@ -154,7 +161,7 @@ def stamp(state: State, entity: Entity, slot: int, now: int, revision: int) -> N
 def _combined(state: State, entity: Entity, field: CompleteField, value: Any, mode: Mode, max_list: int) -> Any:
     if mode == "set":
         return parse_whole(state, field, value, max_list)
-    given = parse_field(state, field, value)
+    given = parse_field(state, field, value, max_list, gone_too=mode == "subtract")
     combine = (_ADD if mode == "add" else _SUBTRACT).get(field.kind)
     if combine is None:
         raise WrongKind(f"field {field.name} is a {field.kind}: it has no {mode}")

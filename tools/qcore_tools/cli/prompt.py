@@ -15,6 +15,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.shortcuts import CompleteStyle
 
 from qcore.model.errors import QcoreError
 from qcore_tools.cli.commands import COMMANDS, LEAVE
@@ -76,7 +77,13 @@ class _Conversation:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._session: PromptSession[str] = PromptSession(history=_history(), completer=WordCompleter())
+        self._session: PromptSession[str] = PromptSession(
+            history=_history(),
+            completer=WordCompleter(),
+            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_while_typing=False,
+            reserve_space_for_menu=0,
+        )
         self._running: asyncio.Task[QcoreError | None] | None = None
 
     async def hold(self) -> int:
@@ -110,7 +117,7 @@ class _Conversation:
         try:
             error = await self._running
         except asyncio.CancelledError:
-            print("interrupted", file=sys.stderr)
+            print("interrupted; a write may have been done all the same", file=sys.stderr)
             return False
         finally:
             self._running = None
@@ -121,5 +128,7 @@ class _Conversation:
     def _interrupt(self) -> None:
         if self._running is not None:
             self._running.cancel()
-        elif (app := get_app_or_none()) is not None:  # the terminal was not yet in the mode where Ctrl-C is a key
+            return
+        app = get_app_or_none()  # at the prompt, but the terminal was not yet in the mode where Ctrl-C is a key
+        if app is not None and app.future is not None and not app.future.done():
             app.exit(exception=KeyboardInterrupt())

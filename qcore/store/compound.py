@@ -1,0 +1,175 @@
+"""Pipelines and transactions: steps in order, `$n` for what an earlier step created, conditions.
+
+Reads among the steps are evaluated only where the answer is owed (`read` is given), are not kept in a session's
+answer, and never influence what is written.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from qcore.model.commands import Command
+from qcore.model.compound import Condition, Pipeline, Transaction
+from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
+from qcore.model.results import Created, StepDone, StepFailed, TransactionDone
+from qcore.model.values import Kind, value_to_json
+from qcore.model.wire import decode_json
+from qcore.store.entity import Entity
+from qcore.store.resolve import entity_at, walk
+from qcore.store.state import State
+from qcore.store.write import parse_field
+
+__all__ = ["Read", "check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
+
+Read = Callable[[Any], Any]
+"""Carries out a read where the answer is owed."""
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ORDERED = frozenset({Kind.Int, Kind.Float, Kind.String, Kind.Timestamp})
+
+
+def step_read(step: Any, read: Read | None) -> StepDone | StepFailed:
+    """Answer a read among the steps; null where the answer is owed elsewhere."""
+    if read is None:
+        return StepDone(None)
+    try:
+        return StepDone(read(step))
+    except RequestError as exc:
+        return StepFailed(exc.wire())
+
+
+def without_reads(command: Pipeline | Transaction, result: Any) -> Any:
+    """The answer as a session keeps it: what was read is not part of it."""
+    results = result.results if isinstance(result, TransactionDone) else result
+    kept = [
+        one if isinstance(step, Command) else StepDone(None)
+        for step, one in zip(command.commands, results, strict=True)
+    ]
+    return TransactionDone(result.revision, kept) if isinstance(result, TransactionDone) else kept
+
+
+def filled(command: Pipeline | Transaction, raw: bytes, read: Read) -> Any:
+    """The kept answer of a retried command, its reads carried out now."""
+    answer = decode_json(raw)
+    results = answer["results"] if isinstance(answer, dict) else answer
+    for place, step in enumerate(command.commands):
+        if not isinstance(step, Command):
+            results[place] = step_read(step, read)
+    return answer
+
+
+def run_transaction(
+    state: State, command: Transaction, now: int, read: Read | None, run: Callable[[State, Command, int], Any]
+) -> TransactionDone:
+    """Run a transaction's steps under one revision; the caller rolls back when this raises.
+
+    Raises:
+        Conflict: a condition does not hold; says which.
+        RequestError: what a step raises, with the step's number before it.
+    """
+    check_conditions(state, command.conditions)
+    revision = state.revision
+    changed = False
+    state.made = []
+    results: list[StepDone | StepFailed] = []
+    try:
+        for number, step in enumerate(command.commands, 1):
+            if isinstance(step, Command):
+                result = _run_step(state, step, now, run, number)
+                state.made.append(result.id if isinstance(result, Created) else None)
+                changed = changed or state.revision > revision
+                state.revision = revision
+                results.append(StepDone(result))
+            else:
+                state.made.append(None)
+                results.append(step_read(step, read))
+    finally:
+        state.made = None
+    state.revision = revision + 1 if changed else revision
+    return TransactionDone(state.revision, results)
+
+
+def _run_step(state: State, step: Command, now: int, run: Callable[[State, Command, int], Any], number: int) -> Any:
+    try:
+        return run(state, step, now)
+    except RequestError as exc:
+        raise type(exc)(f"command {number}: {exc.message}", **{**exc.data, "command": number}) from None
+
+
+def check_conditions(state: State, conditions: list[Condition]) -> None:
+    """Check every condition.
+
+    Raises:
+        Conflict: one does not hold; carries its number and what was found.
+        BadParams: one is in none of the three forms.
+    """
+    for number, condition in enumerate(conditions, 1):
+        if condition.exists is not None:
+            _check_exists(state, condition, number)
+        elif condition.field is not None:
+            _check_field(state, condition, condition.field, number)
+        else:
+            raise BadParams(
+                f"condition {number} is {{id, exists}}, {{id, field, op, value}} or {{id, field, revision}}"
+            )
+
+
+def _check_exists(state: State, condition: Condition, number: int) -> None:
+    if condition.field is not None or condition.op is not None or condition.revision is not None:
+        raise BadParams(f"condition {number}: exists stands alone beside id")
+    try:
+        entity_at(state, condition.id)
+        exists = True
+    except NotFound:
+        exists = False
+    if exists is not condition.exists:
+        word = "exists" if exists else "does not exist"
+        raise Conflict(f"condition {number}: entity {condition.id} {word}", condition=number)
+
+
+def _check_field(state: State, condition: Condition, path: str, number: int) -> None:
+    entity, field, item = walk(state, entity_at(state, condition.id), path)
+    if item is not None:
+        raise WrongKind(f"condition {number}: path {path!r} ends in an element of a list")
+    if (condition.revision is None) == (condition.op is None):
+        raise BadParams(f"condition {number} needs either op and value or revision")
+    if condition.revision is not None:
+        if entity.revision(field.slot) != condition.revision:
+            raise _unmet(state, entity, field.slot, number, f"revision {condition.revision}")
+        return
+    assert condition.op is not None
+    if condition.value is msgspec.UNSET:
+        raise BadParams(f"condition {number} has an op without a value")
+    if condition.op not in ("==", "!=") and field.kind not in _ORDERED:
+        raise WrongKind(
+            f"condition {number}: field {field.name} is a {field.kind}: it is only == or !=, not {condition.op}"
+        )
+    found = entity.read(field.slot)
+    found = tuple(found) if field.kind is Kind.EntityList else found
+    if not _COMPARE[condition.op](found, parse_field(state, field, condition.value)):
+        raise _unmet(state, entity, field.slot, number, f"{condition.op} {condition.value!r}")
+
+
+def _unmet(state: State, entity: Entity, slot: int, number: int, wanted: str) -> Conflict:
+    field = entity.schema.slots[slot]
+    value = value_to_json(field.kind, entity.read(slot), state.entities.__contains__)
+    revision = entity.revision(slot)
+    return Conflict(
+        f"condition {number}: field {field.name} of entity {entity.id}: expected {wanted}, "
+        f"found value {value!r} at revision {revision}",
+        condition=number,
+        field=field.name,
+        value=value,
+        revision=revision,
+    )

@@ -1,0 +1,77 @@
+"""The table of methods: complete, documented, and good for making documents of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import get_args
+
+import msgspec
+import pytest
+
+from qcore.model import commands, compound, queries
+from qcore.model.api import METHODS, Method
+from qcore.model.commands import Bootstrap, Command
+from qcore.model.compound import Logged
+from qcore.model.queries import Query, StoreQuery
+
+ALL = pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+
+
+def test_every_command_and_query_has_a_method_but_the_one_that_is_for_the_node_itself() -> None:
+    served = {method.params for method in METHODS.values()}
+    asked = {
+        found
+        for module in (commands, compound, queries)
+        for name in module.__all__
+        if inspect.isclass(found := getattr(module, name)) and issubclass(found, Command | Query)
+    }
+    assert asked - {Command, Query} == served | {Bootstrap}
+
+
+@ALL
+def test_a_method_is_listed_by_its_name_and_documented_in_one_sentence(method: Method) -> None:
+    assert METHODS[method.name] is method
+    assert method.summary.endswith(".") or ";" in method.summary or ":" in method.summary
+    assert len(method.summary) < 120
+
+
+@ALL
+def test_writes_are_exactly_the_commands_of_the_log(method: Method) -> None:
+    assert method.writes == (method.params in get_args(Logged))
+    if method.writes:
+        assert method.params.method == method.name
+
+
+@ALL
+def test_params_are_known_by_name_and_by_position(method: Method) -> None:
+    names = method.params.__struct_fields__
+    common = (Command if method.writes else Query).__struct_fields__
+    own = [name for name in names if name not in (*common, *StoreQuery.__struct_fields__)]
+    assert list(names[: len(own)]) == own
+
+
+@ALL
+def test_a_request_says_how_long_it_waits(method: Method) -> None:
+    assert "timeout" in method.params.__struct_fields__
+
+
+@ALL
+def test_unknown_params_are_refused(method: Method) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"no_such_param":1}', type=method.params)
+
+
+@ALL
+def test_params_have_a_json_schema(method: Method) -> None:
+    assert msgspec.json.schema(method.params)
+
+
+@pytest.mark.parametrize("name", ["exists", "get", "find", "types", "schema.get", "schema.complete", "digest"])
+def test_a_read_of_the_store_names_its_consistency_and_may_wait_for_a_revision(name: str) -> None:
+    assert issubclass(METHODS[name].params, StoreQuery)
+
+
+@pytest.mark.parametrize("word", ["Linearizable", "strong", "", "stale"])
+def test_an_unknown_consistency_is_refused(word: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"at `\$.consistency`"):
+        msgspec.json.decode(f'{{"id":1,"consistency":"{word}"}}', type=queries.Get)
