@@ -1,0 +1,288 @@
+"""The engine of one node alone, on a real directory and on disks that hold back or fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from qcore.disk.directory import Directory
+from qcore.disk.record import encode
+from qcore.engine.base import Proposal
+from qcore.engine.embedded import EmbeddedEngine
+from qcore.model.commands import SessionOpen
+from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, raft_node_id
+from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, RequestError
+from tests.server.running import GatedFiles, until
+
+SELF = raft_node_id(1, 0)
+ADDR = "127.0.0.1:8080"
+
+
+class Recorder:
+    """A host that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.replayed: list[Entry] = []
+        self.heard: list[Any] = []
+        """Tokens of committed entries, "room" for each word that there is some."""
+        self.entries: list[Entry] = []
+        self.failures: list[Fatal] = []
+
+    def replay(self, entry: Entry) -> None:
+        self.replayed.append(entry)
+
+    def committed(self, entry: Entry, token: Any) -> None:
+        self.heard.append(token)
+        self.entries.append(entry)
+
+    def rejected(self, token: Any, error: RequestError) -> None:
+        raise AssertionError(f"{token} rejected: {error}")
+
+    def room(self) -> None:
+        self.heard.append("room")
+
+    def failed(self, error: Fatal) -> None:
+        self.failures.append(error)
+
+    def tokens(self) -> list[Any]:
+        return [token for token in self.heard if token != "room"]
+
+
+class Bench:
+    """Opens one node's directory again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.directory: Directory | None = None
+
+    def open(self, files: GatedFiles | None = None) -> Directory:
+        self.close()
+        self.directory = Directory.open(self.folder, 1, files=files)
+        return self.directory
+
+    def start(self, files: GatedFiles | None = None, slow_fsync: float = 3600.0) -> tuple[EmbeddedEngine, Recorder]:
+        self.slow: list[float] = []
+        engine = EmbeddedEngine(self.open(files), ADDR, slow_fsync, self.slow.append)
+        host = Recorder()
+        engine.start(host, host.replay)
+        return engine, host
+
+    def close(self) -> None:
+        if self.directory is not None:
+            self.directory.close()
+            self.directory = None
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def commands(time: int = 1) -> EntryBody:
+    return EntryBody(FEATURE_LEVEL, time, "commands", [SessionOpen()])
+
+
+def on_disk(directory: Directory) -> list[Entry]:
+    return list(directory.log.read(0, 1_000_000))
+
+
+async def test_a_blank_disk_begins_with_the_membership_of_this_node_alone(bench: Bench) -> None:
+    engine, host = bench.start()
+    await engine.stop()
+    first, blank = host.replayed
+    identity = bench.open().identity
+    assert first.id == LogId(0, SELF, 0)
+    assert first.body.membership == Membership([[SELF]], {SELF: Member(ADDR, identity.incarnation)})
+    assert (blank.id, blank.body.kind) == (LogId(1, SELF, 1), "blank")
+    assert len(identity.cluster) == 32
+
+
+async def test_the_status_shows_a_node_that_leads_itself(bench: Bench) -> None:
+    engine, _ = bench.start()
+    status = engine.status()
+    await engine.stop()
+    assert (status.role, status.leader, status.term) == ("leader", 1, 1)
+    assert (status.first, status.last, status.committed, status.in_flight) == (0, 1, 1, 0)
+
+
+async def test_each_start_raises_the_term_by_a_durable_vote_and_opens_it_with_a_blank_entry(bench: Bench) -> None:
+    for term in (1, 2, 3):
+        engine, host = bench.start()
+        await engine.stop()
+        assert engine.status().term == term
+        assert host.replayed[-1].id == LogId(term, SELF, term)
+        vote = bench.open().vote
+        assert vote is not None
+        assert (vote.term, vote.node, vote.committed) == (term, SELF, True)
+
+
+async def test_the_cluster_id_stays_over_restarts(bench: Bench) -> None:
+    seen = set()
+    for _ in range(2):
+        engine, _ = bench.start()
+        seen.add(engine.status().cluster)
+        await engine.stop()
+    assert len(seen) == 1
+
+
+async def test_a_restart_replays_every_entry_in_order(bench: Bench) -> None:
+    engine, host = bench.start()
+    for time in (10, 20, 30):
+        engine.propose(Proposal(commands(time), time))
+        await until(engine.has_room)
+    await engine.stop()
+    assert host.tokens() == [10, 20, 30]
+    _, again = bench.start()
+    assert [entry.id.index for entry in again.replayed] == [0, 1, 2, 3, 4, 5]
+    assert [entry.body.time for entry in again.replayed[2:5]] == [10, 20, 30]
+
+
+async def test_what_is_committed_is_on_disk(bench: Bench) -> None:
+    engine, host = bench.start()
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: host.tokens() == ["a"])
+    path = bench.folder / "node_1/logs/2.json"
+    assert path.read_bytes().rstrip(b" ") == encode(host.entries[0].id, host.entries[0].body)
+    await engine.stop()
+
+
+async def test_there_is_room_again_when_an_entry_was_stored_and_before_it_is_applied(bench: Bench) -> None:
+    files = GatedFiles()
+    engine, host = bench.start(files)
+    files.open.clear()
+    assert engine.has_room()
+    engine.propose(Proposal(commands(), "a"))
+    assert not engine.has_room()
+    await until(lambda: files.held)
+    assert host.heard == []
+    assert engine.status().in_flight == 1
+    files.open.set()
+    await until(lambda: "a" in host.heard)
+    assert host.heard == ["room", "a"]
+    await engine.stop()
+
+
+async def test_a_failed_fsync_is_told_once_and_nothing_succeeds_afterwards(bench: Bench) -> None:
+    files = GatedFiles()
+    engine, host = bench.start(files)
+    files.failing = True
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: host.failures)
+    files.failing = False
+    assert not engine.has_room()
+    engine.propose(Proposal(commands(), "b"))
+    await asyncio.sleep(0)
+    assert [type(failure) for failure in host.failures] == [DiskFailed]
+    assert "2.json" in host.failures[0].message
+    assert host.heard == []
+    assert [entry.id.index for entry in on_disk(bench.open())] == [0, 1]
+
+
+async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(bench: Bench) -> None:
+    engine, host = bench.start()
+    assert bench.directory is not None
+    bench.directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), commands()))
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: host.failures)
+    assert "entry 2" in host.failures[0].message
+    assert host.heard == []
+
+
+async def test_stop_finishes_what_was_proposed_and_makes_the_marks_durable(bench: Bench) -> None:
+    files = GatedFiles()
+    engine, host = bench.start(files)
+    files.open.clear()
+    engine.propose(Proposal(commands(), "a"))
+    stopping = asyncio.ensure_future(engine.stop())
+    await until(lambda: files.held)
+    assert not stopping.done()
+    assert not engine.has_room()
+    files.open.set()
+    await stopping
+    assert host.tokens() == ["a"]
+    directory = bench.open()
+    assert directory.committed == directory.stored == LogId(1, SELF, 2)
+
+
+async def test_a_read_barrier_answers_at_once_with_the_committed_index(bench: Bench) -> None:
+    engine, host = bench.start()
+    seen: list[int] = []
+    engine.read_barrier(seen.append)
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: host.tokens())
+    engine.read_barrier(seen.append)
+    assert seen == [1, 2]
+    await engine.stop()
+
+
+async def test_entry_time_never_falls_behind_the_log(bench: Bench) -> None:
+    engine, _ = bench.start()
+    future = engine.now() + 10**15
+    engine.propose(Proposal(commands(future), "a"))
+    await until(engine.has_room)
+    await engine.stop()
+    engine, host = bench.start()
+    assert host.replayed[-1].body.time >= future
+    assert engine.now() >= future
+    await engine.stop()
+
+
+async def test_slow_stores_are_told(bench: Bench) -> None:
+    engine, host = bench.start(slow_fsync=0.0)
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: bench.slow)
+    assert host.tokens() == ["a"]
+    assert bench.slow[0] > 0
+    await engine.stop()
+
+
+def store_membership(directory: Directory, nodes: list[int]) -> None:
+    """Make entry 0 that of a cluster of these Raft nodes."""
+    members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
+    body = EntryBody(FEATURE_LEVEL, 1, "membership", membership=Membership([nodes], members))
+    directory.log.append(LogId(0, nodes[0], 0), encode(LogId(0, nodes[0], 0), body))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "named"),
+    [
+        ([SELF, raft_node_id(2, 0), raft_node_id(3, 0)], r"the nodes \[2, 3\]"),
+        ([raft_node_id(2, 0)], r"the nodes \[2\]"),
+        ([raft_node_id(1, 1)], rf"the nodes \[{raft_node_id(1, 1)}\]"),
+    ],
+    ids=["with others", "of another node", "of another disk of this node"],
+)
+def test_a_log_that_is_not_this_node_s_alone_is_refused(bench: Bench, nodes: list[int], named: str) -> None:
+    store_membership(bench.open(), nodes)
+    with pytest.raises(ExtensionMissing, match=named) as caught:
+        bench.start()
+    assert caught.value.exit_code == 71
+    assert [entry.id.index for entry in on_disk(bench.open())] == [0], "nothing was written"
+
+
+async def test_the_last_membership_counts(bench: Bench) -> None:
+    engine, _ = bench.start()
+    await engine.stop()
+    directory = bench.open()
+    nodes = [SELF, raft_node_id(2, 0)]
+    members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
+    body = EntryBody(FEATURE_LEVEL, 1, "membership", membership=Membership([nodes], members))
+    directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), body))
+    with pytest.raises(ExtensionMissing, match=r"the nodes \[2\]"):
+        bench.start()
+
+
+async def test_a_later_disk_of_the_node_is_another_raft_node(bench: Bench) -> None:
+    directory = bench.open()
+    directory.save_identity(msgspec.structs.replace(directory.identity, generation=3))
+    engine, host = bench.start()
+    await engine.stop()
+    assert {entry.id.node for entry in host.replayed} == {raft_node_id(1, 3)}
+    assert engine.status().leader == 1

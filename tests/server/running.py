@@ -1,0 +1,230 @@
+"""A node inside the test's own process, and a client that speaks raw frames, for what real clients never send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.frames import Frame, Opcode
+
+from qcore.disk.directory import Directory
+from qcore.disk.files import Files
+from qcore.engine.embedded import EmbeddedEngine
+from qcore.model.errors import Fatal
+from qcore.server.http import FrontDoor
+from qcore.server.node import Node
+from qcore.server.session import Limits, Session
+from qcore.server.settings import Settings
+from qcore.server.websocket import Connection
+from qcore.store.state import State
+
+__all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
+
+DEADLINE = 30.0
+"""Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""
+
+
+class GatedFiles(Files):
+    """A disk whose flushes can be held back, and made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.open.set()
+        self.failing = False
+        self.held = 0
+        """Flushes that began while the gate was shut."""
+
+    def fsync(self, descriptor: int, path: str) -> None:
+        if not self.open.is_set():
+            self.held += 1
+            if not self.open.wait(DEADLINE):
+                raise AssertionError("the gate stayed shut")
+        if self.failing:
+            raise OSError(5, "Input/output error")
+        super().fsync(descriptor, path)
+
+
+class Running:
+    """A started node on a directory; `fatal` holds why it wanted to end the daemon."""
+
+    def __init__(self, directory: Directory, settings: Settings) -> None:
+        self.directory = directory
+        self.fatal: list[Fatal] = []
+        self.state = State()
+        self.slow: list[float] = []
+        self.engine = EmbeddedEngine(directory, "127.0.0.1:1", 3600.0, self.slow.append)
+        self.node = Node(settings, self.state, self.engine, directory, "127.0.0.1:1", self.fatal.append)
+        self.front = FrontDoor(self.node)
+        self.port = 0
+
+    def client(self) -> Client:
+        """A client without a socket."""
+        return Client(self.node, self.front.limits)
+
+
+class Client:
+    """One session on a node, without a socket; keeps the answers by id."""
+
+    def __init__(self, node: Node, limits: Limits) -> None:
+        self._session = Session(node, limits, self._take)
+        self._ids = 0
+        self.answers: dict[Any, dict[str, Any]] = {}
+
+    def send(self, method: str, **params: Any) -> int:
+        """Send a request; its answer will be in `answers` under the id this returns."""
+        self._ids += 1
+        self.send_text(request(method, self._ids, **params))
+        return self._ids
+
+    def send_text(self, text: bytes) -> None:
+        self._session.receive(text, asyncio.get_running_loop().time())
+
+    async def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """Return the whole answer of a request."""
+        id = self.send(method, **params)
+        await until(lambda: id in self.answers)
+        return self.answers[id]
+
+    async def result(self, method: str, **params: Any) -> Any:
+        answer = await self.ask(method, **params)
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def kind(self, method: str, **params: Any) -> str:
+        """Return the kind of the error a request is answered with."""
+        answer = await self.ask(method, **params)
+        assert "error" in answer, answer
+        return str(answer["error"]["data"]["kind"])
+
+    def _take(self, text: bytes) -> None:
+        found = json.loads(text)
+        for answer in found if isinstance(found, list) else [found]:
+            self.answers[answer["id"]] = answer
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, *, files: Files | None = None, listen: bool = False, host: str = "127.0.0.1", **settings: Any
+) -> AsyncIterator[Running]:
+    """Run a node on `folder` until the block ends, then stop it unless it failed."""
+    directory = Directory.open(folder, 1, machine="testbed", files=files)
+    run = Running(directory, Settings(**settings))
+    run.node.start()
+    server = None
+    if listen:
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(run.front), host, 0)
+        run.port = server.sockets[0].getsockname()[1]
+    try:
+        yield run
+    finally:
+        if server is not None:
+            server.close()
+        if not run.fatal and not run.node.stopping:
+            await run.node.stop()
+        await run.front.close(0.05)
+        await until(lambda: not run.front.connections)
+        directory.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def request(method: str, id: Any = None, /, **params: Any) -> bytes:
+    """Return the text of a request, of a notification without an id."""
+    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
+    if id is not None:
+        message["id"] = id
+    return json.dumps(message).encode()
+
+
+class RawClient:
+    """A WebSocket client that sends exactly the bytes it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def dial(cls, port: int, host: str = "127.0.0.1") -> RawClient:
+        """Connect without a handshake."""
+        return cls(*await asyncio.open_connection(host, port))
+
+    @classmethod
+    async def open(cls, port: int, target: str = "/", headers: Sequence[str] = ()) -> RawClient:
+        """Connect and shake hands; the answer must be 101."""
+        client = await cls.dial(port)
+        status, _, body = await client.handshake(target, headers)
+        assert status == 101, (status, body)
+        return client
+
+    async def handshake(self, target: str = "/", headers: Sequence[str] = ()) -> tuple[int, dict[str, str], str]:
+        """Ask for a WebSocket; returns status, headers and body."""
+        own = (
+            "Host: test",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+        )
+        return await self.http("GET", target, (*own, *headers))
+
+    async def http(self, method: str, target: str, headers: Sequence[str] = ()) -> tuple[int, dict[str, str], str]:
+        """Send an HTTP request; returns status, headers with lower-case names, and body."""
+        self.writer.write("\r\n".join([f"{method} {target} HTTP/1.1", *headers, "", ""]).encode("latin-1"))
+        async with asyncio.timeout(DEADLINE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            found = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+            status = int(head[0].split()[1])
+            body = b"" if status == 101 else await self.reader.read()
+        return status, found, body.decode()
+
+    def send(self, data: bytes, opcode: Opcode = Opcode.TEXT, fin: bool = True) -> None:
+        """Send one frame."""
+        self.writer.write(Frame(opcode, data, fin).serialize(mask=True))
+
+    async def receive(self) -> tuple[Opcode, bytes]:
+        """Return the next frame of the server, whatever it is."""
+        async with asyncio.timeout(DEADLINE):
+            head = await self.reader.readexactly(2)
+            length = head[1] & 0x7F
+            if length > 125:
+                length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8), "big")
+            return Opcode(head[0] & 0x0F), await self.reader.readexactly(length)
+
+    async def answer(self) -> Any:
+        """Return the JSON of the next text frame; pings in between are skipped, not answered."""
+        opcode, data = await self.receive()
+        while opcode is Opcode.PING:
+            opcode, data = await self.receive()
+        assert opcode is Opcode.TEXT, (opcode, data)
+        return json.loads(data)
+
+    async def closed(self) -> tuple[int, str]:
+        """Skip to the server's goodbye; returns its code and reason."""
+        opcode, data = await self.receive()
+        while opcode is not Opcode.CLOSE:
+            opcode, data = await self.receive()
+        return int.from_bytes(data[:2], "big"), data[2:].decode()
+
+    async def ended(self) -> None:
+        """Wait until the server has closed the socket; what it still sends is thrown away."""
+        async with asyncio.timeout(DEADLINE):
+            try:
+                while await self.reader.read(1 << 16):
+                    pass
+            except ConnectionError:
+                pass
+
+    async def close(self) -> None:
+        """Drop the socket."""
+        self.writer.transport.abort()

@@ -1,0 +1,74 @@
+"""A call is answered exactly once, with its id as it came."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qcore.model.errors import Conflict, Timeout
+from qcore.server.calls import Call
+
+
+class Tray:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.texts: list[bytes | None] = []
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        assert call.done
+        self.texts.append(text)
+
+
+@pytest.fixture
+def tray() -> Tray:
+    return Tray()
+
+
+def test_a_result_is_sent_with_the_raw_id(tray: Tray) -> None:
+    Call(tray, b'"\\u0061"', "get", None, 0.0, 0).result({"x": 1})
+    assert tray.texts == [b'{"jsonrpc":"2.0","id":"\\u0061","result":{"x":1}}']
+
+
+def test_an_error_is_sent_with_its_data(tray: Tray) -> None:
+    Call(tray, b"1.0", "set", None, 0.0, 0).fail(Conflict("it is 5", value=5, applied="no"))
+    assert tray.texts[0] is not None
+    answer = json.loads(tray.texts[0])
+    assert answer["error"]["data"] == {"kind": "conflict", "value": 5, "applied": "no"}
+    assert b'"id":1.0,' in tray.texts[0]
+
+
+def test_raw_answers_go_out_as_they_are(tray: Tray) -> None:
+    Call(tray, b"1", "set", None, 0.0, 0).answer(b'{ "a" : 1 }')
+    Call(tray, b"2", "set", None, 0.0, 0).fail_raw(b'{ "code" : 1 }')
+    assert tray.texts == [
+        b'{"jsonrpc":"2.0","id":1,"result":{ "a" : 1 }}',
+        b'{"jsonrpc":"2.0","id":2,"error":{ "code" : 1 }}',
+    ]
+
+
+def test_a_notification_is_done_without_a_text(tray: Tray) -> None:
+    Call(tray, None, "set", None, 0.0, 0).result(1)
+    Call(tray, None, "set", None, 0.0, 0).fail(Timeout("late"))
+    assert tray.texts == [None, None]
+
+
+def test_what_comes_after_the_answer_is_dropped(tray: Tray) -> None:
+    call = Call(tray, b"1", "set", None, 0.0, 0)
+    call.fail(Timeout("late", applied="unknown"))
+    call.result(1)
+    call.fail(Timeout("later"))
+    assert len(tray.texts) == 1
+
+
+def test_a_result_that_is_no_json_becomes_an_internal_error(tray: Tray) -> None:
+    Call(tray, b"1", "get", None, 0.0, 0).result({"x": {1, 2}, "y": object()})
+    assert tray.texts[0] is not None
+    assert json.loads(tray.texts[0])["error"]["data"] == {"kind": "internal"}
+
+
+def test_a_text_that_is_no_utf8_becomes_an_internal_error(tray: Tray) -> None:
+    Call(tray, b"1", "get", None, 0.0, 0).result("\ud800")
+    assert tray.texts[0] is not None
+    assert json.loads(tray.texts[0])["error"]["data"] == {"kind": "internal"}

@@ -1,0 +1,99 @@
+"""Long work takes turns with other long work and with the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from qcore.server.slices import SLICE, Slices
+from tests.server.running import until
+
+
+def counting(log: list[str], name: str, steps: int, slow: bool = False) -> Callable[[], bool]:
+    """A step that notes its name; with `slow` each takes a whole slice."""
+    left = steps
+
+    def step() -> bool:
+        nonlocal left
+        end = time.monotonic() + SLICE
+        while slow and time.monotonic() < end:
+            pass
+        left -= 1
+        log.append(name)
+        return left > 0
+
+    return step
+
+
+async def test_nothing_runs_before_the_loop_comes_round() -> None:
+    slices, log = Slices(), list[str]()
+    slices.add(counting(log, "a", 3))
+    assert log == []
+    await until(lambda: len(log) == 3)
+
+
+async def test_quick_works_run_to_their_end_in_the_order_they_came() -> None:
+    slices, log = Slices(), list[str]()
+    slices.add(counting(log, "a", 3))
+    slices.add(counting(log, "b", 2))
+    await until(lambda: len(log) == 5)
+    assert log == ["a", "a", "a", "b", "b"]
+
+
+async def test_long_works_take_turns() -> None:
+    slices, log = Slices(), list[str]()
+    slices.add(counting(log, "a", 3, slow=True))
+    slices.add(counting(log, "b", 3, slow=True))
+    await until(lambda: len(log) == 6)
+    assert log == ["a", "b", "a", "b", "a", "b"]
+
+
+async def test_the_loop_is_served_between_two_slices() -> None:
+    slices, log = Slices(), list[str]()
+    slices.add(counting(log, "work", 4, slow=True))
+
+    def other() -> None:
+        log.append("loop")
+        if log.count("work") < 4:
+            asyncio.get_running_loop().call_soon(other)
+
+    other()
+    await until(lambda: log.count("work") == 4)
+    assert ["work", "work"] not in [log[place : place + 2] for place in range(len(log))]
+
+
+async def test_a_step_may_add_another() -> None:
+    slices, log = Slices(), list[str]()
+
+    def first() -> bool:
+        slices.add(counting(log, "second", 1))
+        return False
+
+    slices.add(first)
+    await until(lambda: log == ["second"])
+    slices.add(counting(log, "third", 1))
+    await until(lambda: log == ["second", "third"])
+
+
+async def test_a_step_that_fails_takes_no_other_with_it() -> None:
+    slices, log, failures = Slices(), list[str](), list[dict[str, object]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+
+    def broken() -> bool:
+        raise ZeroDivisionError
+
+    slices.add(broken)
+    slices.add(counting(log, "a", 2))
+    await until(lambda: len(log) == 2)
+    assert [type(failure["exception"]) for failure in failures] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("steps", [1, 1000])
+async def test_every_work_is_finished(steps: int) -> None:
+    slices, log = Slices(), list[str]()
+    for name in "abcde":
+        slices.add(counting(log, name, steps))
+    await until(lambda: len(log) == 5 * steps)

@@ -1,0 +1,158 @@
+"""A state with the log that made it, its deep dump, and the types the tests of this room work with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import msgspec
+
+from qcore.model.commands import Command, Create, Delete, SchemaSet, SetFields
+from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
+from qcore.model.queries import Find, Get
+from qcore.model.results import Created, Deleted, Page, SetDone
+from qcore.model.schema import EntitySchema, FieldSchema
+from qcore.model.times import NS
+from qcore.model.values import Kind
+from qcore.store import read
+from qcore.store.apply import Outcome, apply_entry
+from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
+from qcore.store.entity import CHILDREN, PARENT
+from qcore.store.state import State
+
+__all__ = ["START", "Log", "dump", "field", "full_digest", "replay", "through", "type_of", "typed"]
+
+START = 1_700_000_000 * NS
+"""Entry time of the first entry."""
+
+T = TypeVar("T")
+
+
+def field(name: str, kind: Kind = Kind.Int, default: Any = None, **kwargs: Any) -> FieldSchema:
+    return FieldSchema(name, kind, default, **kwargs)
+
+
+def type_of(name: str, *fields: FieldSchema, inherits: list[str] | None = None) -> EntitySchema:
+    return EntitySchema(name, inherits or [], list(fields))
+
+
+def through(work: Generator[None, None, T]) -> T:
+    """What a long read returns, its pauses passed over."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+class Log:
+    """Commands go in one by one or together as an entry; each entry is 1 ms after the one before."""
+
+    def __init__(self, *schemas: EntitySchema) -> None:
+        self.state = State()
+        self.records: list[bytes] = []
+        self.time = START
+        if schemas:
+            self.do(SchemaSet(schemas=list(schemas)))
+
+    def next(self, *commands: Command) -> Entry:
+        """The entry of these commands, read back from its JSON, not applied yet."""
+        index = len(self.records)
+        self.time += 1_000_000
+        body = EntryBody(FEATURE_LEVEL, self.time, "commands", list(commands))  # type: ignore[arg-type]
+        self.records.append(msgspec.json.encode(body))
+        return Entry(LogId(1, 65_536, index), msgspec.json.decode(self.records[-1], type=EntryBody))
+
+    def entry(self, *commands: Command) -> list[Outcome]:
+        return list(apply_entry(self.state, self.next(*commands)))
+
+    def do(self, command: Command) -> Any:
+        """The result of one command, or its error raised."""
+        (outcome,) = self.entry(command)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.result
+
+    def create(self, type_name: str, name: str, parent: int | str | None = 1, **fields: Any) -> int:
+        created: Created = self.do(Create(type_name, name, parent, fields))
+        return created.id
+
+    def set(self, id: int | str, field_path: str, value: Any, **kwargs: Any) -> SetDone:
+        done: SetDone = self.do(SetFields(id, field_path, value, **kwargs))
+        return done
+
+    def delete(self, id: int | str) -> int:
+        deleted: Deleted = self.do(Delete(id))
+        return deleted.deleted
+
+    def get(self, id: int | str, *paths: str) -> dict[str, Any]:
+        """Path -> {"value", "time", "writer", "revision"} or {"error"}, as it goes over the wire."""
+        result = read.get(self.state, Get(id, list(paths) or None))
+        return msgspec.to_builtins(result)["fields"]  # type: ignore[no-any-return]
+
+    def value(self, id: int | str, path: str) -> Any:
+        return self.get(id, path)[path]["value"]
+
+    def children(self, id: int) -> list[int]:
+        return list(self.state.children(id))
+
+    def find(self, type_name: str, max_page: int = 10_000, **kwargs: Any) -> Page:
+        return through(read.find(self.state, Find(type_name, **kwargs), max_page))
+
+    def ids(self, type_name: str, **kwargs: Any) -> list[int]:
+        return [item.id for item in self.find(type_name, limit=10_000, **kwargs).items]
+
+
+def replay(records: list[bytes]) -> State:
+    """A fresh state with the whole log applied."""
+    state = State()
+    for index, record in enumerate(records):
+        for _ in apply_entry(state, Entry(LogId(1, 65_536, index), msgspec.json.decode(record, type=EntryBody))):
+            pass
+    return state
+
+
+def dump(state: State) -> dict[str, Any]:
+    """Everything the state holds, indexes and counters included; deep, nothing in it is shared with the state."""
+    return {
+        "counters": (state.applied, state.time, state.revision, state.next_id, state.mark),
+        "types": {name: msgspec.to_builtins(schema) for name, schema in state.types.own.items()},
+        "complete": {name: [f.name for f in schema.slots] for name, schema in state.types.complete.items()},
+        "top": list(state.top),
+        "entities": {id: _entity(state, id) for id in state.entities},
+        "counts": {name: count for name, count in state.counts.items() if count},
+        "ids": {name: [i for i in state.ids(name) if i in state.entities] for name, n in state.counts.items() if n},
+        "sessions": state.sessions.dump(),
+        "digest": state.digest(),
+    }
+
+
+def _entity(state: State, id: int) -> dict[str, Any]:
+    entity = state.entities[id]
+    assert entity.id == id
+    assert entity.schema is state.types.complete[entity.type], "every entity has its type's schema of now"
+    fields = {}
+    for slot, schema in enumerate(entity.schema.slots):
+        value = entity.values[slot]
+        fields[schema.name] = (typed(value), entity.time(slot), entity.revision(slot))
+    _, time, revision = fields["Children"]
+    fields["Children"] = (tuple(state.children(id)), time, revision)
+    return {"type": entity.type, "order": entity.order, "fields": fields}
+
+
+def typed(value: Any) -> Any:
+    """A value that equals only what is the same to the bit: 0.0 is not -0.0, and True is not 1."""
+    return (type(value).__name__, repr(value))
+
+
+def full_digest(state: State) -> str:
+    """The digest, computed from nothing but what is there."""
+    total = sum(schema_hash(schema) for schema in state.types.own.values())
+    for entity in state.entities.values():
+        total += entity_hash(entity.id, entity.type, entity.parent, entity.order)
+        for slot, schema in enumerate(entity.schema.slots):
+            if entity.revision(slot):
+                value = () if slot in (PARENT, CHILDREN) else entity.values[slot]
+                total += field_hash(entity.id, schema.name, value, entity.time(slot), entity.revision(slot))
+    counters = counters_hash(state.revision, state.next_id, state.mark)
+    return f"{(total + counters) % MODULUS:032x}"
