@@ -150,6 +150,9 @@ class Node:
     def _read(self, call: Call) -> None:
         query: Query = call.params
         if getattr(query, "min_revision", 0) > self.state.revision:
+            if len(self._behind) >= self.settings.max_pending:
+                call.fail(Busy(f"{len(self._behind)} reads are waiting for a revision already (max_pending)"))
+                return
             self._behind.append(call)
             self._sweep_later()
             return

@@ -144,9 +144,7 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000,
     )
-    max_list: int = _setting(
-        100_000, "Most ids in one list.", group="Limits", ge=1, le=10_000_000
-    )
+    max_list: int = _setting(100_000, "Most ids in one list.", group="Limits", ge=1, le=10_000_000)
     max_message_mb: int = _setting(
         16, "Largest message from a client; past it the connection is closed.", group="Limits", unit="MB", ge=1, le=1024
     )

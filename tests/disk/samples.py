@@ -7,7 +7,8 @@ from pathlib import Path
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.disk.record import encode
-from qcore.model.commands import Create, Logged
+from qcore.model.commands import Create
+from qcore.model.compound import Logged
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId, Vote
 
 __all__ = ["NODE", "Unsynced", "append", "body", "filled", "log_id", "open_node"]

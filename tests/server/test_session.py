@@ -119,7 +119,7 @@ def test_the_conversation_goes_on_after_a_parse_error() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["5", '"text"', "null", "{}", '{"jsonrpc":"2.0"}', '{"jsonrpc":"2.0","method":5}', '{"jsonrpc":"1.0","method":"ping"}',
+    ["5", '"text"', "null", "{}", '{"jsonrpc":"2.0"}', '{"jsonrpc":"2.0","method":5}', '{"jsonrpc":"1.0","method":"ping"}',  # noqa: E501
      '{"method":"ping"}'],
 )  # fmt: skip
 def test_json_that_is_no_request_is_invalid_and_answered_with_a_null_id(text: str) -> None:
@@ -313,7 +313,9 @@ def test_a_nested_value_is_refused_by_the_name_of_its_field() -> None:
     assert "Description" in answer["error"]["message"]
 
 
-@pytest.mark.parametrize("number", ["9" * 30, "-" + "9" * 30, str(2**64), str(-(2**63) - 1), "1e308", "9" * 4000, "1e400"])
+@pytest.mark.parametrize(
+    "number", ["9" * 30, "-" + "9" * 30, str(2**64), str(-(2**63) - 1), "1e308", "9" * 4000, "1e400"]
+)
 def test_huge_numbers_are_carried_or_refused_but_never_break_the_log(number: str) -> None:
     talk = Talk()
     params = f'{{"id":1,"field":"Age","value":{number}}}'
@@ -476,8 +478,7 @@ def expects_answer(text: bytes) -> bool:
         return True
     items = message if isinstance(message, list) and message else [message]
     return not all(
-        is_notification(item) and item.get("jsonrpc") == "2.0" and isinstance(item.get("method"), str)
-        for item in items
+        is_notification(item) and item.get("jsonrpc") == "2.0" and isinstance(item.get("method"), str) for item in items
     )
 
 
@@ -490,7 +491,7 @@ def log_what_was_taken(talk: Talk) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)  # noqa: E501
 )  # fmt: skip
 FIELD_NAMES = sorted({name for method in METHODS.values() for name in method.params.__struct_fields__})
 PARAMS = st.dictionaries(st.sampled_from(FIELD_NAMES), JSON | st.integers(0, 9) | st.just("/Root"), max_size=5)

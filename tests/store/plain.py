@@ -288,7 +288,7 @@ class Plain:
         self.check_inheritance()
         self.refit()
         self.revision += 1
-        return {"revision": self.revision, "types": sorted(s.entity_type for s in given if s is not None)}
+        return {"revision": self.revision, "types": sorted(s.entity_type for s in given)}
 
     def schema_delete(self, command: SchemaDelete) -> Any:
         if command.type in ("Object", "Root"):
@@ -360,7 +360,7 @@ class Plain:
     def mean(self, schema: dict[str, Any], given: Any, dead: bool = False) -> Any:
         """What a JSON value means to a field."""
         kind = schema["kind"]
-        found = None
+        found: Any = None
         if kind == "String" and isinstance(given, str):
             return given
         if kind == "Bool":

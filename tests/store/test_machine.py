@@ -97,6 +97,9 @@ class Machine(RuleBasedStateMachine):
                 ]
             )
         )
+        self.run(*(Create(kind, name, parent) for kind, name, parent in [("A", "a", 1), ("B", "b", 2), ("A", "a", 1)]))
+        self.run(*(Create(kind, name, parent) for kind, name, parent in [("C", "c", 1), ("B", "b", None)]))
+        self.run(SetFields(2, fields={"Friend": 3, "Friends": [4, 2], "Mood": "Sad"}))
 
     @rule(data=st.data())
     def create(self, data: st.DataObject) -> None:
@@ -211,7 +214,8 @@ class Machine(RuleBasedStateMachine):
             assert state.child_named(*self.place(id)) == id
         assert read.types(state, TypesList(), 100).items == sorted(plain.types)
         sessions = {id: (s["used"], s["low"], sorted(s["answers"])) for id, s in plain.sessions.items()}
-        assert {id: (used, low, [a[0] for a in answers]) for id, used, low, answers in sorted_sessions(state)} == sessions
+        found = {id: (used, low, [a[0] for a in answers]) for id, used, low, answers in sorted_sessions(state)}
+        assert found == sessions
 
     def place(self, id: int) -> tuple[int, str, int]:
         entity = self.plain.entities[id]
@@ -266,26 +270,30 @@ class Machine(RuleBasedStateMachine):
         schema = self.plain.complete(type_name).get(name) if type_name in self.plain.types else None
         return self.a_value(draw, "String" if schema is None else schema["kind"])
 
-    def a_field(self, draw: Draw) -> Any:
-        return draw(st.sampled_from([*FIELDS, *FIELDS, *FIELDS, "Extra", "Name", "Parent", "Nothing"]))
+    def a_field(self, draw: Draw, type_name: str) -> Any:
+        if type_name not in self.plain.types or draw(st.integers(0, 19)) == 0:
+            return draw(st.sampled_from([*FIELDS, "Extra", "Nothing"]))
+        names = sorted(self.plain.complete(type_name))
+        return draw(st.sampled_from([name for name in names if name not in ("Parent", "Children")] * 3 + names))
 
     def a_create(self, draw: Draw) -> Create:
-        type_name = draw(st.sampled_from(["A", "A", "B", "B", "C", "D", "Object", "Root"]))
+        known = sorted(name for name in self.plain.types if name != "Root")
+        type_name = draw(st.sampled_from([*known * 3, *TYPES, "Root"]))
         parent = draw(st.sampled_from([1, None])) if draw(st.integers(0, 2)) == 0 else self.an_id(draw)
         fields = {}
         for _ in range(draw(st.integers(0, 2))):
-            name = self.a_field(draw)
+            name = self.a_field(draw, type_name)
             fields[name] = self.value_of(draw, type_name, name)
         name = draw(NAMES)
         return Create(type_name, name, parent, fields, max_depth=MAX_DEPTH, max_list=MAX_LIST)
 
     def a_path(self, draw: Draw) -> str:
         hops = st.sampled_from(["", "", "", "", "Friend->", "Friends->0->", "Parent->", "Children->0->", "Count->"])
-        return draw(hops) + self.a_field(draw) + draw(st.sampled_from(["", "", "", "", "", "->0", "->"]))
+        return f"{draw(hops)}{self.a_field(draw)}{draw(st.sampled_from(['', '', '', '', '', '->0', '->']))}"
 
     def a_set(self, draw: Draw) -> SetFields:
         id = self.an_id(draw)
-        paths = [self.a_path(draw) for _ in range(draw(st.sampled_from([1, 1, 1, 2])))]
+        paths = [self.a_path(draw, id) for _ in range(draw(st.sampled_from([1, 1, 1, 2])))]
         values = {path: self.a_value(draw, self.kind_at(id, path)) for path in paths}
         command = SetFields(id, max_depth=MAX_DEPTH, max_list=MAX_LIST)
         if len(paths) == 1 and draw(st.booleans()):
@@ -300,7 +308,7 @@ class Machine(RuleBasedStateMachine):
         return command
 
     def a_time(self, draw: Draw) -> int:
-        return self.log.time + draw(st.sampled_from([-20_000_000_000, -1, 0, 1_000_000_000, 12_000_000_000]))
+        return self.log.time + int(draw(st.sampled_from([-20_000_000_000, -1, 0, 1_000_000_000, 12_000_000_000])))
 
     def at(self, id: Any, path: str) -> tuple[int, str] | None:
         try:
@@ -334,13 +342,14 @@ class Machine(RuleBasedStateMachine):
         id = draw(st.sampled_from(families or [1]))
         children = draw(st.permutations(self.plain.entities[id]["children"]))
         if draw(st.integers(0, 4)) == 0:
-            children = children[1:] + [draw(st.sampled_from(sorted(self.plain.entities)))]
+            children = [*children[1:], draw(st.sampled_from(sorted(self.plain.entities)))]
         when = draw(st.sampled_from(["always", "changes"]))
         mode = draw(st.sampled_from(["set", "set", "set", "add"]))
         return SetFields(id, "Children", children, mode=mode, when=when, time=None)
 
     def a_delete(self, draw: Draw) -> Delete:
-        return Delete(self.an_id(draw))
+        leaves = [id for id, entity in self.plain.entities.items() if id > 1 and not entity["children"]]
+        return Delete(draw(st.sampled_from(leaves)) if leaves and draw(st.booleans()) else self.an_id(draw))
 
     def a_schema(self, draw: Draw) -> Any:
         if draw(st.integers(0, 4)) == 0:

@@ -1,0 +1,399 @@
+"""The node: group commit, deadlines, limits, numbered writes, bootstrap and stop, on a disk that can be held back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcore.model.commands import Bootstrap, TreeNode
+from qcore.model.errors import Conflict, DiskFailed
+from qcore.model.schema import EntitySchema, FieldSchema
+from qcore.model.values import Kind
+from tests.server.running import Client, GatedFiles, Running, request, running, until
+
+USER = {
+    "entityType": "User",
+    "inheritsFrom": ["Object"],
+    "fields": [{"name": "Age", "dataType": "Int", "default": 0}, {"name": "Notes", "dataType": "String"}],
+}
+
+
+class House:
+    """Opens nodes on one folder, with the type User, and a disk that can be held back."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.files = GatedFiles()
+
+    async def open(self, **settings: Any) -> tuple[Running, Client]:
+        self.files = GatedFiles()
+        run = await self.stack.enter_async_context(running(self.folder, files=self.files, **settings))
+        client = run.client()
+        if "User" not in run.state.types.own:
+            await client.result("schema.set", schema=USER)
+        return run, client
+
+    async def close(self) -> None:
+        await self.stack.aclose()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        made = House(stack, tmp_path)
+        yield made
+        made.files.open.set()
+
+
+def entries(run: Running) -> list[int]:
+    """How many commands each entry on disk holds."""
+    return [len(entry.body.commands) for entry in run.directory.log.read(0, 1_000_000)]
+
+
+async def hold(house: House, client: Client, **params: Any) -> int:
+    """Shut the gate and have one write wait behind it; returns its id."""
+    house.files.open.clear()
+    held = house.files.held
+    id = client.send("create", type="User", name="first", **params)
+    await until(lambda: house.files.held > held)
+    return id
+
+
+# -- writes ----------------------------------------------------------------------------------------------
+
+
+async def test_a_write_is_answered_after_its_fsync_and_not_before(house: House) -> None:
+    _, client = await house.open()
+    id = await hold(house, client)
+    assert id not in client.answers
+    house.files.open.set()
+    await until(lambda: id in client.answers)
+    assert client.answers[id]["result"]["id"] > 1
+
+
+async def test_writes_that_wait_for_the_disk_become_one_entry(house: House) -> None:
+    run, client = await house.open()
+    before = len(entries(run))
+    await hold(house, client)
+    others = [run.client() for _ in range(4)]
+    ids = [other.send("create", type="User", name=f"u{n}") for n in range(5) for other in others]
+    house.files.open.set()
+    await until(lambda: all(len(other.answers) == 5 for other in others))
+    assert entries(run)[before:] == [1, len(ids)]
+
+
+async def test_writes_of_one_turn_become_one_entry(house: House) -> None:
+    run, client = await house.open()
+    before = len(entries(run))
+    for n in range(50):
+        client.send("create", type="User", name=f"u{n}")
+    await until(lambda: len(client.answers) == 51)
+    assert entries(run)[before:] == [50]
+
+
+async def test_an_entry_ends_before_it_grows_too_large(house: House) -> None:
+    run, client = await house.open(max_entry_mb=1)
+    before = len(entries(run))
+    await hold(house, client)
+    for n in range(5):
+        client.send("create", type="User", name=f"u{n}", fields={"Notes": "x" * 400_000})
+    house.files.open.set()
+    await until(lambda: len(client.answers) == 7)
+    assert entries(run)[before:] == [1, 2, 2, 1]
+
+
+async def test_a_failed_write_leaves_its_neighbours_alone(house: House) -> None:
+    run, client = await house.open()
+    good, bad, late = (client.send("create", type=type, name="x") for type in ("User", "Nothing", "User"))
+    await until(lambda: late in client.answers)
+    assert client.answers[bad]["error"]["data"] == {"kind": "not_found", "applied": "no"}
+    ids = [client.answers[each]["result"]["id"] for each in (good, late)]
+    assert ids[1] == ids[0] + 1
+    assert run.state.counts["User"] == 2
+
+
+async def test_a_read_is_answered_while_the_disk_is_busy(house: House) -> None:
+    _, client = await house.open()
+    await hold(house, client)
+    assert await client.result("ping") == "PONG"
+    assert (await client.result("find", type="User"))["items"] == []
+
+
+async def test_a_batch_reads_what_it_wrote(house: House) -> None:
+    _, client = await house.open()
+    batch = [request("create", n, type="User", name=f"u{n}") for n in range(3)]
+    batch += [
+        request("find", 3, type="User"),
+        request("create", 4, type="User", name="u4"),
+        request("find", 5, type="User"),
+    ]
+    client.send_text(b"[" + b",".join(batch) + b"]")
+    await until(lambda: 5 in client.answers)
+    assert [len(client.answers[id]["result"]["items"]) for id in (3, 5)] == [3, 4]
+
+
+# -- deadlines and limits --------------------------------------------------------------------------------
+
+
+async def test_a_write_whose_deadline_passes_says_whether_it_may_have_happened(house: House) -> None:
+    run, client = await house.open()
+    proposed = await hold(house, client, timeout=0.01)
+    waiting = client.send("create", type="User", name="second", timeout=0.01)
+    await until(lambda: {proposed, waiting} <= client.answers.keys())
+    found = {id: client.answers[id]["error"]["data"] for id in (proposed, waiting)}
+    assert found == {
+        proposed: {"kind": "timeout", "applied": "unknown"},
+        waiting: {"kind": "timeout", "applied": "no"},
+    }
+    house.files.open.set()
+    await until(lambda: run.state.counts.get("User"))
+    items = (await client.result("find", type="User"))["items"]
+    assert [item["name"] for item in items] == ["first"], "what was told `no` is never written"
+
+
+async def test_a_deadline_of_one_write_does_not_touch_another(house: House) -> None:
+    _, client = await house.open()
+    hasty = await hold(house, client, timeout=0.01)
+    patient = client.send("create", type="User", name="second", timeout=60)
+    await until(lambda: hasty in client.answers)
+    assert patient not in client.answers
+    house.files.open.set()
+    await until(lambda: patient in client.answers)
+    assert "result" in client.answers[patient]
+
+
+async def test_too_many_waiting_writes_are_answered_busy(house: House) -> None:
+    _, client = await house.open(max_pending=2)
+    await hold(house, client)
+    waiting = [client.send("create", type="User", name="x") for _ in range(2)]
+    answer = await client.ask("create", type="User", name="y")
+    assert answer["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert "max_pending" in answer["error"]["message"]
+    house.files.open.set()
+    await until(lambda: set(waiting) <= client.answers.keys())
+    assert await client.result("create", type="User", name="y")
+
+
+async def test_a_read_waits_for_the_revision_it_asks_for(house: House) -> None:
+    run, client = await house.open()
+    write = await hold(house, client)
+    read = client.send("find", type="User", min_revision=run.state.revision + 1)
+    await client.result("ping")
+    assert read not in client.answers
+    house.files.open.set()
+    await until(lambda: read in client.answers)
+    assert write in client.answers
+    assert [item["name"] for item in client.answers[read]["result"]["items"]] == ["first"]
+
+
+async def test_a_read_for_a_revision_that_does_not_come_times_out(house: House) -> None:
+    _, client = await house.open()
+    answer = await client.ask("exists", id=1, min_revision=1000, timeout=0.01)
+    assert answer["error"]["data"]["kind"] == "timeout"
+    assert "revision 1, 1000 asked" in answer["error"]["message"]
+
+
+async def test_too_many_reads_waiting_for_a_revision_are_answered_busy(house: House) -> None:
+    _, client = await house.open(max_pending=2)
+    for _ in range(2):
+        client.send("exists", id=1, min_revision=1000, timeout=0.5)
+    assert await client.kind("exists", id=1, min_revision=1000) == "busy"
+    assert await client.result("exists", id=1) is True
+
+
+# -- numbered writes -------------------------------------------------------------------------------------
+
+
+async def test_a_retried_number_is_answered_as_the_first_time_and_done_once(house: House) -> None:
+    run, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "User", "name": "x", "session": session, "seq": 1}
+    first, again = await client.result("create", **create), await client.result("create", **create)
+    assert first == again
+    assert run.state.counts["User"] == 1
+
+
+async def test_a_retry_that_overtakes_the_answer_is_done_once(house: House) -> None:
+    run, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "User", "name": "x", "session": session, "seq": 1}
+    await hold(house, client)
+    ids = [client.send("create", **create) for _ in range(3)]
+    other = run.client()
+    ids_elsewhere = other.send("create", **create)
+    house.files.open.set()
+    await until(lambda: set(ids) <= client.answers.keys() and ids_elsewhere in other.answers)
+    results = [client.answers[id]["result"] for id in ids] + [other.answers[ids_elsewhere]["result"]]
+    assert results == [results[0]] * 4
+    assert run.state.counts["User"] == 2
+
+
+async def test_a_refusal_is_kept_under_its_number_too(house: House) -> None:
+    _, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "Later", "name": "x", "session": session, "seq": 1}
+    first = await client.ask("create", **create)
+    await client.result("schema.set", schema=USER | {"entityType": "Later"})
+    again = await client.ask("create", **create)
+    assert first["error"] == again["error"]
+    assert again["error"]["data"] == {"kind": "not_found", "applied": "no"}
+
+
+@pytest.mark.parametrize("change", [{"name": "y"}, {"fields": {"Age": 1}}])
+async def test_a_number_reused_for_another_command_is_refused(house: House, change: dict[str, Any]) -> None:
+    _, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "User", "name": "x", "session": session, "seq": 1}
+    await client.result("create", **create)
+    assert await client.kind("create", **(create | change)) == "invalid_request"
+
+
+async def test_timeout_and_acked_do_not_make_it_another_command(house: House) -> None:
+    _, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "User", "name": "x", "session": session, "seq": 1}
+    first = await client.result("create", **create, timeout=3, acked=1)
+    assert await client.result("create", **create, timeout=4) == first
+
+
+async def test_hash_and_limits_are_the_node_s_business_whatever_a_client_sends(house: House) -> None:
+    run, client = await house.open(max_depth=3)
+    await client.result("create", type="User", name="x", hash="0" * 16, max_depth=9, max_list=7)
+    command = list(run.directory.log.read(0, 100))[-1].body.commands[0]
+    assert (command.hash, command.max_depth, command.max_list) == ("", 3, 100_000)
+
+
+async def test_numbers_are_remembered_over_a_restart(house: House) -> None:
+    _, client = await house.open()
+    session = (await client.result("session.open"))["session"]
+    create = {"type": "User", "name": "x", "session": session, "seq": 1}
+    first = await client.result("create", **create)
+    await house.close()
+    run, client = await house.open()
+    assert await client.result("create", **create) == first
+    assert run.state.counts["User"] == 1
+    assert await client.kind("create", **(create | {"session": 99, "seq": 1})) == "session_expired"
+
+
+# -- the schema file -------------------------------------------------------------------------------------
+
+
+def schema_file(type_name: str = "Folder", file_hash: str = "aa") -> Bootstrap:
+    schema = EntitySchema(type_name, ["Object"], [FieldSchema("Size", Kind.Int)])
+    return Bootstrap([schema], [TreeNode("Root", "Top", children=[TreeNode(type_name, "a")])], file_hash)
+
+
+async def test_a_schema_file_is_loaded_once(house: House) -> None:
+    run, client = await house.open()
+    assert await run.node.bootstrap(schema_file()) is True
+    assert await run.node.bootstrap(schema_file()) is False
+    assert run.state.counts == {"Root": 1, "Folder": 1}
+    assert (await client.result("get", id=1, fields=["Name"]))["fields"]["Name"]["value"] == "Top"
+
+
+async def test_another_schema_file_changes_nothing(house: House) -> None:
+    run, _ = await house.open()
+    await run.node.bootstrap(schema_file())
+    before = run.state.digest()
+    assert await run.node.bootstrap(schema_file("Other", "bb")) is False
+    assert run.state.digest() == before
+    assert run.state.mark == "aa"
+
+
+async def test_a_schema_file_that_does_not_fit_the_store_is_refused_whole(house: House) -> None:
+    run, _ = await house.open()
+    before = run.state.digest()
+    with pytest.raises(Conflict, match="User"):
+        await run.node.bootstrap(schema_file("User"))
+    assert run.state.digest() == before
+
+
+async def test_giving_up_on_the_schema_file_does_not_harm_the_node(house: House) -> None:
+    run, client = await house.open()
+    await hold(house, client)
+    loading = asyncio.ensure_future(run.node.bootstrap(schema_file()))
+    await client.result("ping")
+    loading.cancel()
+    house.files.open.set()
+    await until(lambda: run.state.counts.get("Folder"))
+    assert run.fatal == []
+    assert await client.result("create", type="User", name="x")
+
+
+# -- start and stop --------------------------------------------------------------------------------------
+
+
+async def test_a_restart_finds_the_same_state(house: House) -> None:
+    run, client = await house.open()
+    for n in range(20):
+        await client.result("create", type="User", name=f"u{n}", parent=1, fields={"Age": n})
+    digest, sessions = run.state.digest(), run.state.sessions.dump()
+    await house.close()
+    run, client = await house.open()
+    assert (run.state.digest(), run.state.sessions.dump()) == (digest, sessions)
+    assert (await client.result("digest"))["digest"] == digest
+
+
+async def test_stop_refuses_what_comes_and_finishes_what_is_there(house: House) -> None:
+    run, client = await house.open()
+    proposed = await hold(house, client)
+    waiting = client.send("create", type="User", name="second")
+    stopping = asyncio.ensure_future(run.node.stop())
+    await asyncio.sleep(0)
+    assert run.node.not_ready() == "the node is stopping"
+    refused = await client.ask("create", type="User", name="third")
+    assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert await client.kind("ping") == "busy"
+    assert not stopping.done()
+    house.files.open.set()
+    await stopping
+    assert all("result" in client.answers[id] for id in (proposed, waiting))
+    await house.close()
+    run, _ = await house.open()
+    assert run.state.counts["User"] == 2
+
+
+async def test_stop_answers_reads_that_wait_for_a_revision(house: House) -> None:
+    run, client = await house.open()
+    id = client.send("exists", id=1, min_revision=1000)
+    await run.node.stop()
+    assert client.answers[id]["error"]["data"]["kind"] == "busy"
+
+
+async def test_a_node_without_work_stops_at_once(house: House) -> None:
+    run, _ = await house.open()
+    await run.node.stop()
+    await house.close()
+    await house.open()
+
+
+async def test_stop_passes_over_writes_whose_deadline_has_passed(house: House) -> None:
+    run, client = await house.open()
+    await hold(house, client, timeout=0.01)
+    late = client.send("create", type="User", name="second", timeout=0.01)
+    await until(lambda: late in client.answers)
+    stopping = asyncio.ensure_future(run.node.stop())
+    house.files.open.set()
+    await stopping
+
+
+async def test_after_a_failed_fsync_nothing_is_acknowledged_any_more(house: House) -> None:
+    run, client = await house.open()
+    id = await hold(house, client)
+    house.files.failing = True
+    house.files.open.set()
+    await until(lambda: run.fatal)
+    house.files.failing = False
+    later = client.send("create", type="User", name="later")
+    await client.ask("ping")
+    assert [type(error) for error in run.fatal] == [DiskFailed]
+    assert not any("result" in client.answers.get(each, {}) for each in (id, later))
+    await house.close()
+    run, _ = await house.open()
+    assert "User" not in run.state.counts

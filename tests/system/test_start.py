@@ -1,0 +1,153 @@
+"""Starting and refusing to start: exit codes and messages a person can act on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.process import NodeProcess
+from tests.system.load import call
+
+NodeFactory = Callable[..., NodeProcess]
+
+
+def refused(node: NodeProcess, code: int) -> str:
+    """Start a node that must not start; returns what it said."""
+    node.start(wait=False)
+    assert node.wait() == code
+    return node.log()
+
+
+async def fill(url: str, count: int) -> None:
+    async with connect(url) as ws:
+        for number in range(count):
+            await call(ws, "create", type="Folder", name=f"folder {number}")
+
+
+def filled(node_factory: NodeFactory, count: int = 5) -> NodeProcess:
+    node = node_factory("--config-file", "schemas.yaml", name="filled")
+    node.start()
+    asyncio.run(fill(node.url, count))
+    node.kill()
+    return node
+
+
+def logs_of(node: NodeProcess) -> Path:
+    return node.data_dir / "logs"
+
+
+@pytest.mark.parametrize("name", ["4.json", "7.json"])
+def test_a_flipped_bit_is_named_and_refused(node_factory: NodeFactory, name: str) -> None:
+    node = filled(node_factory)
+    path = logs_of(node) / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    assert f"logs/{name}" in refused(node, 65)
+
+
+def test_a_missing_entry_is_named_and_refused(node_factory: NodeFactory) -> None:
+    node = filled(node_factory)
+    (logs_of(node) / "3.json").unlink()
+    assert "logs/3.json" in refused(node, 65)
+
+
+def test_a_second_daemon_on_the_same_directory_is_refused(node_factory: NodeFactory) -> None:
+    first = node_factory(name="shared")
+    first.start()
+    assert str(first.pid) in refused(node_factory(name="shared"), 73)
+
+
+def test_an_address_in_use_is_named(node_factory: NodeFactory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        addr = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert addr in refused(node_factory("--ws-addr", addr), 73)
+
+
+def test_a_bad_schema_file_is_refused_with_its_lines(node_factory: NodeFactory, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("schemas:\n  - entity_type: A\n    inherit: Nothing\n  - entity_type: 7up\n")
+    said = refused(node_factory("--config-file", str(path)), 2)
+    assert "bad.yaml:3:" in said
+    assert "bad.yaml:4:" in said
+
+
+@pytest.mark.parametrize("flags", [["--engine", "openraft"], ["--enable-discovery"], ["--peers", "127.0.0.1:9"]])
+def test_a_cluster_is_refused_while_the_extension_is_missing(node_factory: NodeFactory, flags: list[str]) -> None:
+    assert "qcore._openraft" in refused(node_factory(*flags), 71)
+
+
+def test_a_file_that_differs_later_is_told_and_changes_nothing(node_factory: NodeFactory, tmp_path: Path) -> None:
+    path = tmp_path / "schemas.yaml"
+    shutil.copy("schemas.yaml", path)
+    node = node_factory("--config-file", str(path), name="once")
+    node.start()
+    node.stop()
+    path.write_text(path.read_text() + "\n# changed\n")
+    node.start()
+    assert node.events("schema_file_differs")
+
+
+def test_systemd_hears_when_it_is_ready_and_when_it_stops(node_factory: NodeFactory, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(20)
+        node = node_factory(name="notified", env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        node.start()
+        heard = b""
+        while b"READY=1" not in heard:
+            heard += sock.recv(4096)
+        assert node.stop() == 0
+        while b"STOPPING=1" not in heard:
+            heard += sock.recv(4096)
+    assert b"STATUS=Node 1 leads itself" in heard
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """A file system of 2 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=True)
+    return folder
+
+
+def test_a_full_disk_ends_the_node_and_loses_nothing_acknowledged(node_factory: NodeFactory, small_disk: Path) -> None:
+    node = node_factory(name="small/data")
+    try:
+        node.start()
+        made = asyncio.run(create_until_gone(node.url))
+        assert node.wait() == 74
+        assert "disk is full" in node.log()
+        subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+        node.start()
+        assert made <= asyncio.run(count_of(node.url)) <= made + 1
+    finally:
+        node.kill()
+        subprocess.run(["umount", "-l", str(small_disk)], check=True)
+
+
+async def create_until_gone(url: str) -> int:
+    made = 0
+    async with connect(url) as ws:
+        try:
+            while True:
+                await call(ws, "create", type="Object", name="x" * 200)
+                made += 1
+        except Exception:
+            return made
+
+
+async def count_of(url: str) -> int:
+    async with connect(url) as ws:
+        return int(await call(ws, "count", type="Object", exact=True))
