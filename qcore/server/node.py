@@ -103,6 +103,9 @@ class Node:
         """Refuse new calls, finish the open ones, stop the engine."""
         self.stopping = True
         self._idle = asyncio.Event()
+        for call in self._behind:
+            call.fail(Busy("the node is stopping"))
+        self._behind.clear()
         self._check_idle()
         await self._idle.wait()
         if self._sweeper is not None:
@@ -354,7 +357,8 @@ class _Awaited:
 
     def answered(self, call: Call, text: bytes | None) -> None:
         assert text is not None
-        self.text.set_result(text)
+        if not self.text.done():  # whoever waited may have given up
+            self.text.set_result(text)
 
 
 class _LongRead:

@@ -287,9 +287,12 @@ class Machine(RuleBasedStateMachine):
         name = draw(NAMES)
         return Create(type_name, name, parent, fields, max_depth=MAX_DEPTH, max_list=MAX_LIST)
 
-    def a_path(self, draw: Draw) -> str:
-        hops = st.sampled_from(["", "", "", "", "Friend->", "Friends->0->", "Parent->", "Children->0->", "Count->"])
-        return f"{draw(hops)}{self.a_field(draw)}{draw(st.sampled_from(['', '', '', '', '', '->0', '->']))}"
+    def a_path(self, draw: Draw, id: Any) -> str:
+        hops = draw(st.sampled_from(["", "", "", "", "Friend->", "Friends->0->", "Parent->", "Children->0->", "Count->"]))
+        place = self.at(id, f"{hops}Name")
+        type_name = self.plain.entities[place[0]]["type"] if place is not None else "A"
+        end = draw(st.sampled_from(["->0", "->"])) if draw(st.integers(0, 19)) == 0 else ""
+        return f"{hops}{self.a_field(draw, type_name)}{end}"
 
     def a_set(self, draw: Draw) -> SetFields:
         id = self.an_id(draw)
