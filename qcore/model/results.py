@@ -130,11 +130,13 @@ class Item(msgspec.Struct):
 
 
 class Page(msgspec.Struct, omit_defaults=True):
-    """Answer of `find`; no `cursor` on the last page."""
+    """Answer of `find`; no `cursor` on the last page. For `errors` entities the filter had no answer: `error`."""
 
     items: list[Item]
     cursor: str | None = None
     total: int | None = None
+    errors: int = 0
+    error: str | None = None
 
 
 class TypesPage(msgspec.Struct, omit_defaults=True):

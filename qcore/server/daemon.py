@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -39,6 +40,12 @@ _GOODBYE = 1.0
 
 _DEFAULT_URL = "ws://127.0.0.1:8080"
 """Where the tools look by themselves."""
+
+_BACKLOG = 1024
+"""Connections the kernel takes in our name before we accept them, all of which may be accepted in one turn."""
+
+_SPARE_FILES = _BACKLOG + 256
+"""Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
 
 log = logs.get("qcore")
 
@@ -102,14 +109,17 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        sockets = _bind(self._settings.ws_addr)
+        most = _most_connections(self._settings.max_connections)
+        backlog = min(_BACKLOG, most)
+        sockets = _bind(self._settings.ws_addr, backlog)
         addr = _shown(sockets[0])
         node = self._start_node(addr)
         front = FrontDoor(node)
+        front.max_connections = most
         await self._or_stop(self._load_schemas(node))
         collector = Collector(lambda: node.last_call)
         collector.start()
-        servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=1024) for sock in sockets]
+        servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
         if not self._stop.is_set():
             self._announce(addr)
         await self._stop.wait()
@@ -208,7 +218,27 @@ def _shown(sock: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _bind(ws_addr: str) -> list[socket.socket]:
+def _most_connections(wanted: int) -> int:
+    """Raise the limit of open files as far as needed and allowed; how many connections it leaves room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    needed = wanted + _SPARE_FILES
+    if soft == unlimited or soft >= needed:
+        return wanted
+    soft = needed if hard == unlimited else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == needed:
+        return wanted
+    most = max(1, soft - _SPARE_FILES, soft // 4)
+    log.warning(
+        "few_open_files",
+        message=f"This process may open {soft} files: there is room for {most} clients, not for {wanted} "
+        f"(max_connections); allow it {needed} files",
+    )
+    return most
+
+
+def _bind(ws_addr: str, backlog: int) -> list[socket.socket]:
     """Listening sockets for an address; a host name may have several.
 
     Raises:
@@ -227,7 +257,7 @@ def _bind(ws_addr: str) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(address)
-            sock.listen(1024)
+            sock.listen(backlog)
             sock.setblocking(False)
     except OSError as exc:
         for sock in sockets:

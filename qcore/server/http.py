@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ipaddress
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -26,6 +25,9 @@ __all__ = ["FrontDoor"]
 
 _MEGABYTE = 1 << 20
 
+_REFUSED_AT_A_TIME = 32
+"""Sockets above the limit that are kept for the moment an answer takes."""
+
 
 class FrontDoor:
     """Decides on each request; knows the limits every connection lives under."""
@@ -38,6 +40,7 @@ class FrontDoor:
         self.send_queue = settings.send_queue_mb * _MEGABYTE
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
+        self.max_connections = settings.max_connections
         self.connections: set[Connection] = set()
         self._settings: Settings = settings
         self._node = node
@@ -45,9 +48,11 @@ class FrontDoor:
         self._empty.set()
 
     def joined(self, connection: Connection) -> None:
-        """See `Front.joined`."""
+        """See `Front.joined`; far above the limit there is not even a refusal, as each socket costs a file."""
         self.connections.add(connection)
         self._empty.clear()
+        if len(self.connections) > self.max_connections + _REFUSED_AT_A_TIME:
+            connection.abort()
 
     def left(self, connection: Connection) -> None:
         """See `Front.left`."""
@@ -66,9 +71,11 @@ class FrontDoor:
 
     def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
         """The answer to a request: 101 to a WebSocket client that may come in."""
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0].partition("#")[0]
         if request.method not in ("GET", "HEAD"):
-            return self._refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served here")
+            refusal = self._refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served here")
+            refusal.headers["Allow"] = "GET, HEAD"
+            return refusal
         if path == "/healthz":
             return protocol.reject(HTTPStatus.OK, "ok\n")
         if path == "/readyz":
@@ -84,11 +91,11 @@ class FrontDoor:
         closed = self._closed_door(request, peer)
         if closed is not None:
             return self._refuse(protocol, HTTPStatus.FORBIDDEN, closed)
-        if len(self.connections) > self._settings.max_connections:
+        if len(self.connections) > self.max_connections:
             return self._refuse(
                 protocol,
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"there are {self._settings.max_connections} connections already (max_connections)",
+                f"there are {self.max_connections} connections already (max_connections)",
             )
         words = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
         offered = [word.strip() for word in words if word.strip()]

@@ -18,7 +18,7 @@ from qcore.disk.directory import Directory
 from qcore.engine.base import Engine, Proposal
 from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Bootstrap, Command
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody
-from qcore.model.errors import Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
+from qcore.model.errors import BadFilter, Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
 from qcore.model.queries import Query
 from qcore.model.wire import decode_json, encode_json
 from qcore.server import logs
@@ -141,7 +141,22 @@ class Node:
         self.last_call = call.begun
         if self.stopping:
             call.fail(Busy("the node is stopping", applied="no"))
-        elif call.writes:
+        elif self._reads.filters.prepare(call.params, lambda error: self._prepared(call, error)):
+            pass
+        else:
+            self._carry_out(call)
+
+    def _prepared(self, call: Call, error: RequestError | None) -> None:
+        """The filters of a call are parsed, or cannot be."""
+        if self.stopping:
+            error = Busy("the node is stopping", applied="no")
+        if error is not None and not (call.writes and isinstance(error, BadFilter)):
+            call.fail(error)
+        elif not call.done:
+            self._carry_out(call)
+
+    def _carry_out(self, call: Call) -> None:
+        if call.writes:
             self._write(call)
         else:
             self._read(call)

@@ -13,6 +13,7 @@ from qcore.model import queries
 from qcore.model.commands import SchemaSet
 from qcore.model.results import InfoResult, MachineResult, MemberInfo
 from qcore.server.calls import Call
+from qcore.server.filters import Filters
 from qcore.server.settings import Settings
 from qcore.store import read
 from qcore.store.schemas import try_schemas
@@ -47,6 +48,7 @@ class Reads:
         self._directory = directory
         self._addr = addr
         self._begun = time.monotonic()
+        self.filters = Filters(state)
         most = settings.max_page
         self._runs: dict[type[Any], Callable[[Any], Any]] = {
             queries.Ping: lambda _query: "PONG",
@@ -55,8 +57,8 @@ class Reads:
             queries.Digest: lambda query: read.digest(state, query),
             queries.Exists: lambda query: read.exists(state, query),
             queries.Get: lambda query: read.get(state, query),
-            queries.Find: lambda query: read.find(state, query, most),
-            queries.Count: lambda query: read.count(state, query),
+            queries.Find: lambda query: read.find(state, query, most, self.filters.bound(query)),
+            queries.Count: lambda query: read.count(state, query, self.filters.bound(query)),
             queries.FieldGet: lambda query: read.field_get(state, query),
             queries.FieldExists: lambda query: read.field_exists(state, query),
             SchemaSet: lambda command: try_schemas(state, command),

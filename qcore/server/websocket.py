@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Protocol, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -65,7 +65,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
-        self._fragments: list[bytes] = []
+        self._goodbye = False
+        """Whether this side said goodbye first: what still comes is not carried out."""
+        self._ending = False
+        self._fragments = bytearray()  # a list would cost 40 bytes for each empty one of a flood
         self._fragments_text = True
         self._heard = 0.0
         self._pinged = False
@@ -87,12 +90,14 @@ class Connection(asyncio.Protocol):
         protocol = self._protocol
         protocol.receive_data(data)
         self._heard = self._loop.time()
+        self._pinged = False  # whoever sends is alive, pong or not
         self._handle()
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
         self._protocol.receive_eof()
         self._handle()
+        self._flush()  # now, as the transport closes when this returns
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,28 +127,27 @@ class Connection(asyncio.Protocol):
             response.body = b""
         protocol.send_response(response)
         if response.status_code == 101:
-            self.name = parse_qs(urlsplit(request.path).query).get("client", [""])[0][:64]
+            query = request.path.partition("?")[2].partition("#")[0]
+            self.name = parse_qs(query).get("client", [""])[0][:64]
             self._session = Session(self._front.service, self._front.limits, self.send)
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
             self._arm(self._front.ping_interval, self._check_alive)
 
     def _frame(self, frame: Frame, now: float) -> None:
         session = self._session
-        if session is None:
+        if session is None or self._goodbye:
             return
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             if frame.fin:
                 self._message(session, frame.opcode is Opcode.TEXT, bytes(frame.data), now)
             else:
-                self._fragments = [bytes(frame.data)]
+                self._fragments = bytearray(frame.data)
                 self._fragments_text = frame.opcode is Opcode.TEXT
         elif frame.opcode is Opcode.CONT:
-            self._fragments.append(bytes(frame.data))
+            self._fragments += frame.data
             if frame.fin:
-                data, self._fragments = b"".join(self._fragments), []
+                data, self._fragments = bytes(self._fragments), bytearray()
                 self._message(session, self._fragments_text, data, now)
-        elif frame.opcode is Opcode.PONG:
-            self._pinged = False
 
     def _message(self, session: Session, text: bool, data: bytes, now: float) -> None:
         if text:
@@ -166,6 +170,7 @@ class Connection(asyncio.Protocol):
                 self._protocol.send_close(code, reason[:120])
             except ConnectionClosed:
                 return
+            self._goodbye = True
             self._flush_later()
 
     def abort(self) -> None:
@@ -191,7 +196,7 @@ class Connection(asyncio.Protocol):
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
         elif self._protocol.close_expected():
-            self._arm(_CLOSING, transport.abort)
+            self._end_soon()
 
     def _cut_off(self) -> None:
         """Nothing more for this client but a goodbye, which it may still read for a moment."""
@@ -206,7 +211,7 @@ class Connection(asyncio.Protocol):
         )
         self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
         self._session = None
-        self._arm(_CLOSING, self._transport.abort)
+        self._end_soon()
 
     # -- time ----------------------------------------------------------------------------------------------
 
@@ -214,6 +219,12 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(delay, then)
+
+    def _end_soon(self) -> None:
+        """Give the goodbye its time, once, whatever the client still sends."""
+        if not self._ending:
+            self._ending = True
+            self._arm(_CLOSING, self._transport.abort)
 
     def _check_alive(self) -> None:
         """Ping after silence; without an answer the client is gone."""

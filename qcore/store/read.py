@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import BadFilter, BadParams, RequestError, TooLarge
+from qcore.model.errors import BadParams, RequestError, TooLarge
 from qcore.model.queries import (
     Count,
     Digest,
@@ -30,10 +30,12 @@ from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
 from qcore.model.wire import decode_json, encode_json
 from qcore.store.entity import Entity
+from qcore.store.filter import Filter, FilterError
 from qcore.store.resolve import Place, entity_at, walk
 from qcore.store.state import State
 
 __all__ = [
+    "candidates",
     "count",
     "digest",
     "exists",
@@ -96,38 +98,73 @@ def _value(state: State, place: Place) -> Any:
     return value_to_json(field.kind, entity.read(field.slot), state.entities.__contains__)
 
 
-def find(state: State, query: Find, max_page: int) -> Generator[None, None, Page]:
+class Sieve:
+    """A filter at work: which entities pass, and for how many there was no answer."""
+
+    def __init__(self, state: State, filter: Filter | None) -> None:
+        self._state = state
+        self._filter = filter
+        self.errors = 0
+        self.error: str | None = None
+        """What the first one said."""
+
+    def passes(self, entity: Entity) -> bool:
+        """Whether the entity matches; one without an answer does not.
+
+        Raises:
+            BadFilter: the filter is too expensive.
+        """
+        if self._filter is None:
+            return True
+        try:
+            return self._filter.matches(self._state, entity)
+        except FilterError as exc:
+            self.errors += 1
+            if self.error is None:
+                self.error = f"entity {entity.id}: {exc.message}"
+            return False
+
+
+def find(state: State, query: Find, max_page: int, filter: Filter | None = None) -> Generator[None, None, Page]:
     """One page by id ascending; pauses between slices, while which entities come and go.
+
+    `filter` is the query's filter, bound; `total` then counts what matches, which looks at every candidate.
 
     Raises:
         NotFound: unknown type.
         TooLarge: a page of more than `max_page`, too many fields.
         BadParams: a limit below 1, a cursor that is none.
-        BadFilter: a filter was given.
+        BadFilter: the filter is too expensive.
     """
-    types = _types_of(state, query, max_page)
+    _check_limit(query.limit, max_page)
+    _check_paths(query.fields)
+    types = candidates(state, query)
+    total = (yield from _count(state, types, filter)) if query.total else None
+    sieve = Sieve(state, filter)
     after = 0 if query.cursor is None else _read_cursor(query.cursor, int)
     items: list[Item] = []
     work = 0
-    for id in _ids_after(state, types, after):
+    for id in _ids_between(state, types, after, state.next_id):
         entity = state.entities.get(id)
-        if entity is not None:
+        if entity is not None and sieve.passes(entity):
             if len(items) == query.limit:
-                return Page(items, _cursor(items[-1].id), _total(state, types, query))
+                return Page(items, _cursor(items[-1].id), total, sieve.errors, sieve.error)
             items.append(_item(state, entity, query.fields))
             work += len(query.fields)
         work += 1
         if work >= _SLICE:
             work = 0
             yield
-    return Page(items, None, _total(state, types, query))
+    return Page(items, None, total, sieve.errors, sieve.error)
 
 
-def _types_of(state: State, query: Find, max_page: int) -> list[str]:
+def candidates(state: State, query: Find | Count) -> list[str]:
+    """The types a query looks at.
+
+    Raises:
+        NotFound: unknown type.
+    """
     state.types.of(query.type)
-    _check_limit(query.limit, max_page)
-    _check_paths(query.fields)
-    _refuse_filter(query.filter)
     return [query.type] if query.exact else state.types.descendants[query.type]
 
 
@@ -138,31 +175,26 @@ def _check_limit(limit: int, most: int) -> None:
         raise TooLarge(f"a page has at most {most} items, {limit} asked")
 
 
-def _refuse_filter(text: str | None) -> None:
-    if text is not None:
-        raise BadFilter("filters are not part of this version; leave the filter out")
-
-
 def _check_paths(paths: list[str]) -> None:
     if len(paths) > MAX_PATHS:
         raise TooLarge(f"a request asks for at most {MAX_PATHS} fields, {len(paths)} given")
 
 
-def _total(state: State, types: list[str], query: Find) -> int | None:
-    return sum(state.counts.get(name, 0) for name in types) if query.total else None
+def _ids_between(state: State, types: list[str], after: int, end: int) -> Iterator[int]:
+    """Ids of these types above `after` and below `end`, ascending.
 
-
-def _ids_after(state: State, types: list[str], after: int) -> Iterator[int]:
-    """Ids of these types above `after`, ascending; the arrays may grow while the caller pauses."""
-    runs = [_run(state, name, after) for name in types]
+    The arrays may grow while the caller pauses. What is created by then is left to the next page: a type that is
+    through would not show it, another would, and the cursor would pass over the first.
+    """
+    runs = [_run(state, name, after, end) for name in types]
     return runs[0] if len(runs) == 1 else heapq.merge(*runs)
 
 
-def _run(state: State, name: str, after: int) -> Iterator[int]:
+def _run(state: State, name: str, after: int, end: int) -> Iterator[int]:
     while True:
         ids = state.ids(name)
         place = bisect_right(ids, after)
-        if place == len(ids):
+        if place == len(ids) or ids[place] >= end:
             return
         after = ids[place]
         yield after
@@ -178,17 +210,28 @@ def _item(state: State, entity: Entity, paths: list[str]) -> Item:
     return Item(entity.id, entity.type, entity.name, fields)
 
 
-def count(state: State, query: Count) -> int:
-    """How many entities of a type there are.
+def count(state: State, query: Count, filter: Filter | None = None) -> Generator[None, None, int]:
+    """How many entities of a type there are, or of those how many match.
 
     Raises:
         NotFound: unknown type.
-        BadFilter: a filter was given.
+        BadFilter: the filter is too expensive.
     """
-    state.types.of(query.type)
-    _refuse_filter(query.filter)
-    names = [query.type] if query.exact else state.types.descendants[query.type]
-    return sum(state.counts.get(name, 0) for name in names)
+    return (yield from _count(state, candidates(state, query), filter))
+
+
+def _count(state: State, types: list[str], filter: Filter | None) -> Generator[None, None, int]:
+    if filter is None:
+        return sum(state.counts.get(name, 0) for name in types)
+    sieve = Sieve(state, filter)
+    found = 0
+    for seen, id in enumerate(_ids_between(state, types, 0, state.next_id), 1):
+        entity = state.entities.get(id)
+        if entity is not None and sieve.passes(entity):
+            found += 1
+        if seen % _SLICE == 0:
+            yield
+    return found
 
 
 def types(state: State, query: TypesList, max_page: int) -> TypesPage:

@@ -24,7 +24,14 @@ def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
     Raises:
         BadSchema, Cycle: a schema that cannot be.
         InUse: a label that an entity holds would go.
+        BadParams: a dry run, which reads and is no write.
     """
+    if command.dry_run:
+        raise BadParams("a dry run stands alone, not in a pipeline or a transaction")
+    return _set_schemas(state, command)
+
+
+def _set_schemas(state: State, command: SchemaSet) -> SchemaDone:
     schemas = command.schemas if command.schema is None else [command.schema]
     if not schemas or (command.schema is not None and command.schemas is not None):
         raise BadParams("schema.set needs schema or schemas, and not both")
@@ -41,7 +48,7 @@ def try_schemas(state: State, command: SchemaSet) -> SchemaDone:
     """
     state.begin()
     try:
-        return set_schemas(state, command)
+        return _set_schemas(state, command)
     finally:
         state.rollback()
 

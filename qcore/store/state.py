@@ -96,7 +96,7 @@ class State:
             self._sum -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
         if not placed:
             values[slot] = value
-            if slot == NAME:
+            if slot == NAME and value != old:
                 self._names.forget(entity.parent)
         stamps[2 * slot], stamps[2 * slot + 1] = time, revision
 

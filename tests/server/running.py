@@ -62,6 +62,26 @@ class Running:
         self.node = Node(settings, self.state, self.engine, directory, "127.0.0.1:1", self.fatal.append)
         self.front = FrontDoor(self.node)
         self.port = 0
+        self._raw: list[RawClient] = []
+
+    async def dial(self) -> RawClient:
+        """A socket without a handshake yet; dropped when the block of `running` ends."""
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._raw.append(client)
+        return client
+
+    async def open(self, target: str = "/", headers: Sequence[str] = ()) -> RawClient:
+        """A WebSocket: the answer to the handshake must be 101."""
+        client = await self.dial()
+        status, _, body = await client.handshake(target, headers)
+        assert status == 101, (status, body)
+        return client
+
+    async def hang_up(self) -> None:
+        """Drop all raw clients and wait until the node has noticed."""
+        for client in self._raw:
+            client.close()
+        await until(lambda: not self.front.connections)
 
     def client(self) -> Client:
         """A client without a socket."""
@@ -125,10 +145,9 @@ async def running(
     finally:
         if server is not None:
             server.close()
+            await run.hang_up()
         if not run.fatal and not run.node.stopping:
             await run.node.stop()
-        await run.front.close(0.05)
-        await until(lambda: not run.front.connections)
         directory.close()
 
 
@@ -153,19 +172,6 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-
-    @classmethod
-    async def dial(cls, port: int, host: str = "127.0.0.1") -> RawClient:
-        """Connect without a handshake."""
-        return cls(*await asyncio.open_connection(host, port))
-
-    @classmethod
-    async def open(cls, port: int, target: str = "/", headers: Sequence[str] = ()) -> RawClient:
-        """Connect and shake hands; the answer must be 101."""
-        client = await cls.dial(port)
-        status, _, body = await client.handshake(target, headers)
-        assert status == 101, (status, body)
-        return client
 
     async def handshake(self, target: str = "/", headers: Sequence[str] = ()) -> tuple[int, dict[str, str], str]:
         """Ask for a WebSocket; returns status, headers and body."""
@@ -225,6 +231,6 @@ class RawClient:
             except ConnectionError:
                 pass
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Drop the socket."""
         self.writer.transport.abort()

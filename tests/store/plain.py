@@ -11,7 +11,8 @@ import json
 import math
 from typing import Any
 
-from qcore.model.commands import Create, Delete, SchemaDelete, SchemaSet, SessionOpen, SetFields
+from qcore.model.commands import Create, Delete, FieldSet, SchemaDelete, SchemaSet, SessionOpen, SetFields
+from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.errors import RequestError
 from qcore.model.times import format_time
 
@@ -67,8 +68,14 @@ class Plain:
         self.entities[1]["values"]["Name"] = "Root"
         self.entities[1]["kinds"]["Name"] = "String"
         self.top = [1]
+        self.made: list[int | None] | None = None
         self.next_session = 1
         self.sessions: dict[int, dict[str, Any]] = {}
+
+    @staticmethod
+    def zero(kind: str, labels: list[str]) -> Any:
+        """A kind's zero as JSON."""
+        return labels[0] if kind == "Choice" else "" if kind == "Blob" else ZEROS[kind]
 
     # -- commands ------------------------------------------------------------------------------------------
 
@@ -104,6 +111,8 @@ class Plain:
         return answer
 
     def atomic(self, command: Any) -> Any:
+        if isinstance(command, Pipeline):
+            return self.pipeline(command)
         saved = copy.deepcopy((self.types, self.entities, self.top, self.revision, self.next_id))
         try:
             if isinstance(command, Create):
@@ -116,11 +125,72 @@ class Plain:
                 return self.schema_set(command)
             if isinstance(command, SchemaDelete):
                 return self.schema_delete(command)
+            if isinstance(command, FieldSet):
+                return self.field_set(command)
+            if isinstance(command, Transaction):
+                return self.transaction(command)
             assert isinstance(command, SessionOpen)
             return self.open_session()
         except (Refused, RequestError):
             self.types, self.entities, self.top, self.revision, self.next_id = saved
             raise
+
+    def pipeline(self, command: Pipeline) -> Any:
+        results: list[Any] = []
+        made: list[int | None] = []
+        for step in command.commands:
+            self.made = made
+            try:
+                results.append(self.atomic(step))
+            except Refused as exc:
+                results.append(exc)
+            finally:
+                self.made = None
+            made.append(results[-1].get("id") if isinstance(results[-1], dict) else None)
+        return results
+
+    def transaction(self, command: Transaction) -> Any:
+        for condition in command.conditions:
+            self.check(condition)
+        base, changed = self.revision, False
+        results: list[Any] = []
+        made: list[int | None] = []
+        for number, step in enumerate(command.commands, 1):
+            self.made = made
+            try:
+                results.append(self.atomic(step))
+            except Refused as exc:
+                raise Refused(exc.kind, **exc.data, command=number) from None
+            finally:
+                self.made = None
+            made.append(results[-1].get("id"))
+            changed = changed or self.revision > base
+            self.revision = base
+        self.revision = base + changed
+        return {"revision": self.revision, "results": [{"result": result} for result in results]}
+
+    def check(self, condition: Condition) -> None:
+        if condition.exists is not None:
+            try:
+                exists = bool(self.find(condition.id))
+            except Refused as exc:
+                if exc.kind != "not_found":
+                    raise
+                exists = False
+            if exists != condition.exists:
+                raise Refused("conflict")
+            return
+        id, name, index = self.walk(self.find(condition.id), str(condition.field))
+        if index is not None:
+            raise Refused("wrong_kind")
+        revision = self.entities[id]["stamps"].get(name, (None, 0))[1]
+        shown = {"field": name, "value": self.json(self.field(id, name)["kind"], self.read(id, name))}
+        if condition.revision is not None and condition.revision != revision:
+            raise Refused("conflict", **shown, revision=revision)
+        if condition.op is not None:
+            equal = self.mean(self.field(id, name), condition.value) == self.read(id, name)
+            if equal != (condition.op == "=="):
+                raise Refused("conflict", **shown, revision=revision)
 
     def expire(self) -> None:
         self.sessions = {id: s for id, s in self.sessions.items() if s["used"] + HOUR >= self.now}
@@ -290,6 +360,24 @@ class Plain:
         self.revision += 1
         return {"revision": self.revision, "types": sorted(s.entity_type for s in given)}
 
+    def field_set(self, command: FieldSet) -> Any:
+        """Only with whole schemas of a field; what it may leave out has tests of its own."""
+        if command.type not in self.types:
+            raise Refused("not_found")
+        if command.type == "Object":
+            raise Refused("bad_schema")
+        given = command.schema
+        fields = self.types[command.type]["fields"]
+        made = {"kind": str(given.data_type), "labels": list(given.choices or []), "rank": given.rank}
+        try:
+            made["default"] = self.mean(made, given.default)
+        except Refused:
+            raise Refused("bad_schema") from None
+        fields[command.field] = made
+        self.refit()
+        self.revision += 1
+        return {"revision": self.revision, "types": [command.type]}
+
     def schema_delete(self, command: SchemaDelete) -> Any:
         if command.type in ("Object", "Root"):
             raise Refused("in_use")
@@ -341,6 +429,13 @@ class Plain:
                 if self.path(id) == form:
                     return id
             raise Refused("not_found")
+        if isinstance(form, str) and form.startswith("$"):
+            number = integer(form[1:])
+            if self.made is None or number is None or not 1 <= number <= len(self.made):
+                raise Refused("bad_params")
+            form = self.made[number - 1]
+            if form is None:
+                raise Refused("not_found")
         type_name = ""
         if isinstance(form, str):
             if "$" in form:

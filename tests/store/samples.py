@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator
 from typing import Any, TypeVar
 
 import msgspec
 
-from qcore.model.commands import Command, Create, Delete, SchemaSet, SetFields
+from qcore.model.commands import Command, Create, Delete, SchemaDelete, SchemaSet, SessionOpen, SetFields
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.queries import Find, Get
 from qcore.model.results import Created, Deleted, Page, SetDone
@@ -20,7 +21,7 @@ from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, 
 from qcore.store.entity import CHILDREN, PARENT
 from qcore.store.state import State
 
-__all__ = ["START", "Log", "dump", "field", "full_digest", "replay", "through", "type_of", "typed"]
+__all__ = ["START", "Log", "busy_log", "dump", "field", "full_digest", "replay", "through", "type_of", "typed"]
 
 START = 1_700_000_000 * NS
 """Entry time of the first entry."""
@@ -156,3 +157,53 @@ def full_digest(state: State) -> str:
                 total += field_hash(entity.id, schema.name, value, entity.time(slot), entity.revision(slot))
     counters = counters_hash(state.revision, state.next_id, state.mark)
     return f"{(total + counters) % MODULUS:032x}"
+
+
+PART = type_of(
+    "Part",
+    field("Size", default=3),
+    field("Weight", Kind.Float),
+    field("Label", Kind.String),
+    field("Color", Kind.Choice, choices=["Red", "Grün", "Blue"]),
+    field("Next", Kind.EntityReference),
+    field("All", Kind.EntityList),
+)
+
+
+def busy_log(seed: int, entries: int) -> Log:
+    """A log with everything in it, refusals and retries too; the same for the same seed."""
+    chance = random.Random(seed)
+    log = Log(PART, type_of("Device", field("Serial", Kind.Blob), inherits=["Part"]))
+    log.do(SessionOpen())
+    sent: list[Command] = []
+    for number in range(entries):
+        commands = [_some_command(chance, log.state) for _ in range(chance.randint(1, 4))]
+        if chance.random() < 0.3:
+            commands[0].session, commands[0].seq, commands[0].hash = 1, len(sent) + 1, str(number)
+            sent.append(commands[0])
+        if sent and chance.random() < 0.2:
+            commands.append(chance.choice(sent))
+        log.entry(*commands)
+    return log
+
+
+def _some_command(chance: random.Random, state: State) -> Command:
+    """Ids are picked without a look at what is there: some are gone, some not there yet."""
+    id, other = (chance.randint(1, state.next_id + 1) for _ in range(2))
+    sizes: list[Any] = ["big", 1, 2.5, "7", 2**62]
+    makers = [
+        (8, lambda: Create(chance.choice(["Part", "Device"]), f"n{chance.randint(0, 9)}", chance.choice([1, other]))),
+        (4, lambda: SetFields(id, "Size", chance.choice(sizes), chance.choice(["set", "add", "subtract"]))),
+        (3, lambda: SetFields(id, fields={"Weight": chance.uniform(-1, 1), "Label": "ß€\U0001f600", "Next": other})),
+        (2, lambda: SetFields(id, "All", [other, 1], chance.choice(["set", "add", "subtract"]))),
+        (2, lambda: SetFields(id, "Parent", other)),
+        (1, lambda: SetFields(1, "Children", chance.sample(list(state.children(1)), len(state.children(1))))),
+        (1, lambda: SetFields(id, "Color", chance.choice(["Grün", 2]), time=START + chance.randint(0, 10**9))),
+        (1, lambda: Delete(max(id, 3))),
+        (1, lambda: SchemaSet(type_of("Part", *chance.sample(PART.fields, 5)))),
+        (1, lambda: SchemaDelete(chance.choice(["Device", "Ghost"]))),
+    ]
+    weights, choices = zip(*makers, strict=True)
+    (make,) = chance.choices(choices, weights)
+    made: Command = make()
+    return made

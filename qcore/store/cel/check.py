@@ -1,0 +1,194 @@
+"""What can be said of a filter before it meets an entity: names, functions, constants, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from qcore.model.schema import CompleteSchema
+from qcore.model.values import Kind
+from qcore.store.cel.functions import FUNCTIONS, compiled_regex
+from qcore.store.cel.nodes import (
+    Arithmetic,
+    Call,
+    Compare,
+    Has,
+    Index,
+    ListOf,
+    Literal,
+    Logic,
+    Loop,
+    MapOf,
+    Name,
+    Node,
+    Parsed,
+    Path,
+    Select,
+    Ternary,
+    Unary,
+)
+from qcore.store.cel.scan import bad_filter
+from qcore.store.cel.values import TYPE_NAMES, FilterError
+
+__all__ = ["check", "conjunction", "parts"]
+
+_ENTITY = frozenset({"EntityId", "EntityType"})
+
+
+def check(parsed: Parsed, types: Sequence[CompleteSchema], fields: Collection[str] | None) -> None:
+    """Raise `BadFilter` for what no entity of these types could answer; see `bind`."""
+    _Checker(parsed.source, types, fields).node(parsed.root, frozenset())
+    if not _may_be_bool(parsed.root, types):
+        raise bad_filter(parsed.source, parsed.root.at, "a filter is true or false for an entity, this is neither")
+
+
+def parts(node: Node) -> list[Node]:
+    """The nodes directly below a node; of a macro without its body and condition, which have a variable more."""
+    match node:
+        case Path() | Select() | Unary() | Has() | Loop():
+            return [node.operand]
+        case Index():
+            return [node.operand, node.index]
+        case Call():
+            return node.args if node.target is None else [node.target, *node.args]
+        case Arithmetic():
+            return [node.first, *(operand for _, operand in node.rest)]
+        case Compare():
+            return [node.left, node.right]
+        case Logic():
+            return node.terms
+        case Ternary():
+            return [node.condition, node.yes, node.no]
+        case ListOf():
+            return node.items
+        case MapOf():
+            return [part for pair in node.items for part in pair]
+    return []
+
+
+class _Checker:
+    def __init__(self, source: str, types: Sequence[CompleteSchema], fields: Collection[str] | None) -> None:
+        self.source = source
+        self.types = types
+        self.fields = fields
+
+    def fail(self, node: Node, message: str) -> Exception:
+        return bad_filter(self.source, node.at, message)
+
+    def node(self, node: Node, scope: frozenset[str]) -> None:
+        for part in parts(node):
+            self.node(part, scope)
+        match node:
+            case Name():
+                self.name(node, scope)
+            case Path():
+                self.path(node)
+            case Select():
+                self.select(node, scope)
+            case Call():
+                self.call(node)
+            case Loop():
+                inside = scope | {node.variable}
+                self.node(node.body, inside)
+                if node.where is not None:
+                    self.node(node.where, inside)
+
+    def name(self, node: Name, scope: frozenset[str]) -> None:
+        name = node.name
+        if name in scope or name in _ENTITY or name in TYPE_NAMES or self.known(name):
+            return
+        names = ", ".join(schema.type for schema in self.types[:5]) + (", ..." if len(self.types) > 5 else "")
+        raise self.fail(node, f"unknown field {name!r}; the types asked are {names or 'none'}")
+
+    def known(self, name: str) -> bool:
+        return any(name in schema.by_name for schema in self.types)
+
+    def path(self, node: Path) -> None:
+        for hop in node.hops:
+            if self.fields is not None and type(hop) is str and hop not in self.fields and hop not in _ENTITY:
+                raise self.fail(node, f"unknown field {hop!r} after ->: no type has it")
+
+    def select(self, node: Select, scope: frozenset[str]) -> None:
+        operand = node.operand
+        if type(operand) is Path or (type(operand) is Name and operand.name not in scope):
+            raise self.fail(node, f"a field has no .{node.name}; a reference is followed with ->{node.name}")
+
+    def call(self, node: Call) -> None:
+        function = FUNCTIONS.get(node.name)
+        if function is None or not (function.plain if node.target is None else function.method):
+            raise self.fail(node, f"unknown function {node.name!r}{_hint(node)}")
+        operands = node.args if node.target is None else [node.target, *node.args]
+        if len(operands) not in function.operands:
+            extra = 0 if node.target is None else 1
+            counts = " or ".join(str(count - extra) for count in function.operands)
+            raise self.fail(node, f"{node.name}() takes {counts} arguments here, {len(node.args)} given")
+        try:
+            _try_constant(node.name, operands)
+        except FilterError as exc:
+            raise self.fail(node, exc.message) from None
+
+
+def _hint(node: Call) -> str:
+    if node.name in ("all", "exists", "exists_one", "filter", "map"):
+        return f"; a macro is list.{node.name}(name, expression)"
+    if node.name not in FUNCTIONS:
+        return ""
+    return f"; it is called as value.{node.name}(...)" if node.target is None else f"; it is called as {node.name}(...)"
+
+
+def _try_constant(name: str, operands: list[Node]) -> None:
+    """Raise `FilterError` for a constant that is wrong for every entity alike."""
+    if name in ("timestamp", "duration") and type(operands[0]) is Literal:
+        FUNCTIONS[name].run([{}, 0], operands[0].value)
+    if name == "matches" and type(operands[1]) is Literal and type(operands[1].value) is str:
+        compiled_regex(operands[1].value)
+
+
+def _may_be_bool(node: Node, types: Sequence[CompleteSchema]) -> bool:
+    match node:
+        case Literal():
+            return type(node.value) is bool
+        case Name():
+            fields = [schema.by_name.get(node.name) for schema in types]
+            return any(field is not None and field.kind is Kind.Bool for field in fields)
+        case Call():
+            gives = FUNCTIONS[node.name].gives
+            return gives == "bool" or (gives == "any" and _may_be_bool(node.args[0], types))
+        case Ternary():
+            return _may_be_bool(node.yes, types) or _may_be_bool(node.no, types)
+        case Unary():
+            return node.op == "!"
+        case Loop():
+            return node.kind in ("all", "exists", "exists_one")
+        case Arithmetic() | ListOf() | MapOf():
+            return False
+    return True
+
+
+def conjunction(root: Node) -> Iterator[tuple[str, Any]]:
+    """Each ``Field == constant`` that has to be true for the whole to be; constants as values of the filter."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case Logic(op="&&"):
+                waiting.extend(reversed(node.terms))
+            case Name():
+                yield node.name, True
+            case Unary(op="!", operand=Name() as name):
+                yield name.name, False
+            case (
+                Compare(op="==", left=Name() as name, right=other) | Compare(op="==", left=other, right=Name() as name)
+            ):
+                found, value = _constant(other)
+                if found:
+                    yield name.name, value
+
+
+def _constant(node: Node) -> tuple[bool, Any]:
+    match node:
+        case Literal():
+            return True, node.value
+        case Call(name="timestamp", target=None, args=[Literal(value=value)]):
+            return True, FUNCTIONS["timestamp"].run([{}, 0], value)
+    return False, None

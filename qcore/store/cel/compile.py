@@ -1,0 +1,351 @@
+"""From the tree of a filter to closures, for the entities of one complete schema.
+
+Compiling resolves each name to a slot once, so evaluating looks nothing up. Errors follow the specification: the
+first one is the answer of an expression, but ``false && error`` is false and ``error || true`` is true, in either
+order, and so are `all` and `exists`, which are chains of the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from qcore.model.schema import CompleteSchema
+from qcore.store.cel import loops
+from qcore.store.cel.check import parts
+from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, read_kind, truth
+from qcore.store.cel.comparison import compare
+from qcore.store.cel.functions import FUNCTIONS, compiled_regex
+from qcore.store.cel.nodes import (
+    Arithmetic,
+    Call,
+    Compare,
+    Has,
+    Index,
+    ListOf,
+    Literal,
+    Logic,
+    Loop,
+    MapOf,
+    Name,
+    Node,
+    Path,
+    Select,
+    Ternary,
+    Unary,
+)
+from qcore.store.cel.operators import OPERATORS, Operator, negated
+from qcore.store.cel.values import (
+    NUMBERS,
+    TYPE_NAMES,
+    Choice,
+    FilterError,
+    Frame,
+    Map,
+    Unresolved,
+    charge,
+    no_overload,
+    type_name,
+)
+from qcore.store.entity import Entity
+
+__all__ = ["FIRST_VARIABLE", "compile_filter"]
+
+FIRST_VARIABLE = 2
+"""Place in the frame of the outermost macro's variable."""
+
+
+def compile_filter(root: Node, schema: CompleteSchema) -> Run:
+    """The closure that says whether an entity of `schema` matches: a bool, or a `FilterError`."""
+    return truth(_Compiler(schema).code(root), "a filter")
+
+
+class _Compiler:
+    def __init__(self, schema: CompleteSchema) -> None:
+        self.schema = schema
+        self.scope: dict[str, int] = {}
+        self.depth = FIRST_VARIABLE
+
+    def code(self, node: Node) -> Code:
+        return _COMPILE[type(node)](self, node)
+
+    def run(self, node: Node) -> Run:
+        return self.code(node).run
+
+    # -- names ---------------------------------------------------------------------------------------------
+
+    def name(self, node: Name) -> Code:
+        name, schema = node.name, self.schema
+        if name in self.scope:
+            place = self.scope[name]
+            return Code(lambda _entity, frame: frame[place])
+        if name == "EntityId":
+            return Code(lambda entity, _frame: entity.id)
+        if name == "EntityType":
+            return constant(schema.type)
+        if name in schema.by_name:
+            return field_code(schema.by_name[name])
+        if name in TYPE_NAMES:
+            return constant(TYPE_NAMES[name])
+        return _failing(lambda: Unresolved(f"type {schema.type} has no field {name!r}"))
+
+    def path(self, node: Path) -> Code:
+        operand, hops = self.run(node.operand), tuple(node.hops)
+        if len(hops) == 1 and isinstance(hops[0], str):
+            hop = hops[0]
+            return Code(lambda entity, frame: _field_of(operand(entity, frame), hop, frame))
+
+        def walk(entity: Entity, frame: Frame) -> Any:
+            value = operand(entity, frame)
+            for hop in hops:
+                value = _field_of(value, hop, frame) if isinstance(hop, str) else _element_of(value, hop, frame)
+            return value
+
+        return Code(walk)
+
+    def has(self, node: Has) -> Code:
+        operand = node.operand
+        if type(operand) is Name:
+            known = (*self.scope, *self.schema.by_name, "EntityId", "EntityType")
+            return constant(operand.name in known)
+        run = self.run(operand)
+
+        def resolves(entity: Entity, frame: Frame) -> bool:
+            try:
+                run(entity, frame)
+            except Unresolved:
+                return False
+            return True
+
+        return Code(resolves, boolean=True)
+
+    def select(self, node: Select) -> Code:
+        operand, name = self.run(node.operand), node.name
+
+        def select(entity: Entity, frame: Frame) -> Any:
+            value = operand(entity, frame)
+            if type(value) is not Map:
+                raise FilterError(f".{name} is of a map, given {type_name(value)}; a reference is followed with ->")
+            return value.get(name)
+
+        return Code(select)
+
+    def index(self, node: Index) -> Code:
+        operand, index = self.run(node.operand), self.run(node.index)
+        return Code(lambda entity, frame: _element(operand(entity, frame), index(entity, frame)))
+
+    # -- operators -----------------------------------------------------------------------------------------
+
+    def literal(self, node: Literal) -> Code:
+        return constant(node.value)
+
+    def compare(self, node: Compare) -> Code:
+        return compare(node.op, self.code(node.left), self.code(node.right))
+
+    def logic(self, node: Logic) -> Code:
+        terms = [truth(self.code(term), node.op) for term in node.terms]
+        decisive = node.op == "||"
+        return Code(_pair(terms[0], terms[1], decisive) if len(terms) == 2 else _chain(terms, decisive), boolean=True)
+
+    def ternary(self, node: Ternary) -> Code:
+        condition = truth(self.code(node.condition), "?:")
+        yes, no = self.code(node.yes), self.code(node.no)
+        run_yes, run_no = yes.run, no.run
+
+        def choose(entity: Entity, frame: Frame) -> Any:
+            return run_yes(entity, frame) if condition(entity, frame) else run_no(entity, frame)
+
+        return Code(choose, yes.boolean and no.boolean)
+
+    def unary(self, node: Unary) -> Code:
+        if node.op == "!":
+            operand = truth(self.code(node.operand), "!")
+            return Code(lambda entity, frame: not operand(entity, frame), boolean=True)
+        run = self.run(node.operand)
+        return Code(lambda entity, frame: negated(run(entity, frame)))
+
+    def arithmetic(self, node: Arithmetic) -> Code:
+        first = self.run(node.first)
+        rest = [(OPERATORS[sign], self.run(operand)) for sign, operand in node.rest]
+        if len(rest) == 1:
+            operator, second = rest[0]
+            return Code(lambda entity, frame: operator(frame, first(entity, frame), second(entity, frame)))
+        return Code(_fold(first, rest))
+
+    # -- calls and literals of many ------------------------------------------------------------------------
+
+    def call(self, node: Call) -> Code:
+        operands = [self.code(operand) for operand in ([node.target] if node.target is not None else []) + node.args]
+        function = FUNCTIONS[node.name].run
+        if node.name in ("timestamp", "duration") and operands[0].value is not NOTHING:
+            return constant(function([{}, 0], operands[0].value))
+        boolean = FUNCTIONS[node.name].gives == "bool"
+        if node.name == "matches" and type(operands[1].value) is str:
+            return Code(_regex(operands[0].run, operands[1].value), boolean)
+        if len(operands) == 1:
+            only = operands[0].run
+            return Code(lambda entity, frame: function(frame, only(entity, frame)), boolean)
+        one, other = operands[0].run, operands[1].run
+        return Code(lambda entity, frame: function(frame, one(entity, frame), other(entity, frame)), boolean)
+
+    def list_of(self, node: ListOf) -> Code:
+        items = [self.code(item) for item in node.items]
+        if all(item.value is not NOTHING for item in items):
+            return constant(tuple(item.value for item in items))
+        runs = [item.run for item in items]
+        return Code(lambda entity, frame: [run(entity, frame) for run in runs])
+
+    def map_of(self, node: MapOf) -> Code:
+        runs = [(self.run(key), self.run(value)) for key, value in node.items]
+        return Code(lambda entity, frame: Map((key(entity, frame), value(entity, frame)) for key, value in runs))
+
+    def loop(self, node: Loop) -> Code:
+        operand, place = self.run(node.operand), self.depth
+        outer = self.scope
+        self.scope, self.depth = {**outer, node.variable: place}, place + 1
+        body = self.code(node.body)
+        where = truth(self.code(node.where), node.kind) if node.where is not None else None
+        self.scope, self.depth = outer, place
+        steps = _size(node.body) + (_size(node.where) if node.where is not None else 0)
+        over = loops.Over(operand, place, steps)
+        match node.kind:
+            case "all" | "exists":
+                return Code(loops.quantifier(over, truth(body, node.kind), node.kind == "exists"), boolean=True)
+            case "exists_one":
+                return Code(loops.exists_one(over, truth(body, node.kind)), boolean=True)
+            case "filter":
+                return Code(loops.filtered(over, truth(body, node.kind)))
+            case _:
+                return Code(loops.mapped(over, body.run, where))
+
+
+def _failing(error: Callable[[], FilterError]) -> Code:
+    def fail(_entity: Entity, _frame: Frame) -> Any:
+        raise error()
+
+    return Code(fail)
+
+
+def _field_of(value: Any, hop: str, frame: Frame) -> Any:
+    """One hop of a path from an id: a field of the entity."""
+    target = frame[0].get(value) if type(value) is int else None
+    if target is None:
+        raise _no_entity(value, hop)
+    field = target.schema.by_name.get(hop)
+    if field is not None:
+        return read_kind(field, target.values[field.slot], frame)
+    if hop in ("EntityId", "EntityType"):
+        return target.id if hop == "EntityId" else target.type
+    raise Unresolved(f"->{hop}: entity {value} of type {target.type} has no field {hop!r}")
+
+
+def _no_entity(value: Any, hop: str) -> FilterError:
+    if value is None:
+        return Unresolved(f"->{hop}: the reference before it is null")
+    if type(value) is int:
+        return Unresolved(f"->{hop}: there is no entity {value}")
+    return no_overload(f"->{hop}", value)
+
+
+def _element_of(value: Any, hop: int, frame: Frame) -> Any:
+    """One hop of a path from a list: an element, an id of an entity that is missing as null."""
+    if type(value) is not list and type(value) is not tuple:
+        raise no_overload(f"->{hop}", value)
+    if hop >= len(value):
+        raise Unresolved(f"the list has {len(value)} elements, none at {hop}")
+    item = value[hop]
+    return None if type(item) is int and item not in frame[0] else item
+
+
+def _element(container: Any, index: Any) -> Any:
+    if type(container) is Map:
+        return container.get(index)
+    if type(container) not in (list, tuple) or type(index) not in NUMBERS:
+        raise no_overload("[]", container, index)
+    if not 0 <= index < len(container):
+        raise FilterError(f"the list has {len(container)} elements, none at {index}")
+    if index != int(index):
+        raise FilterError(f"an index is a whole number, given {index}")
+    return container[int(index)]
+
+
+def _pair(first: Run, second: Run, decisive: bool) -> Run:
+    """Two terms of ``&&`` (`decisive` is False) or ``||`` (True)."""
+
+    def pair(entity: Entity, frame: Frame) -> Any:
+        try:
+            if first(entity, frame) is decisive:
+                return decisive
+        except FilterError:
+            if second(entity, frame) is decisive:
+                return decisive
+            raise
+        return second(entity, frame)
+
+    return pair
+
+
+def _chain(terms: Iterable[Run], decisive: bool) -> Run:
+    terms = tuple(terms)
+
+    def chain(entity: Entity, frame: Frame) -> Any:
+        error = None
+        for term in terms:
+            try:
+                if term(entity, frame) is decisive:
+                    return decisive
+            except FilterError as exc:
+                error = error or exc
+        if error is not None:
+            raise error
+        return not decisive
+
+    return chain
+
+
+def _fold(first: Run, rest: list[tuple[Operator, Run]]) -> Run:
+    def fold(entity: Entity, frame: Frame) -> Any:
+        value = first(entity, frame)
+        for operator, operand in rest:
+            value = operator(frame, value, operand(entity, frame))
+        return value
+
+    return fold
+
+
+def _regex(text: Run, pattern: str) -> Run:
+    search = compiled_regex(pattern).search
+
+    def matches(entity: Entity, frame: Frame) -> bool:
+        value = text(entity, frame)
+        if type(value) is not str and type(value) is not Choice:
+            raise no_overload("matches", value, pattern)
+        charge(frame, len(value) >> 6)
+        return search(value.encode()) is not None
+
+    return matches
+
+
+def _size(node: Node) -> int:
+    """How many parts an evaluation of the tree may visit; a macro inside pays for its turns itself."""
+    hops = len(node.hops) if type(node) is Path else 0
+    return 1 + hops + sum(map(_size, parts(node)))
+
+
+_COMPILE: dict[type[Node], Callable[[_Compiler, Any], Code]] = {
+    Arithmetic: _Compiler.arithmetic,
+    Call: _Compiler.call,
+    Compare: _Compiler.compare,
+    Has: _Compiler.has,
+    Index: _Compiler.index,
+    ListOf: _Compiler.list_of,
+    Literal: _Compiler.literal,
+    Logic: _Compiler.logic,
+    Loop: _Compiler.loop,
+    MapOf: _Compiler.map_of,
+    Name: _Compiler.name,
+    Path: _Compiler.path,
+    Select: _Compiler.select,
+    Ternary: _Compiler.ternary,
+    Unary: _Compiler.unary,
+}

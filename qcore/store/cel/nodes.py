@@ -1,0 +1,152 @@
+"""The syntax tree of a filter.
+
+Left-leaning chains are one node with many parts (`a && b && c`, `a + b - c`, `A->B->C`), so a tree is never deeper
+than `MAX_LEVELS` of `qcore.store.cel.scan`, and may be walked by recursion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Arithmetic",
+    "Call",
+    "Compare",
+    "Has",
+    "Index",
+    "ListOf",
+    "Literal",
+    "Logic",
+    "Loop",
+    "MapOf",
+    "Name",
+    "Node",
+    "Parsed",
+    "Path",
+    "Select",
+    "Ternary",
+    "Unary",
+]
+
+
+class Node(msgspec.Struct, kw_only=True):
+    """`at` is the offset in the user's text; `levels` the height of the tree below, itself included."""
+
+    at: int
+    levels: int = 1
+
+
+class Literal(Node):
+    """A constant, as a value of the filter."""
+
+    value: Any
+
+
+class Name(Node):
+    """A variable: a field, `EntityId`, `EntityType`, a macro's variable, or a type's name."""
+
+    name: str
+
+
+class Path(Node):
+    """`operand->hop->hop`; a hop is a field's name or an index of a list."""
+
+    operand: Node
+    hops: list[str | int]
+
+
+class Select(Node):
+    """``operand.name``, of a map."""
+
+    operand: Node
+    name: str
+
+
+class Index(Node):
+    """``operand[index]``."""
+
+    operand: Node
+    index: Node
+
+
+class Call(Node):
+    """`name(args)`, or `target.name(args)`."""
+
+    name: str
+    target: Node | None
+    args: list[Node]
+
+
+class Unary(Node):
+    """`op` is `!` or `-`."""
+
+    op: str
+    operand: Node
+
+
+class Arithmetic(Node):
+    """`first op operand op operand ...`, from left to right; all of one rank: `+ -`, or `* / %`."""
+
+    first: Node
+    rest: list[tuple[str, Node]]
+
+
+class Compare(Node):
+    """`op` is one of ``== != < <= > >= in``."""
+
+    op: str
+    left: Node
+    right: Node
+
+
+class Logic(Node):
+    """`op` is `&&` or `||`; two terms or more."""
+
+    op: str
+    terms: list[Node]
+
+
+class Ternary(Node):
+    """``condition ? yes : no``."""
+
+    condition: Node
+    yes: Node
+    no: Node
+
+
+class Has(Node):
+    """``has(operand)``."""
+
+    operand: Name | Path | Select
+
+
+class Loop(Node):
+    """A macro over a list or the keys of a map: `kind` is its name, `where` the condition `map` may have."""
+
+    kind: str
+    operand: Node
+    variable: str
+    where: Node | None
+    body: Node
+
+
+class ListOf(Node):
+    """``[items]``."""
+
+    items: list[Node]
+
+
+class MapOf(Node):
+    """``{key: value}``."""
+
+    items: list[tuple[Node, Node]]
+
+
+class Parsed(msgspec.Struct):
+    """A filter's text and its tree; `loops` says whether there is any macro with a variable."""
+
+    source: str
+    root: Node
+    loops: bool

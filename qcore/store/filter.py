@@ -1,0 +1,106 @@
+"""Filters: the text of a CEL expression, checked against the types it will meet, and what it says of an entity.
+
+`parse` depends on nothing and may run in a thread; `bind` checks names and functions against candidate types;
+`Filter.matches` answers for one entity. How it all works inside is in `qcore.store.cel`. What a search does with
+errors, time and pages is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from qcore.model.errors import BadFilter
+from qcore.model.schema import CompleteSchema
+from qcore.store.cel.check import check, conjunction
+from qcore.store.cel.code import Run
+from qcore.store.cel.comparison import stored_form
+from qcore.store.cel.compile import compile_filter
+from qcore.store.cel.nodes import Parsed
+from qcore.store.cel.scan import MAX_LEVELS, MAX_TEXT, scan
+from qcore.store.cel.syntax import parse
+from qcore.store.cel.values import Exhausted, FilterError
+from qcore.store.entity import Entity
+from qcore.store.state import State
+
+__all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "bind", "parse", "translate"]
+
+STEPS = 100_000
+"""Steps for one entity where the caller gives no number: some 10 to 30 ms."""
+
+_MAX_COMPILED = 4_096
+
+
+def translate(text: str) -> str:
+    """Plain CEL of the same length and the same meaning to a parser: arrows and the content of literals replaced.
+
+    Raises:
+        TooLarge, BadFilter: as `parse` does.
+    """
+    return scan(text).text
+
+
+def bind(
+    parsed: Parsed, types: Sequence[CompleteSchema], fields: Collection[str] | None = None, steps: int = STEPS
+) -> Filter:
+    """Check a filter against the types whose entities it will see.
+
+    Args:
+        parsed: what `parse` gave; it may be bound any number of times.
+        types: the candidates; a field has to be in one of them.
+        fields: names of all fields of all types; given, the hops of ``A->B`` are checked against it.
+        steps: what one entity may cost, in parts of the expression evaluated.
+
+    Raises:
+        BadFilter: an unknown field or function, wrong operands of one, a constant time, duration or regular
+            expression that is none, a result that cannot be a bool; names line and column.
+    """
+    check(parsed, types, fields)
+    return Filter(parsed, types, steps)
+
+
+class Filter:
+    """A filter bound to types; made by `bind`. Not for several threads at a time, but it may be kept and reused."""
+
+    def __init__(self, parsed: Parsed, types: Sequence[CompleteSchema], steps: int) -> None:
+        self.source = parsed.source
+        self._root = parsed.root
+        self._types = tuple(types)
+        self._steps = steps
+        self._variables: list[Any] = [None] * MAX_LEVELS if parsed.loops else []
+        self._runs: dict[CompleteSchema, Run] = {}
+
+    def matches(self, state: State, entity: Entity) -> bool:
+        """Whether the entity matches.
+
+        Raises:
+            FilterError: the expression has no answer for this entity; says why.
+            BadFilter: it takes too many steps; a search should end there.
+        """
+        run = self._runs.get(entity.schema)
+        if run is None:
+            run = self._compile(entity.schema)
+        try:
+            return run(entity, [state.entities, self._steps, *self._variables])  # type: ignore[no-any-return]
+        except Exhausted:
+            raise BadFilter(f"filter: too expensive: more than {self._steps} steps for entity {entity.id}") from None
+
+    def equality(self) -> list[tuple[str, Any]]:
+        """Terms ``Field == constant`` that every match fulfils, as (field, stored form).
+
+        An index by field may narrow the entities with any of them, an unset field standing for its default; the
+        rest of the filter still has to be asked of each. Only fields that all candidate types have alike.
+        """
+        terms = []
+        for name, value in conjunction(self._root):
+            fields = [schema.by_name.get(name) for schema in self._types]
+            forms = [None if field is None else (field.kind, stored_form(field, value)) for field in fields]
+            if forms and forms[0] is not None and forms[0][1] is not None and all(form == forms[0] for form in forms):
+                terms.append((name, forms[0][1]))
+        return terms
+
+    def _compile(self, schema: CompleteSchema) -> Run:
+        if len(self._runs) >= _MAX_COMPILED:  # more than any store has types: most are of the past
+            self._runs.clear()
+        run = self._runs[schema] = compile_filter(self._root, schema)
+        return run

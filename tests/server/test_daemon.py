@@ -1,0 +1,182 @@
+"""What the process does before and around the node: addresses, open files, refusals, signals, log lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
+from qcore.server import daemon
+from qcore.server.settings import Settings
+from tests.process import DAEMON, NodeProcess
+
+NodeFactory = Callable[..., NodeProcess]
+
+
+# -- addresses -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("addr", "shown"),
+    [("127.0.0.1:0", r"127\.0\.0\.1:\d+"), ("[::1]:0", r"\[::1\]:\d+"), ("localhost:0", r"(127\.0\.0\.1|\[::1\]):\d+")],
+)
+def test_port_0_picks_a_free_port(addr: str, shown: str) -> None:
+    sockets = daemon._bind(addr, 16)
+    assert len(sockets) == 1, "two sockets would have two ports"
+    assert re.fullmatch(shown, daemon._shown(sockets[0]))
+    assert not daemon._shown(sockets[0]).endswith(":0")
+    sockets[0].close()
+
+
+def test_an_address_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        addr = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(AlreadyRunning, match=addr) as caught:
+            daemon._bind(addr, 16)
+    assert caught.value.exit_code == 73
+
+
+def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on 203\.0\.113\.99:0: "):
+        daemon._bind("203.0.113.99:0", 16)
+
+
+# -- open files ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def open_files() -> Iterator[Callable[[int, int], None]]:
+    """Set the limits of open files, soft and hard, of this process for one test."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft, hard: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_limit_of_open_files_is_raised_for_the_connections_wanted(
+    open_files: Callable[[int, int], None],
+) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    open_files(256, hard)
+    assert daemon._most_connections(100) == 100
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (100 + daemon._SPARE_FILES, hard)
+
+
+def test_a_limit_that_is_high_enough_stays(open_files: Callable[[int, int], None]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert daemon._most_connections(10) == 10
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+
+
+# -- settings --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        (Settings(engine="openraft"), "--engine openraft"),
+        (Settings(enable_discovery=True), "--enable-discovery"),
+        (Settings(peers=("10.0.0.1:8080",)), "--peers"),
+    ],
+)
+def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(settings: Settings, flag: str) -> None:
+    with pytest.raises(ExtensionMissing, match=f"^{flag} ") as caught:
+        daemon._refuse_cluster(settings)
+    assert caught.value.exit_code == 71
+
+
+def test_a_schema_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.yaml: No such file"):
+        daemon._read_schema_file(Settings(config_file=tmp_path / "gone.yaml"))
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"binary\.yaml: it is no UTF-8 text"):
+        daemon._read_schema_file(Settings(config_file=tmp_path / "binary.yaml"))
+
+
+def test_without_a_schema_file_nothing_is_loaded() -> None:
+    assert daemon._read_schema_file(Settings()) is None
+
+
+# -- the running process ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_stop_ends_with_0_and_says_so(node: NodeProcess, number: signal.Signals) -> None:
+    os.kill(node.pid, number)
+    assert node.wait() == 0
+    assert node.events("stopped")
+
+
+def test_a_second_signal_changes_nothing(node: NodeProcess) -> None:
+    node.pause()
+    for _ in range(2):
+        os.kill(node.pid, signal.SIGTERM)
+        os.kill(node.pid, signal.SIGINT)
+    node.resume()
+    assert node.wait() == 0
+
+
+def test_the_listening_event_tells_where_and_what(node: NodeProcess) -> None:
+    event = node.wait_for_event("listening")
+    assert event["url"] == node.url
+    assert event["data_dir"] == str(node.data_dir)
+    assert event["pid"] == node.pid
+    assert f"qcore-cli --url {node.url}" in event["message"]
+
+
+def test_a_node_listens_on_ipv6_too(node_factory: NodeFactory) -> None:
+    node = node_factory("--ws-addr", "[::1]:0")
+    node.start(wait=False)
+    url = node.wait_for_event("listening")["url"]
+    host, _, port = url.removeprefix("ws://").rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port))) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_log_lines_are_json_where_stderr_is_no_terminal(tmp_path: Path) -> None:
+    lines = run_until_listening(tmp_path, subprocess.PIPE)
+    events = [json.loads(line)["event"] for line in lines]
+    assert events[-1] == "listening"
+
+
+def test_log_lines_are_text_on_a_terminal(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    try:
+        lines = run_until_listening(tmp_path, slave, master)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "leads itself on ws://127.0.0.1:" in lines[-1]
+    assert not lines[-1].startswith("{")
+
+
+def run_until_listening(folder: Path, stderr: int, reader: int | None = None) -> list[str]:
+    """Start a daemon with a stderr of this kind, stop it once it listens, and return its log up to there."""
+    command = [*DAEMON, "--data-dir", str(folder), "--ws-addr", "127.0.0.1:0"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("QCORE_")}
+    with subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL, env=env) as process:
+        stream = os.fdopen(os.dup(reader), "rb") if reader is not None else process.stderr
+        assert stream is not None
+        guard = threading.Timer(60, process.kill)
+        guard.start()
+        lines: list[str] = []
+        with stream:
+            while not lines or ("listening" not in lines[-1] and "leads itself" not in lines[-1]):
+                line = stream.readline().decode()
+                assert line, lines
+                lines.append(line)
+            process.terminate()
+            assert process.wait(60) == 0
+        guard.cancel()
+    return lines

@@ -1,0 +1,134 @@
+"""Filters beside cel-python's own interpreter: the same answer or both an error, and a table of where they part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import celpy
+import pytest
+from celpy.celparser import CELParseError, CELParser
+from celpy.celtypes import BoolType, BytesType, DoubleType, IntType, ListType, StringType, TimestampType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qcore.model.errors import BadFilter
+from qcore.model.values import Kind
+from qcore.store.filter import FilterError, bind, parse
+from tests.store.samples import Log, field, type_of
+
+ERROR = "error"
+
+FIELDS = [
+    field("I", Kind.Int, 7),
+    field("J", Kind.Int, -3),
+    field("F", Kind.Float, 2.5),
+    field("S", Kind.String, "Anna"),
+    field("T", Kind.String, "ann"),
+    field("B", Kind.Bool, True),
+    field("L", Kind.EntityList),
+    field("D", Kind.Blob, "aGk="),
+    field("W", Kind.Timestamp, "2024-02-29T12:30:45Z"),
+]
+
+
+def sample() -> tuple[Log, int]:
+    log = Log(type_of("Thing", *FIELDS))
+    id = log.create("Thing", "one")
+    return log, log.create("Thing", "two", L=[1, id])
+
+
+LOG, ID = sample()
+ENTITY = LOG.state.entities[ID]
+PEER = {
+    "I": IntType(7),
+    "J": IntType(-3),
+    "F": DoubleType(2.5),
+    "S": StringType("Anna"),
+    "T": StringType("ann"),
+    "B": BoolType(True),
+    "L": ListType([IntType(1), IntType(2)]),
+    "D": BytesType(b"hi"),
+    "W": TimestampType("2024-02-29T12:30:45Z"),
+}
+
+
+def ours(text: str) -> object:
+    """True, False or an error."""
+    try:
+        return bind(parse(text), [ENTITY.schema]).matches(LOG.state, ENTITY)
+    except (FilterError, BadFilter):
+        return ERROR
+
+
+def theirs(text: str) -> object:
+    """What cel-python says, without any type of its own."""
+    CELParser.CEL_PARSER = None  # whoever parses first decides about the tree class
+    environment = celpy.Environment(runner_class=celpy.InterpretedRunner)
+    try:
+        program = environment.program(environment.compile(text))
+        result: Any = program.evaluate(dict(PEER))
+    except (celpy.CELEvalError, CELParseError):
+        return ERROR
+    finally:
+        CELParser.CEL_PARSER = None
+    return bool(result) if isinstance(result, BoolType | bool) else ERROR
+
+
+def test_the_sample_has_the_values_given_to_the_peer() -> None:
+    assert ENTITY.values[ENTITY.schema.field("L").slot] == (1, 2)
+    assert ours("I == 7 && J == -3 && F == 2.5 && S == 'Anna' && T == 'ann' && B && D == b'hi'") is True
+
+
+WORDS = st.text(st.sampled_from("abnA é.,0"), max_size=6)
+
+
+def joined(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(*parts).map("".join)
+
+
+def either(strategy: st.SearchStrategy[str], signs: list[str]) -> st.SearchStrategy[str]:
+    sign = st.sampled_from(signs)
+    return joined(st.just("("), strategy, sign, strategy, st.just(")"))
+
+
+def expressions() -> st.SearchStrategy[str]:
+    """Well-typed expressions that are bools, errors of range and division included."""
+    numbers = st.sampled_from([0, 1, 2, 3, 7, 10, 2**31, 2**62, 2**63 - 1]).map(str)
+    ints = st.one_of(numbers, st.sampled_from(["I", "J", "-1", "size(S)", "S.size()", "size(L)", "L[0]", "L[1]", "L[5]"]))
+    ints = st.one_of(ints, either(ints, [" + ", " - ", " * ", " / ", " % "]))
+    doubles = st.sampled_from(["F", "0.0", "1.5", "-2.25", "1e10", "0.1", "double(I)", "double('2.5')"])
+    doubles = st.one_of(doubles, either(doubles, [" + ", " - ", " * "]))
+    strings = st.one_of(WORDS.map(lambda text: f"'{text}'"), st.sampled_from(["S", "T", "string(I)"]))
+    strings = st.one_of(strings, either(strings, [" + "]))
+    lists = st.one_of(
+        st.just("L"),
+        st.lists(ints, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        joined(st.just("L.map(x, x * "), ints, st.just(")")),
+        joined(st.just("L.filter(x, x > "), ints, st.just(")")),
+    )
+    orders = [" == ", " != ", " < ", " <= ", " > ", " >= "]
+    leaves = st.one_of(
+        st.sampled_from(["true", "false", "B", "D == b'hi'", "W > timestamp('2024-01-01T00:00:00Z')"]),
+        either(ints, orders),
+        either(doubles, orders),
+        either(strings, orders),
+        either(lists, [" == ", " != "]),
+        joined(ints, st.just(" in "), lists),
+        joined(strings, st.sampled_from([".contains(", ".startsWith(", ".endsWith("]), strings, st.just(")")),
+        joined(lists, st.sampled_from([".all(x, x > ", ".exists(x, x == ", ".exists_one(x, x < "]), ints, st.just(")")),
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            either(inner, [" && ", " || "]),
+            inner.map(lambda text: f"!({text})"),
+            joined(st.just("("), inner, st.just(" ? "), inner, st.just(" : "), inner, st.just(")")),
+        ),
+        max_leaves=6,
+    )
+
+
+@settings(max_examples=250, deadline=None)
+@given(expressions())
+def test_the_answer_is_that_of_cel_python(text: str) -> None:
+    assert ours(text) == theirs(text), text
