@@ -6,6 +6,10 @@
         entity = await store.get(user.id, "Name", "Age")
         print(entity["Age"])
 
+Several commands go out as one by `store.pipeline` and `store.transaction`, as records:
+
+    user, entity = await store.pipeline([Create("User", "ann"), Get("$1", ["Name"])])
+
 `protocol` decides what is sent, retried and given up, without any I/O; `connection` moves it over WebSocket;
 `store` is the surface people program against, `blocking` the same surface without asyncio. Which tool
 takes which URL from where is the tools' own business: nothing here reads the environment.
@@ -13,29 +17,76 @@ takes which URL from where is the tools' own business: nothing here reads the en
 
 from __future__ import annotations
 
-from qcore.client.results import Entity, Reading
+from qcore.client.results import Entity, Reading, TransactionDone
 from qcore.client.store import Store, connect
+from qcore.model.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
+from qcore.model.compound import Condition
 from qcore.model.errors import ConnectionFailed, QcoreError, RequestError
-from qcore.model.results import Created, Deleted, InfoResult, Item, MachineResult, Page, SchemaDone, SetDone, TypesPage
+from qcore.model.queries import (
+    Count,
+    Digest,
+    Exists,
+    FieldExists,
+    FieldGet,
+    Find,
+    Get,
+    SchemaComplete,
+    SchemaGet,
+    TypesList,
+)
+from qcore.model.results import (
+    Created,
+    Deleted,
+    DigestNow,
+    InfoResult,
+    Item,
+    MachineResult,
+    Page,
+    SchemaDone,
+    SetDone,
+    TypesPage,
+)
 from qcore.model.schema import EntitySchema, FieldSchema
+from qcore.model.values import Kind
 
 __all__ = [
+    "Condition",
     "ConnectionFailed",
+    "Count",
+    "Create",
     "Created",
+    "Delete",
     "Deleted",
+    "Digest",
+    "DigestNow",
     "Entity",
     "EntitySchema",
+    "Exists",
+    "FieldChange",
+    "FieldExists",
+    "FieldGet",
     "FieldSchema",
+    "FieldSet",
+    "Find",
+    "Get",
     "InfoResult",
     "Item",
+    "Kind",
     "MachineResult",
     "Page",
     "QcoreError",
     "Reading",
     "RequestError",
+    "SchemaComplete",
+    "SchemaDelete",
     "SchemaDone",
+    "SchemaGet",
+    "SchemaSet",
     "SetDone",
+    "SetFields",
     "Store",
+    "TransactionDone",
+    "TypesList",
     "TypesPage",
     "connect",
 ]

@@ -69,6 +69,7 @@ class Connection:
         self._next = 0
         self._unwritten = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
 
     async def open(self, wait: float = 0.0) -> None:
         """Connect to the first server that answers, trying all of them again for `wait` seconds.
@@ -80,6 +81,7 @@ class Connection:
         for pause in pauses():
             socket = await self._dial_any()
             if socket is not None:
+                self._socket = socket
                 self._keeper = asyncio.create_task(self._keep(socket), name="qcore.client")
                 return
             if asyncio.get_running_loop().time() + pause > deadline:
@@ -93,6 +95,9 @@ class Connection:
             with suppress(asyncio.CancelledError):
                 await self._keeper
             self._keeper = None
+        if self._socket is not None:
+            await self._socket.close()  # the keeper closes what it serves, unless it never came to run
+            self._socket = None
         for request, future in self._waiting.items():
             self._protocol.abandon(request, _given_up(request, ConnectionFailed("the connection was closed")))
             if not future.done():

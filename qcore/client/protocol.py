@@ -77,9 +77,9 @@ class Request:
             raise BadParams(f"params of {method} cannot be written as JSON: {exc}") from None
         known = METHODS.get(method)
         self.method = method
-        self.writes = known is not None and known.writes
+        self.writes = known is not None and known.writes and not (params or {}).get("dry_run")
         self.numbered = self.writes and method != "session.open" and "session" not in (params or {})
-        self.repeatable = self.numbered or (known is not None and not known.writes)
+        self.repeatable = self.numbered or (known is not None and not self.writes)
         self.result = b""
         self.error: QcoreError | None = None
         self.done = False

@@ -9,7 +9,7 @@ import msgspec
 from qcore.model.errors import error_from_wire
 from qcore.model.results import FieldError
 
-__all__ = ["Entity", "Reading"]
+__all__ = ["Entity", "Reading", "TransactionDone"]
 
 
 class Reading(msgspec.Struct):
@@ -44,3 +44,13 @@ class Entity(msgspec.Struct):
         if reading.error is not None:
             raise error_from_wire({"message": reading.error.message, "data": {"kind": reading.error.kind}})
         return reading.value
+
+
+class TransactionDone(msgspec.Struct):
+    """Answer of `transaction`: one revision for all of it, and each command's own result.
+
+    A read among the commands that failed has the `RequestError` itself in its place.
+    """
+
+    revision: int
+    results: list[Any]

@@ -10,15 +10,28 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from qcore.client.commands import AnyCommand, as_calls, read_pipeline, read_transaction, steps_of
 from qcore.client.connection import Connection
 from qcore.client.protocol import Request, RequestGroup, as_arrays
-from qcore.client.results import Entity
+from qcore.client.results import Entity, TransactionDone
 from qcore.client.urls import DEFAULT_URL, parse_urls
-from qcore.model.commands import IdForm, Mode, When
+from qcore.model.commands import FieldChange, IdForm, Mode, When
+from qcore.model.compound import Condition
 from qcore.model.errors import BadParams
 from qcore.model.queries import Consistency
-from qcore.model.results import Created, Deleted, InfoResult, MachineResult, Page, SchemaDone, SetDone, TypesPage
-from qcore.model.schema import EntitySchema
+from qcore.model.results import (
+    Created,
+    Deleted,
+    DigestNow,
+    InfoResult,
+    MachineResult,
+    Page,
+    SchemaDone,
+    SetDone,
+    TypesPage,
+)
+from qcore.model.schema import EntitySchema, FieldSchema, Scope
+from qcore.model.values import Kind
 from qcore.model.wire import decode_json
 
 __all__ = ["DEFAULT_TIMEOUT", "Store", "connect"]
@@ -85,6 +98,10 @@ class Store:
     async def machine(self, *, timeout: float | None = None) -> MachineResult:
         """Machine name and node id of the node that answers."""
         return await self._ask("machine", {}, MachineResult, timeout)
+
+    async def digest(self, *, consistency: Consistency | None = None, timeout: float | None = None) -> DigestNow:
+        """Revision and digest of the whole state: stores of equal revision hold the same if the digests are equal."""
+        return await self._ask("digest", _given(consistency=consistency), DigestNow, timeout)
 
     async def create(
         self,
@@ -153,18 +170,36 @@ class Store:
         limit: int | None = None,
         cursor: str | None = None,
         fields: Sequence[str] | None = None,
+        order_by: Sequence[str] | None = None,
         total: bool = False,
         consistency: Consistency | None = None,
         timeout: float | None = None,
     ) -> Page:
-        """One page of the entities of a type and its descendants (`exact`: without those), by id ascending.
+        """One page of the entities of a type and its descendants (`exact`: without those).
 
-        `cursor` is the one of the page before; the last page has none. `fields` are read for each item, `total`
-        asks for the number of all.
+        `filter` is a CEL expression such as ``"Age > 25"``. `cursor` is the one of the page before; the last page
+        has none. `fields` are read for each item, `total` asks for the number of all. The order is by id, or by
+        the fields in `order_by`: ``["Age:desc", "Name"]``.
+
+        Raises:
+            BadFilter: the filter is no CEL, or asks for what the type does not have.
         """
         params = _given(type=type, filter=filter, limit=limit, cursor=cursor, fields=fields, consistency=consistency)
-        params |= {name: True for name, asked in (("exact", exact), ("total", total)) if asked}
+        params |= _given(order_by=order_by, exact=exact or None, total=total or None)
         return await self._ask("find", params, Page, timeout)
+
+    async def count(
+        self,
+        type: str,
+        filter: str | None = None,
+        *,
+        exact: bool = False,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """How many entities `find` would give; the same errors."""
+        params = _given(type=type, filter=filter, exact=exact or None, consistency=consistency)
+        return await self._ask("count", params, int, timeout)
 
     async def types(
         self, limit: int | None = None, cursor: str | None = None, *, timeout: float | None = None
@@ -180,30 +215,100 @@ class Store:
         """A type's schema with everything it inherits."""
         return await self._ask("schema.complete", {"type": type}, EntitySchema, timeout)
 
-    async def schema_set(self, *schemas: Schema, timeout: float | None = None) -> SchemaDone:
-        """Set one schema or several, in any order, all or nothing."""
-        return await self._ask("schema.set", {"schemas": list(schemas)}, SchemaDone, timeout)
+    async def schema_set(self, *schemas: Schema, dry_run: bool = False, timeout: float | None = None) -> SchemaDone:
+        """Set one schema or several, in any order, all or nothing; `dry_run` only says what would come of it."""
+        params = _given(schemas=list(schemas), dry_run=dry_run or None)
+        return await self._ask("schema.set", params, SchemaDone, timeout)
+
+    async def schema_delete(self, type: str, *, timeout: float | None = None) -> SchemaDone:
+        """Delete a type.
+
+        Raises:
+            InUse: it has entities or descendants, or is built in.
+        """
+        return await self._ask("schema.delete", {"type": type}, SchemaDone, timeout)
+
+    async def field_get(self, type: str, field: str, *, timeout: float | None = None) -> FieldSchema:
+        """The schema of one field of a type, inherited ones too."""
+        return await self._ask("field.get", {"type": type, "field": field}, FieldSchema, timeout)
+
+    async def field_set(
+        self,
+        type: str,
+        field: str,
+        data_type: Kind | None = None,
+        *,
+        default: Any = msgspec.UNSET,
+        rank: int | None = None,
+        choices: Sequence[str] | None = None,
+        storage_scope: Scope | None = None,
+        timeout: float | None = None,
+    ) -> SchemaDone:
+        """Add a field to a type, or change the properties given of one it has; a new one needs a `data_type`."""
+        labels = None if choices is None else list(choices)
+        change = FieldChange(data_type, default, rank, labels, storage_scope)
+        params = {"type": type, "field": field, "schema": change}
+        return await self._ask("field.set", params, SchemaDone, timeout)
+
+    async def field_exists(self, type: str, field: str, *, timeout: float | None = None) -> bool:
+        """Whether a type has a field, inherited ones too; False for an unknown type."""
+        return await self._ask("field.exists", {"type": type, "field": field}, bool, timeout)
+
+    async def pipeline(self, commands: Iterable[AnyCommand], *, timeout: float | None = None) -> list[Any]:
+        """Run commands in order, with no other client's in between; returns a result, or the error, for each.
+
+        A command is a record (`Create`, `SetFields`, `Get`, ...) or ``(method, params)``. A later one may refer to
+        the entity that the n-th one created as ``"$n"``, from 1. A command that fails undoes nothing.
+
+            user, _, entity = await store.pipeline(
+                [Create("User", "ann"), SetFields("$1", "Age", 30), Get("$1", ["Age"])]
+            )
+        """
+        calls = as_calls(commands)
+        return read_pipeline(calls, await self._text("pipeline", {"commands": steps_of(calls)}, timeout))
+
+    async def transaction(
+        self,
+        commands: Iterable[AnyCommand],
+        conditions: Iterable[Condition | Mapping[str, Any]] = (),
+        *,
+        timeout: float | None = None,
+    ) -> TransactionDone:
+        """Run commands, written as for `pipeline`, all or none, if every condition holds.
+
+        A condition is ``Condition(id, "Age", "<", 30)``, ``Condition(id, "Age", revision=7)`` or
+        ``Condition(id, exists=True)``.
+
+        Raises:
+            Conflict: a condition does not hold; ``data["condition"]`` is its number.
+            RequestError: a command failed, ``data["command"]`` is its number; nothing was done.
+        """
+        calls = as_calls(commands)
+        params = {"conditions": list(conditions), "commands": steps_of(calls)}
+        return read_transaction(calls, await self._text("transaction", params, timeout))
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Call any method of the API; returns its result as plain JSON types. `timeout` may be among `params`."""
-        request = Request(method, self._timed(params, None))
-        await self._connection.send(RequestGroup([request], array=False), self._seconds(params.get("timeout")))
-        return decode_json(_result(request))
+        return decode_json(await self._text(method, params, params.get("timeout")))
 
-    async def batch(self, calls: Iterable[tuple[str, Mapping[str, Any]]], *, timeout: float | None = None) -> list[Any]:
-        """Call many methods, in order and each on its own; returns a result, or the error itself, for each.
+    async def batch(self, commands: Iterable[AnyCommand], *, timeout: float | None = None) -> list[Any]:
+        """Call many methods, in order and each on its own; returns a plain JSON result, or the error, for each.
 
         Others' calls may come in between. A long batch goes in several messages, each with its own `timeout`.
         """
-        requests = [Request(method, self._timed(params, timeout)) for method, params in calls]
+        requests = [Request(method, self._timed(params, timeout)) for method, params in as_calls(commands)]
         for array in as_arrays(requests):
             await self._connection.send(array, self._seconds(timeout))
         return [decode_json(request.result) if request.error is None else request.error for request in requests]
 
     async def _ask(self, method: str, params: dict[str, Any], result: type[T], timeout: float | None) -> T:
+        return msgspec.json.decode(await self._text(method, params, timeout), type=result)
+
+    async def _text(self, method: str, params: dict[str, Any], timeout: float | None) -> bytes:
+        """The JSON of a method's result."""
         request = Request(method, self._timed(params, timeout))
         await self._connection.send(RequestGroup([request], array=False), self._seconds(timeout))
-        return msgspec.json.decode(_result(request), type=result)
+        return _result(request)
 
     def _timed(self, params: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
         return {"timeout": self._seconds(timeout), **params}

@@ -35,9 +35,12 @@ class FrontDoor:
     def __init__(self, node: Node) -> None:
         settings = node.settings
         self.service: Service = node
-        self.limits = Limits(settings.request_timeout, settings.max_batch, settings.max_pipeline)
         self.max_message = settings.max_message_mb * _MEGABYTE
         self.send_queue = settings.send_queue_mb * _MEGABYTE
+        # Half of the queue: a client that reads is not cut off for one answer.
+        self.limits = Limits(
+            settings.request_timeout, settings.max_batch, settings.max_pipeline, max_answer=self.send_queue // 2
+        )
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
         self.max_connections = settings.max_connections

@@ -26,6 +26,7 @@ from qcore.server.calls import Call
 from qcore.server.reads import Reads
 from qcore.server.settings import Settings
 from qcore.server.slices import SLICE, Slices
+from qcore.server.slow import SlowLog
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state import State
 
@@ -84,6 +85,7 @@ class Node:
         self._max_entry = int(settings.max_entry_mb * _MEGABYTE)
         self._slow_request = settings.slow_request_ms / 1000
         self._slow_apply = settings.slow_apply_ms / 1000
+        self._slow_log = SlowLog()
 
     # -- start and stop ------------------------------------------------------------------------------------
 
@@ -296,9 +298,9 @@ class Node:
                 call = calls[applying.place]
                 applying.place += 1
                 if now - begun > self._slow_apply:
-                    _warn_slow("slow_apply", "Applying a command took long", call, now - begun)
+                    self._slow_log.tell("slow_apply", "Applying a command took long", call.method, now - begun)
                 if now - call.begun > self._slow_request:
-                    _warn_slow("slow_request", "A request took long", call, now - call.begun)
+                    self._slow_log.tell("slow_request", "A request took long", call.method, now - call.begun)
                 _answer(call, outcome)
             if now >= end:
                 return False
@@ -358,10 +360,6 @@ def _seal(command: Command) -> None:
         command.session = command.seq = command.acked = 0
         command.hash = blake2b(encode_json(command), digest_size=8).hexdigest()
         command.session, command.seq, command.acked = session, seq, acked
-
-
-def _warn_slow(event: str, message: str, call: Call, took: float) -> None:
-    log.warning(event, message=message, method=call.method, ms=round(took * 1000))
 
 
 class _Awaited:

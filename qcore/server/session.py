@@ -16,15 +16,19 @@ from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestErr
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
 
-__all__ = ["Limits", "Service", "Session"]
+__all__ = ["OPEN_CALLS", "Limits", "Service", "Session"]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Seconds a request may take by default, requests in a batch array, commands in a pipeline or transaction."""
+    """Seconds a request may take by default, requests in a batch array, commands in a pipeline or transaction.
+
+    A batch array whose answers have more than `max_answer` bytes gets no further ones.
+    """
 
     request_timeout: float
     max_batch: int
     max_pipeline: int
+    max_answer: int
 
 
 class Service(Protocol):
@@ -46,18 +50,40 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
+OPEN_CALLS = 1000
+"""Requests of one client under way at a time, a batch array apart; what it sends beyond waits with its connection."""
+
 _MAX_TIMEOUT = 86_400.0
 _BLANKS = b" \t\r\n"
 
 
 class Session:
-    """One client's conversation. `send` takes the text of one message."""
+    """One client's conversation. `send` takes the text of one message.
 
-    def __init__(self, service: Service, limits: Limits, send: Callable[[bytes], None]) -> None:
+    `room` is called when there is room again for messages, after `has_room` said there was none.
+    """
+
+    def __init__(
+        self, service: Service, limits: Limits, send: Callable[[bytes], None], room: Callable[[], None]
+    ) -> None:
         self._service = service
         self._limits = limits
         self._send = send
+        self._room = room
+        self._full = False
         self.open_calls = 0
+
+    def has_room(self) -> bool:
+        """Whether the client may ask for more before it is answered."""
+        self._full = self.open_calls >= OPEN_CALLS
+        return not self._full
+
+    def finished(self, calls: int) -> None:
+        """So many requests are through."""
+        self.open_calls -= calls
+        if self._full and self.open_calls <= OPEN_CALLS // 2:
+            self._full = False
+            self._room()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message; `now` is monotonic seconds."""
@@ -71,9 +97,9 @@ class Session:
 
     def answered(self, call: Call, text: bytes | None) -> None:
         """A call that stood alone is done."""
-        self.open_calls -= 1
         if text is not None:
             self._send(text)
+        self.finished(1)
 
     def read(self, sink: Sink, data: bytes | msgspec.Raw, now: float, slot: int) -> Call:
         """Read one request; what cannot be read is answered at once and comes back `done`."""
@@ -120,7 +146,7 @@ class Session:
                 TooLarge(f"a batch array has at most {self._limits.max_batch} requests, {len(items)} given (max_batch)")
             )
         else:
-            self._service.later(_Batch(self, self._service, items, now, self._send).step)
+            self._service.later(_Batch(self, self._service, items, now, self._send, self._limits.max_answer).step)
 
     def _refuse(self, error: RequestError) -> None:
         self._send(error_text(b"null", encode_json(error.wire())))
@@ -140,19 +166,22 @@ class _Batch:
         items: list[msgspec.Raw],
         now: float,
         send: Callable[[bytes], None],
+        max_answer: int,
     ) -> None:
         self._session = session
         self._service = service
         self._items = items
         self._now = now
         self._send = send
+        self._max_answer = max_answer
         self._answers: list[bytes | None] = [None] * len(items)
+        self._size = 0
         self._next = 0
         self._left = len(items)
         self._open = 0
         self._only_writes = True
         self._held: Call | None = None
-        session.open_calls += 1
+        session.open_calls += len(items)
 
     def step(self) -> bool:
         """Start the next request; False when there is nothing to do now."""
@@ -163,6 +192,9 @@ class _Batch:
             self._next += 1
             self._held = self._session.read(self, self._items[self._next - 1], self._now, self._next - 1)
         call = self._held
+        if self._size > self._max_answer:
+            size = f"the answers before this one have {self._size} bytes, at most {self._max_answer} go into one array"
+            call.fail(TooLarge(f"{size}: ask for less at a time", applied="no"))
         if not call.done:
             if self._open > 1 and not (call.writes and self._only_writes):
                 return False
@@ -175,13 +207,14 @@ class _Batch:
     def answered(self, call: Call, text: bytes | None) -> None:
         """One of the requests is done."""
         self._answers[call.slot] = text
+        self._size += 0 if text is None else len(text)
         self._open -= 1
         self._left -= 1
         if self._left == 0:
-            self._session.open_calls -= 1
             texts = [text for text in self._answers if text is not None]
             if texts:
                 self._send(b"[" + b",".join(texts) + b"]")
+            self._session.finished(len(self._items))
         elif self._open == 1 and self._held is not None:
             self._service.later(self.step)
 

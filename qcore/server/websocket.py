@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import parse_qs
@@ -16,11 +17,12 @@ from urllib.parse import parse_qs
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import CLOSED, OPEN
+from websockets.protocol import CLOSED, OPEN, Event
 from websockets.server import ServerProtocol
 
 from qcore.server import logs
 from qcore.server.session import Limits, Service, Session
+from qcore.server.slices import SLICE
 
 __all__ = ["Connection", "Front"]
 
@@ -68,6 +70,9 @@ class Connection(asyncio.Protocol):
         self._goodbye = False
         """Whether this side said goodbye first: what still comes is not carried out."""
         self._ending = False
+        self._inbox: deque[Event] = deque()
+        """What has come and was not taken yet; while anything waits here nothing more is read."""
+        self._paused = False
         self._fragments = bytearray()  # a list would cost 40 bytes for each empty one of a flood
         self._fragments_text = True
         self._heard = 0.0
@@ -97,7 +102,6 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._protocol.receive_eof()
         self._handle()
-        self._flush()  # now, as the transport closes when this returns
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,18 +111,42 @@ class Connection(asyncio.Protocol):
         self._front.left(self)
         if self._session is not None:
             log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
-            self._session = None
 
     # -- in ------------------------------------------------------------------------------------------------
 
     def _handle(self) -> None:
-        now = time.monotonic()
-        for event in self._protocol.events_received():
+        """Take what has come at once, or where that takes long in slices, between which others are served."""
+        self._inbox.extend(self._protocol.events_received())
+        if not self._paused:
+            end = time.monotonic() + SLICE
+            while self._take_one():
+                if time.monotonic() >= end:
+                    self._front.service.later(self._take_one)
+                    break
+            if self._inbox and not self._transport.is_closing():
+                self._paused = True
+                self._transport.pause_reading()
+        self._flush_later()
+
+    def _take_one(self) -> bool:
+        """Take the next event of the inbox; False when it is empty, or as long as the session has no room."""
+        session, inbox = self._session, self._inbox
+        if inbox:
+            if session is not None and not session.has_room():
+                return False
+            event = inbox.popleft()
             if isinstance(event, Request):
                 self._open(event)
             else:
-                self._frame(cast(Frame, event), now)
-        self._flush_later()
+                self._frame(cast(Frame, event), time.monotonic())
+        if not inbox and self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return bool(inbox)
+
+    def _room(self) -> None:
+        self._front.service.later(self._take_one)
 
     def _open(self, request: Request) -> None:
         protocol = self._protocol
@@ -129,7 +157,7 @@ class Connection(asyncio.Protocol):
         if response.status_code == 101:
             query = request.path.partition("?")[2].partition("#")[0]
             self.name = parse_qs(query).get("client", [""])[0][:64]
-            self._session = Session(self._front.service, self._front.limits, self.send)
+            self._session = Session(self._front.service, self._front.limits, self.send, self._room)
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
             self._arm(self._front.ping_interval, self._check_alive)
 
@@ -231,7 +259,10 @@ class Connection(asyncio.Protocol):
         silent = self._loop.time() - self._heard
         if self._protocol.state is CLOSED or self._transport.is_closing():
             return
-        if self._pinged:
+        if self._paused:  # its pongs are not read either
+            self._pinged = False
+            self._arm(self._front.ping_interval, self._check_alive)
+        elif self._pinged:
             log.info("client_silent", message=f"Client {self.peer} did not answer a ping: connection closed")
             self._transport.abort()
         elif silent >= self._front.ping_interval:

@@ -194,10 +194,14 @@ def _run(state: State, name: str, after: int, end: int) -> Iterator[int]:
     while True:
         ids = state.ids(name)
         place = bisect_right(ids, after)
-        if place == len(ids) or ids[place] >= end:
+        chunk = ids[place : place + _SLICE]
+        for id in chunk:
+            if id >= end:
+                return
+            yield id
+        if len(chunk) < _SLICE:
             return
-        after = ids[place]
-        yield after
+        after = chunk[-1]
 
 
 def _item(state: State, entity: Entity, paths: list[str]) -> Item:

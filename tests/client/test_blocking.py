@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qcore.client import blocking
+from qcore.client import Exists, blocking
 from qcore.client.store import Store
 from qcore.model.errors import ConnectionFailed, NotFound
 from tests.process import NodeProcess
@@ -27,6 +27,7 @@ def test_it_reads_and_writes(node: NodeProcess) -> None:
         assert store.get(user.id, "Age")["Age"] == 30
         with pytest.raises(NotFound):
             store.get(999_999)
+        assert store.pipeline([Exists(user.id), Exists(999_999)]) == [True, False]
     assert "qcore.client" not in {thread.name for thread in threading.enumerate()}
 
 

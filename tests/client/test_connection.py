@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from qcore.client import Store, connect
 from qcore.client.connection import LONGEST_PAUSE, pauses
 from qcore.model.errors import ConnectionFailed, NotFound, SessionExpired, Timeout, TooLarge
+from tests.process import DEADLINE
 
 Script = Callable[["Peer", ServerConnection, dict[str, Any]], Awaitable[None]]
 
@@ -30,6 +31,7 @@ class Peer:
         self.heard: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.connections = 0
+        self.left = asyncio.Event()
         self.url = ""
 
     async def handle(self, socket: ServerConnection) -> None:
@@ -40,6 +42,7 @@ class Peer:
             for request in as_list(json.loads(message)):
                 self.heard.append(request)
                 await self.script(self, socket, request)
+        self.left.set()
 
     def methods(self) -> list[str]:
         return [request["method"] for request in self.heard]
@@ -238,6 +241,13 @@ async def test_a_frame_over_the_servers_limit_is_too_large_and_the_connection_he
         with pytest.raises(TooLarge):
             await store.find("T", "x" * 3000)
         assert await store.ping() == "PONG"
+
+
+async def test_a_connection_that_is_closed_at_once_is_closed_for_the_server_too(stack: AsyncExitStack) -> None:
+    peer = await stack.enter_async_context(serving())
+    async with connect(peer.url):
+        pass
+    await asyncio.wait_for(peer.left.wait(), DEADLINE)
 
 
 async def test_an_error_is_raised_as_its_class(stack: AsyncExitStack) -> None:

@@ -313,3 +313,21 @@ def test_a_long_batch_is_cut_to_the_window_and_to_a_size() -> None:
     large = [Request("find", {"type": "T", "filter": "x" * 100_000}) for _ in range(5)]
     assert [len(group.requests) for group in as_arrays(large)] == [2, 2, 1]
     assert list(as_arrays([])) == []
+
+
+def test_a_pipeline_is_numbered_once_as_a_whole(peer: Peer) -> None:
+    commands = [{"method": "create", "params": {"type": "User", "name": "a"}}] * 3
+    peer.submit("pipeline", commands=commands)
+    peer.open_session()
+    (frame,) = peer.sent()
+    assert numbers(frame) == (7, 1, 1)
+    assert frame["params"]["commands"] == commands
+
+
+def test_a_dry_run_is_a_read_and_takes_no_number(peer: Peer) -> None:
+    request = peer.submit("schema.set", schemas=[], dry_run=True)
+    (frame,) = peer.sent()
+    assert frame["params"] == {"schemas": [], "dry_run": True}
+    peer.reconnect()
+    assert peer.sent() == [frame]
+    assert not request.done

@@ -9,9 +9,38 @@ from datetime import UTC, datetime
 
 import pytest
 
-from qcore.client import EntitySchema, FieldSchema, Store, connect
-from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, UnknownMethod
-from qcore.model.values import Kind
+from qcore.client import (
+    Condition,
+    Create,
+    Created,
+    Delete,
+    Digest,
+    Entity,
+    EntitySchema,
+    Exists,
+    FieldGet,
+    FieldSchema,
+    Find,
+    Get,
+    Kind,
+    Page,
+    SetDone,
+    SetFields,
+    Store,
+    connect,
+)
+from qcore.client.commands import AnyCommand
+from qcore.model.errors import (
+    BadFilter,
+    BadParams,
+    BadSchema,
+    BadValue,
+    Conflict,
+    InUse,
+    NotFound,
+    RequestError,
+    UnknownMethod,
+)
 from tests.process import NodeProcess
 
 
@@ -130,6 +159,117 @@ async def test_more_writers_than_the_window_holds_all_get_through(store: Store) 
 async def test_a_timeout_is_seconds_above_zero(store: Store, seconds: float) -> None:
     with pytest.raises(BadParams, match="timeout"):
         await store.ping(timeout=seconds)
+
+
+async def test_a_pipeline_gives_a_typed_result_or_the_error_for_each_command(store: Store) -> None:
+    commands: list[AnyCommand] = [
+        Create("User", "ann", fields={"Age": 30}),
+        SetFields("$1", "Age", 2, mode="add"),
+        ("get", {"id": "$1", "fields": ["Age", "Nope"]}),
+        Delete("$7"),
+        Find("User", exact=True, limit=1),
+        FieldGet("User", "Age"),
+        Exists("$1"),
+        Digest(),
+    ]
+    user, done, entity, failed, page, field, exists, digest = await store.pipeline(commands)
+    assert isinstance(user, Created)
+    assert done == SetDone(True, user.revision + 1)
+    assert isinstance(entity, Entity)
+    assert entity["Age"] == 32
+    with pytest.raises(NotFound):
+        entity["Nope"]
+    assert isinstance(failed, BadParams)
+    assert isinstance(page, Page)
+    assert field == await store.field_get("User", "Age")
+    assert exists is True
+    assert digest == await store.digest()
+    assert await store.pipeline([]) == []
+
+
+async def test_values_in_a_pipeline_are_those_of_set(store: Store) -> None:
+    fields = [FieldSchema("Content", Kind.Blob), FieldSchema("Seen", Kind.Timestamp)]
+    await store.schema_set(EntitySchema("Thing", [], fields))
+    values = {"Content": b"\x00\xff", "Seen": datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)}
+    _, entity = await store.pipeline([Create("Thing", "t", fields=values), Get("$1")])
+    assert (entity["Content"], entity["Seen"]) == ("AP8=", "2024-05-06T07:08:09Z")
+    with pytest.raises(BadParams, match="Create cannot be written as JSON"):
+        await store.pipeline([Create("Thing", "t", fields={"Content": object()})])
+
+
+async def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    user = await store.create("User", "ann", fields={"Age": 30})
+    done = await store.transaction(
+        [SetFields(user.id, "Age", 31), Create("User", "bob"), Get("$2", ["Name", "Age"]), Get(999_999)],
+        [Condition(user.id, "Age", "==", 30), {"id": user.id, "exists": True}],
+    )
+    written, bob, entity, missing = done.results
+    assert done.revision == written.revision == bob.revision == user.revision + 1
+    assert (entity["Name"], entity["Age"]) == ("bob", 0)
+    assert isinstance(missing, NotFound)
+    with pytest.raises(Conflict) as unmet:
+        await store.transaction([SetFields(user.id, "Age", 0)], [Condition(user.id, "Age", revision=done.revision + 1)])
+    assert (unmet.value.data["condition"], unmet.value.data["value"]) == (1, 31)
+    with pytest.raises(BadValue) as failed:
+        await store.transaction([SetFields(user.id, "Age", 0), SetFields(user.id, "Age", "old")])
+    assert (failed.value.data["command"], failed.value.data["applied"]) == (2, "no")
+    assert (await store.get(user.id, "Age"))["Age"] == 31
+
+
+async def test_entities_are_counted_with_and_without_descendants(store: Store) -> None:
+    await store.create("User", "ann")
+    assert await store.count("Object", exact=True) == 0
+    users = await store.count("User")
+    assert users == await store.count("User", exact=True) == (await store.find("User", total=True)).total
+    with pytest.raises(BadFilter):
+        await store.count("User", "Age >")
+    with pytest.raises(NotFound):
+        await store.count("Nope")
+
+
+async def test_a_field_of_a_schema_is_added_changed_and_read(store: Store) -> None:
+    assert not await store.field_exists("User", "Mood")
+    await store.field_set("User", "Mood", Kind.Choice, choices=["Bad", "Good"], default="Good", storage_scope="Runtime")
+    assert await store.field_exists("User", "Mood")
+    await store.field_set("User", "Mood", rank=50)
+    assert await store.field_get("User", "Mood") == FieldSchema(
+        "Mood", Kind.Choice, "Good", 50, ["Bad", "Good"], "Runtime"
+    )
+    await store.field_set("User", "Mood", default=None)
+    assert (await store.field_get("User", "Mood")).default == "Bad"
+
+
+async def test_a_dry_run_of_schemas_says_what_would_be_and_takes_no_number(store: Store) -> None:
+    before = await store.digest()
+    assert (await store.schema_set(EntitySchema("Pump"), dry_run=True)).types == ["Pump"]
+    with pytest.raises(BadSchema):
+        await store.schema_set(EntitySchema("Pump", ["Nope"]), dry_run=True)
+    assert await store.digest() == before
+    await store.schema_set(EntitySchema("Pump"))
+    assert (await store.schema_delete("Pump")).types == ["Pump"]
+    with pytest.raises(NotFound):
+        await store.schema_get("Pump")
+    with pytest.raises(InUse):
+        await store.schema_delete("Object")
+
+
+async def test_a_pipeline_is_done_once_though_the_node_is_killed_again_and_again(node: NodeProcess) -> None:
+    async with connect(node.url, timeout=120) as store:
+        user = await store.create("User", "counter")
+        add = SetFields(user.id, "Age", 1, mode="add")
+
+        async def write() -> None:
+            for _ in range(10):
+                *done, entity = await store.pipeline([add, add, Get(user.id, ["Age"])])
+                assert all(isinstance(one, SetDone) for one in done)
+                assert entity["Age"] >= 2
+
+        for _ in range(2):
+            writers = [asyncio.create_task(write()) for _ in range(10)]
+            await asyncio.wait(writers, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.to_thread(restart, node)
+            await asyncio.gather(*writers)
+        assert (await store.get(user.id, "Age"))["Age"] == 400
 
 
 async def test_writes_are_done_once_each_though_the_node_is_killed_again_and_again(node: NodeProcess) -> None:

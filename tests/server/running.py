@@ -92,7 +92,7 @@ class Client:
     """One session on a node, without a socket; keeps the answers by id."""
 
     def __init__(self, node: Node, limits: Limits) -> None:
-        self._session = Session(node, limits, self._take)
+        self._session = Session(node, limits, self._take, lambda: None)
         self._ids = 0
         self.answers: dict[Any, dict[str, Any]] = {}
 
@@ -221,6 +221,10 @@ class RawClient:
         while opcode is not Opcode.CLOSE:
             opcode, data = await self.receive()
         return int.from_bytes(data[:2], "big"), data[2:].decode()
+
+    def own_port(self) -> str:
+        """``:port`` of this client, with which the server's name for it ends."""
+        return f":{self.writer.get_extra_info('sockname')[1]}"
 
     async def ended(self) -> None:
         """Wait until the server has closed the socket; what it still sends is thrown away."""

@@ -97,9 +97,16 @@ async def test_a_plain_get_of_the_api_is_told_to_upgrade(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-     b"GET / HTTP/1.1\r\n" + 300 * b"A: b\r\n" + b"\r\n", b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n", b"\r\n\r\n"],
-)  # fmt: skip
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + 300 * b"A: b\r\n" + b"\r\n",
+        b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
 async def test_what_is_no_http_ends_the_connection_and_nothing_else(serve: Serve, text: bytes) -> None:
     run = await serve()
     client = await run.dial()

@@ -16,7 +16,7 @@ from qcore.model.api import METHODS
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
-from qcore.server.session import Limits, Session
+from qcore.server.session import OPEN_CALLS, Limits, Session
 
 DEEP = 100_000
 
@@ -69,7 +69,10 @@ class Talk:
     def __init__(self, max_batch: int = 10) -> None:
         self.desk = Desk()
         self.said: list[bytes] = []
-        self.session = Session(self.desk, Limits(10.0, max_batch, 100), self.said.append)
+        self.heard: list[str] = []
+        self.session = Session(
+            self.desk, Limits(10.0, max_batch, 100, 1000), self.said.append, lambda: self.heard.append("room")
+        )
 
     def tell(self, text: bytes | str, now: float = 0.0) -> list[Any]:
         """Send a text, let the desk do all of it, and return the messages that came back."""
@@ -427,6 +430,36 @@ def test_a_batch_of_notifications_only_is_not_answered() -> None:
 def test_a_batch_that_only_fails_is_answered_once() -> None:
     (answers,) = Talk().tell(json.dumps([call("nope", 1), call("nope", 2)]))
     assert [answer["id"] for answer in answers] == [1, 2]
+
+
+def test_a_batch_whose_answers_grow_too_large_gets_no_further_ones() -> None:
+    talk = Talk()
+    long = "x" * 600
+    (answers,) = talk.tell(json.dumps([call("ping", long), call("ping", long), call("ping", 3), CREATE]))
+    assert [answer["id"] for answer in answers] == [long, long, 3, 1]
+    assert [answer.get("error", {}).get("data") for answer in answers] == [
+        None,
+        None,
+        {"kind": "too_large", "applied": "no"},
+        {"kind": "too_large", "applied": "no"},
+    ]
+    assert len(talk.desk.calls) == 2
+    assert talk.session.open_calls == 0
+
+
+def test_a_client_with_too_much_under_way_waits_until_half_of_it_is_answered() -> None:
+    talk = Talk()
+    text = json.dumps(CREATE).encode()
+    for _ in range(OPEN_CALLS - 1):
+        talk.session.receive(text, 0.0)
+    assert talk.session.has_room()
+    talk.session.receive(text, 0.0)
+    assert not talk.session.has_room()
+    while len(talk.desk.open) > OPEN_CALLS // 2:
+        assert talk.heard == []
+        talk.desk.finish()
+    assert talk.heard == ["room"]
+    assert talk.session.has_room()
 
 
 def test_two_batches_are_answered_each_on_its_own() -> None:

@@ -15,7 +15,8 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from qcore.server import websocket
-from tests.server.running import RawClient, Running, request, running, until
+from qcore.server.session import OPEN_CALLS
+from tests.server.running import GatedFiles, RawClient, Running, request, running, until
 
 Serve = Callable[..., Awaitable[Running]]
 
@@ -238,8 +239,8 @@ async def test_a_client_that_does_not_read_is_cut_off_while_others_are_served(se
     run = await serve(send_queue_mb=1)
     good = await run.open()
     bad = await run.open()
-    (sock,) = (connection._transport.get_extra_info("socket") for connection in run.front.connections
-               if connection.peer.endswith(f":{bad.writer.get_extra_info('sockname')[1]}"))  # fmt: skip
+    (connection,) = (each for each in run.front.connections if each.peer.endswith(bad.own_port()))
+    sock = connection._transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     transport = bad.writer.transport
     transport.pause_reading()  # type: ignore[attr-defined]
@@ -323,6 +324,53 @@ async def test_a_flood_of_empty_fragments_keeps_no_memory_for_each(serve: Serve)
     assert len(connection._fragments) == 0
     client.send(request("ping", 1), Opcode.CONT)
     assert (await client.answer())["result"] == "PONG"
+
+
+async def test_a_flood_of_long_requests_leaves_the_loop_to_others(serve: Serve) -> None:
+    run = await serve()
+    flood, other = await run.open(), await run.open()
+    creates = [request("create", n, type="Object", name=f"o{n}", parent=1) for n in range(2000)]
+    flood.send(b"[" + b",".join(creates) + b"]")
+    assert len(await flood.answer()) == 2000
+    flood.writer.write(Frame(Opcode.TEXT, request("get", 1, id=1)).serialize(mask=True) * 500)
+    connection = next(each for each in run.front.connections if each.peer.endswith(flood.own_port()))
+    await until(lambda: connection._inbox)
+    assert await pong(other)
+    assert connection._inbox, "the other one did not wait for the end of the flood"
+    for _ in range(500):
+        assert (await flood.answer())["result"]["id"] == 1
+
+
+async def test_one_client_has_so_many_requests_under_way_and_no_more(tmp_path: Path) -> None:
+    files = GatedFiles()
+    async with running(tmp_path, files=files, listen=True) as run:
+        client = await run.open()
+        (connection,) = run.front.connections
+        files.open.clear()
+        total = 3 * OPEN_CALLS
+        frames = [Frame(Opcode.TEXT, request("session.open", n)).serialize(mask=True) for n in range(total)]
+        client.writer.write(b"".join(frames))
+        await until(lambda: connection._paused)
+        other = run.client()
+        assert await other.result("ping") == "PONG"
+        session = connection._session
+        assert session is not None
+        assert session.open_calls == OPEN_CALLS
+        files.open.set()
+        assert [(await client.answer())["id"] for _ in range(total)] == list(range(total))
+        assert (session.open_calls, connection._paused) == (0, False)
+
+
+async def test_a_client_that_leaves_a_full_inbox_behind_harms_nobody(serve: Serve) -> None:
+    run = await serve()
+    client = await run.open()
+    total = 3 * OPEN_CALLS
+    client.writer.write(Frame(Opcode.TEXT, request("session.open")).serialize(mask=True) * total)
+    client.send(struct.pack("!H", 1000), Opcode.CLOSE)
+    await client.ended()
+    client.close()
+    await until(lambda: run.state.sessions.next_id == total + 1)
+    assert not run.front.connections
 
 
 async def test_when_the_node_stops_clients_hear_1001(serve: Serve) -> None:

@@ -564,7 +564,10 @@ class Plain:
         return fields[name]
 
     def read(self, id: int, name: str) -> Any:
-        schema, entity = self.field(id, name), self.entities[id]
+        return self.value(id, name, self.field(id, name))
+
+    def value(self, id: int, name: str, schema: dict[str, Any]) -> Any:
+        entity = self.entities[id]
         if name == "Parent":
             return entity["parent"]
         if name == "Children":
@@ -637,13 +640,14 @@ class Plain:
     def get(self, id: int) -> dict[str, Any]:
         """What `get` answers for all fields, in their order."""
         fields = self.complete(self.entities[id]["type"])
-        return {name: self.shown(id, name) for name in sorted(fields, key=lambda n: (fields[n]["rank"], n))}
-
-    def shown(self, id: int, name: str) -> dict[str, Any]:
-        time, revision = self.entities[id]["stamps"].get(name, (None, 0))
-        value = self.json(self.field(id, name)["kind"], self.read(id, name))
         return {
-            "value": value,
+            name: self.shown(id, name, fields[name]) for name in sorted(fields, key=lambda n: (fields[n]["rank"], n))
+        }
+
+    def shown(self, id: int, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        time, revision = self.entities[id]["stamps"].get(name, (None, 0))
+        return {
+            "value": self.json(schema["kind"], self.value(id, name, schema)),
             "time": None if time is None else format_time(time),
             "writer": None,
             "revision": revision,

@@ -18,7 +18,7 @@ __all__ = ["main"]
 def main() -> None:
     state = replay(sys.stdin.buffer.read().splitlines())
     everything = json.dumps(ordered(dump(state)), default=repr)
-    print(state.digest(), hashlib.sha256(everything.encode()).hexdigest())
+    sys.stdout.write(f"{state.digest()} {hashlib.sha256(everything.encode()).hexdigest()}\n")
 
 
 def ordered(thing: Any) -> Any:

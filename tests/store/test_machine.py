@@ -151,6 +151,13 @@ class Machine(RuleBasedStateMachine):
     def transaction(self, data: st.DataObject) -> None:
         self.run(self.a_transaction(data.draw))
 
+    @rule(data=st.data())
+    def undone(self, data: st.DataObject) -> None:
+        """Whatever the first steps do, the last one takes it back."""
+        makers = [self.a_create, self.a_set, self.a_move, self.a_move, self.a_reorder, self.a_delete, self.a_schema]
+        steps = [data.draw(st.sampled_from(makers))(data.draw) for _ in range(data.draw(st.integers(1, 3)))]
+        self.run(Transaction([*steps, Delete(1)]))
+
     @rule()
     def open_session(self) -> None:
         self.run(SessionOpen())
@@ -227,9 +234,7 @@ class Machine(RuleBasedStateMachine):
         assert state.top == plain.top
         assert sorted(state.entities) == sorted(plain.entities)
         for id, entity in plain.entities.items():
-            fields = self.log.get(id)
-            assert fields == plain.get(id)
-            assert list(fields) == list(plain.get(id))
+            assert list(self.log.get(id).items()) == list(plain.get(id).items())
             assert state.entities[id].type == entity["type"]
             assert read.exists(state, Exists(plain.path(id)))
             parent, name, twins = self.twins(id)
@@ -380,7 +385,9 @@ class Machine(RuleBasedStateMachine):
         return [draw(st.sampled_from(makers))(draw) for _ in range(draw(st.integers(2, 4)))]
 
     def a_transaction(self, draw: Draw) -> Transaction:
-        return Transaction(self.some(draw)[1:], [self.a_condition(draw) for _ in range(draw(st.sampled_from([0, 0, 1])))])
+        return Transaction(
+            self.some(draw)[1:], [self.a_condition(draw) for _ in range(draw(st.sampled_from([0, 0, 1])))]
+        )
 
     def a_condition(self, draw: Draw) -> Condition:
         id = self.an_id(draw)

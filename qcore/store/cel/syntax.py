@@ -106,7 +106,8 @@ class _Builder:
     def build(self, tree: Any) -> Node:
         for sub in tree.iter_subtrees():  # children come before their parents
             parts = [child if isinstance(child, str) else self.built.pop(id(child)) for child in sub.children]
-            node = _RULES.get(str(sub.data), _passed_on)(self, getattr(sub.meta, "start_pos", 0), parts)
+            at = getattr(sub.meta, "start_pos", None) or 0  # the parser does not place true and false
+            node = _RULES.get(str(sub.data), _passed_on)(self, at, parts)
             if isinstance(node, Node) and node.levels > MAX_LEVELS:
                 text = self.fail(node.at, f"expressions nest at most {MAX_LEVELS} levels deep").message
                 raise TooLarge(text)

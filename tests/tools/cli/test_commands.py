@@ -6,6 +6,7 @@ import pytest
 
 from qcore.model.api import METHODS
 from qcore_tools.cli.commands import COMMANDS, explain, lookup, parse
+from qcore_tools.cli.words import split
 from qcore_tools.console import UsageError
 
 
@@ -44,6 +45,14 @@ from qcore_tools.console import UsageError
         ("FINDEX User 10 c.xyz", "find", {"type": "User", "limit": 10, "cursor": "c.xyz", "exact": True}),
         ("TYPES", "types", {}),
         ("TYPEPAG 2 c.xyz", "types", {"limit": 2, "cursor": "c.xyz"}),
+        ("FIND User Age>3||Age<1", "find", {"type": "User", "filter": "Age>3||Age<1"}),
+        ("COUNT User", "count", {"type": "User"}),
+        ("COUNT User Age>3", "count", {"type": "User", "filter": "Age>3"}),
+        ("DIGEST", "digest", {}),
+        ("SETSCH a.json --dry-run", "schema.set", {"file": "a.json", "dry_run": True}),
+        ("GETFSCH User Age", "field.get", {"type": "User", "field": "Age"}),
+        ("FEXISTS User Age", "field.exists", {"type": "User", "field": "Age"}),
+        ("SETFSCH User Age INT", "field.set", {"type": "User", "field": "Age", "schema": {"dataType": "Int"}}),
         ("MACHINE", "machine", {}),
         ("INFO", "info", {}),
         ("HELP", "", {}),
@@ -75,6 +84,12 @@ def test_case_does_not_matter(word: str) -> None:
         ("FINDPAG User Age > 3", "a filter with spaces is quoted"),
         ("FINDPAG User ١٠", "limit: expected a number or -"),
         ("TYPEPAG 10 x", "TYPEPAG"),
+        ("COUNT User Age > 3", r"expected COUNT <type> \[filter\], given 4 words"),
+        ("SETSCH a.json --frob", "SETSCH has no option '--frob'"),
+        ("SETSCH --dry-run=1 a.json", "SETSCH has no option '--dry-run=1'"),
+        ("SETSCH --dry-run", "expected SETSCH <json_file>"),
+        ("SETFSCH User Age", "expected SETFSCH <type> <field> <value_type>"),
+        ("SETFSCH User Age INT --rank", "--rank needs a value"),
     ],
 )
 def test_what_is_no_command_is_explained(words: str, message: str) -> None:
@@ -96,3 +111,47 @@ def test_help_has_all_commands_or_the_one_asked_for() -> None:
     (entry,) = explain({"command": "SET"})
     assert entry["usage"] == lookup("set").line
     assert entry["details"]
+
+
+def steps(text: str) -> list[tuple[str, dict[str, Any]]]:
+    (sentence,) = split([text])
+    return [(step.command.method, step.params) for step in parse(sentence.words).steps]
+
+
+def test_a_pipeline_is_made_of_commands() -> None:
+    assert steps("PIPELINE create User ann | SET $1 Age 3|FIND User 'Age>3||Age<1'") == [
+        ("create", {"type": "User", "name": "ann"}),
+        ("set", {"id": "$1", "field": "Age", "value": "3"}),
+        ("find", {"type": "User", "filter": "Age>3||Age<1"}),
+    ]
+
+
+def test_a_transaction_has_conditions_before_its_commands() -> None:
+    (sentence,) = split(["TX IF 12 Age >= 30 if @13 missing THEN SET 12 Age 31 | DELETE 14"])
+    request = parse(sentence.words)
+    assert request.command.method == "transaction"
+    assert request.params == {
+        "conditions": [{"id": "12", "field": "Age", "op": ">=", "value": "30"}, {"id": "@13", "exists": False}]
+    }
+    assert [step.command.name for step in request.steps] == ["SET", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("PIPELINE", "command 1 is empty"),
+        ("PIPELINE GET 1 |", "command 2 is empty"),
+        ("PIPELINE GET 1 | | GET 2", "command 2 is empty"),
+        ("PIPELINE GET 1 | EXISTS", "command 2: expected EXISTS <entity_id>"),
+        ("PIPELINE GET 1 | FROB", "command 2: unknown command 'FROB'"),
+        ("PIPELINE PING", "command 1: PING cannot stand in a PIPELINE"),
+        ("PIPELINE GET 1 | HELP", "command 2: HELP cannot stand in a PIPELINE"),
+        ("TX THEN PIPELINE GET 1", "command 1: PIPELINE cannot stand in a TX"),
+        ("TX GET 1", "expected IF or THEN, given 'GET'"),
+        ("TX THEN", "command 1 is empty"),
+    ],
+)
+def test_what_is_wrong_in_a_command_of_several_is_told_with_its_number(text: str, message: str) -> None:
+    (sentence,) = split([text])
+    with pytest.raises(UsageError, match=message):
+        parse(sentence.words)

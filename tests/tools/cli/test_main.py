@@ -100,7 +100,7 @@ def test_errors_are_on_standard_error_and_give_the_exit_code(cli: Run) -> None:
     assert (code, out) == (1, 'Name: "Root"\n')
     assert err.startswith("(error) not_found: ")
     assert cli("LISTEN", "User", "Age") == (2, "", "(error) usage: unknown command 'LISTEN'; HELP lists the commands\n")
-    assert cli("FIND", "User", "Age > 3")[2].startswith("(error) bad_filter: ")
+    assert cli("FIND", "User", "Age >")[2].startswith("(error) bad_filter: ")
 
 
 def test_an_id_whose_dollar_the_shell_ate_gets_a_hint(cli: Run) -> None:
@@ -168,6 +168,106 @@ def test_a_file_named_like_an_id_does_not_hide_the_id(
     monkeypatch.chdir(tmp_path)
     assert cli("SET", user, "Department", f"@{department}") == (0, "OK\n", "")
     assert cli("GET", user, "Department") == (0, f"{department}\n", "")
+
+
+def test_a_pipeline_prints_what_its_commands_print_and_goes_on_after_a_failure(cli: Run) -> None:
+    code, out, err = cli(
+        "-c", "PIPELINE CREATE User ann | SET $1 Age 30 | SET 999999 Age 1 | GET $1 Age | SET $1 Name 'a|b' | EXISTS $1"
+    )
+    created, *others = out.splitlines()
+    assert created.startswith("Created entity: ")
+    assert others == ["OK", "30", "OK", "true"]
+    assert (code, err) == (1, "(error) not_found: command 3: entity 999999 does not exist\n")
+    assert cli("GET", created.split()[-1], "Name")[1] == '"a|b"\n'
+
+
+def test_a_pipeline_in_json_is_the_apis_answer(cli: Run) -> None:
+    code, out, err = cli("-f", "json", "-c", "PIPELINE CREATE User ann | DELETE $1 | GET $1 | COUNT Nope")
+    created, deleted, gone, unknown = json.loads(out)
+    assert created["result"]["id"] > 0
+    assert deleted["result"]["deleted"] == 1
+    assert [failed["error"]["data"]["kind"] for failed in (gone, unknown)] == ["not_found", "not_found"]
+    assert (code, err) == (1, "")
+
+
+def test_a_bar_among_arguments_separates_commands(cli: Run) -> None:
+    code, out, _ = cli("-f", "raw", "PIPELINE", "CREATE", "User", "ann", "|", "GET", "$1", "Name")
+    assert code == 0
+    assert out.splitlines()[1:] == ["ann"]
+
+
+def test_a_file_is_the_value_of_a_blob_of_what_a_pipeline_creates(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "avatar"
+    file.write_bytes(b"\x00\xff")
+    words = ["PIPELINE", "CREATE", "User", "x", "|", "SET", "$1", "Avatar", f"@{file}", "|", "GET", "$1", "Avatar"]
+    assert cli("-f", "raw", *words)[1].splitlines()[1:] == ["OK", "AP8="]
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(cli: Run) -> None:
+    id = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    assert cli("-c", f"TX IF {id} Age == 0 IF {id} EXISTS THEN SET {id} Age 1 | SET {id} Email x")[:2] == (
+        0,
+        "OK\nOK\n",
+    )
+    code, out, err = cli("-c", f"TX IF {id} Age < 1 THEN SET {id} Age 2")
+    assert (code, out) == (1, "")
+    assert err.startswith("(error) conflict: condition 1: ")
+    code, out, err = cli("-c", f"TX THEN SET {id} Age 2 | SET {id} Age old")
+    assert (code, out) == (1, "")
+    assert err.startswith("(error) bad_value: command 2: ")
+    assert cli("GET", id, "Age")[1] == "1\n"
+    revision = json.loads(cli("-f", "json", "GET", id, "Age")[1])["fields"]["Age"]["revision"]
+    assert cli("-c", f"TX IF {id} Age REVISION {revision} THEN SET {id} Age 2")[:2] == (0, "OK\n")
+    assert cli("-c", f"TX IF {id} Age REVISION {revision} THEN SET {id} Age 3")[0] == 1
+    assert cli("-c", "TX IF 999999 MISSING THEN EXISTS 999999")[:2] == (0, "false\n")
+
+
+def test_an_error_in_a_pipeline_of_a_script_has_the_line_of_the_pipeline(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "commands.txt"
+    file.write_text("PING\nPIPELINE EXISTS 1 | \\\nGET 999999 | DELETE 999999 # both fail\nPING\n")
+    code, out, err = cli("--eval", str(file))
+    assert (code, out) == (1, "PONG\ntrue\n")
+    assert err.splitlines() == [f"{file}:2: not_found: command {n}: entity 999999 does not exist" for n in (2, 3)]
+
+
+def test_fields_of_schemas_are_set_read_and_asked_for(cli: Run) -> None:
+    assert cli("FEXISTS", "User", "Mood") == (0, "false\n", "")
+    assert cli("SETFSCH", "User", "Mood", "choice", "Good", "--labels", "Bad,Good", "--scope", "Runtime") == (
+        0,
+        "OK\n",
+        "",
+    )
+    assert cli("FEXISTS", "User", "Mood") == (0, "true\n", "")
+    before = json.loads(cli("GETFSCH", "User", "Mood")[1])
+    assert (before["default"], before["choices"], before["storageScope"]) == ("Good", ["Bad", "Good"], "Runtime")
+    assert cli("SETFSCH", "User", "Mood", "CHOICE", "--rank", "99")[0] == 0
+    assert json.loads(cli("-f", "json", "GETFSCH", "User", "Mood")[1]) == before | {"rank": 99}
+    user = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    assert cli("-f", "raw", "GET", user, "Mood")[1] == "Good\n"
+    code, _, err = cli("SETFSCH", "User", "Mood", "CHOICE", "--labels", "Bad")
+    assert (code, err.split(":")[0]) == (1, "(error) bad_schema")
+    assert cli("GETFSCH", "User", "Nope")[0] == 1
+    assert cli("GETFSCH", "User", "Name")[0] == 0
+
+
+def test_a_dry_run_of_a_schema_checks_it_and_sets_nothing(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text('{"entityType": "Pump", "inheritsFrom": [], "fields": []}')
+    before = cli("DIGEST")
+    assert cli("SETSCH", "--dry-run", str(file)) == (0, "OK\n", "")
+    assert "Pump" not in cli("TYPES")[1].splitlines()
+    file.write_text('{"entityType": "Pump", "inheritsFrom": ["Nope"], "fields": []}')
+    assert cli("SETSCH", str(file), "--dry-run")[2].startswith("(error) bad_schema: ")
+    assert cli("DIGEST") == before
+
+
+def test_entities_are_counted_and_the_state_has_a_digest(cli: Run) -> None:
+    users = int(cli("COUNT", "User")[1])
+    cli("CREATE", "User", "ann")
+    assert cli("-f", "csv", "COUNT", "User") == (0, f"result\n{users + 1}\n", "")
+    assert cli("COUNT", "User", "Age >")[2].startswith("(error) bad_filter: ")
+    digest = json.loads(cli("-f", "json", "DIGEST")[1])
+    assert cli("DIGEST")[1] == f"Revision: {digest['revision']}\nDigest: {digest['digest']}\n"
 
 
 def test_a_script_runs_until_the_first_failure_which_is_named_by_file_and_line(cli: Run, tmp_path: Path) -> None:

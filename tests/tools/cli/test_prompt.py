@@ -39,6 +39,24 @@ def test_names_of_commands_are_completed_in_the_case_they_begin_in() -> None:
     assert completions("GET E") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("PIPELINE CRE", ["CREATE"]),
+        ("PIPELINE CREATE User a | se", ["set", "setfsch", "setsch"]),
+        ("TX ", ["IF", "THEN"]),
+        ("TX IF 12 EX", []),
+        ("TX IF 12 EXISTS THEN DEL", ["DEL", "DELETE"]),
+        ("SETFSCH User Age RE", ["REF", "REFLIST"]),
+        ("PIPELINE SETFSCH User Age bo", ["bool", "boolean"]),
+        ("SETFSCH User A", []),
+        ("PIPELINE GET Q", []),
+    ],
+)
+def test_commands_within_others_and_kinds_are_completed(text: str, expected: list[str]) -> None:
+    assert completions(text) == expected
+
+
 def test_history_is_kept_in_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert history_file() == tmp_path / "qcore" / "cli_history"

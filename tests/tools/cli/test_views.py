@@ -59,10 +59,9 @@ def test_one_field_of_an_entity_that_has_no_other_still_has_its_name() -> None:
 def test_a_field_that_failed_is_an_error_beside_the_others() -> None:
     result = entity(Name={"value": "x", **READ}, X=FAILED, Y={"error": {"kind": "wrong_kind", "message": "no"}})
     assert get(result, "human") == 'Name: "x"\n'
-    error = views.ENTITY.error(result)
-    assert error is not None
-    assert (error.kind, error.message) == ("not_found", "type User has no field 'X'; no")
-    assert views.ENTITY.error(entity(Name={"value": "x", **READ})) is None
+    errors = [(error.kind, error.message) for error in views.ENTITY.errors(result)]
+    assert errors == [("not_found", "type User has no field 'X'"), ("wrong_kind", "no")]
+    assert not views.ENTITY.errors(entity(Name={"value": "x", **READ}))
 
 
 @pytest.mark.parametrize(
@@ -145,3 +144,38 @@ def test_help_shows_all_commands_or_explains_one() -> None:
     assert one.startswith("GET <entity_id> [field...]\n  Get fields")
     assert "'Type$123'" in one
     assert render(views.HELP, explain({}), {}, "csv").startswith("usage,summary,details\n")
+
+
+MISSING = {"error": {"code": -32000, "message": "entity 9 does not exist", "data": {"kind": "not_found"}}}
+STEPS = views.StepsView(
+    [("CREATE", views.CREATED, {}), ("SET", views.DONE, {}), ("GET", views.ENTITY, {"fields": ["Name", "X"]})]
+)
+OUTCOMES: list[dict[str, Any]] = [
+    {"result": {"id": 12, "revision": 3}},
+    MISSING,
+    {"result": entity(Name={"value": "x", **READ}, X=FAILED)},
+]
+
+
+@pytest.mark.parametrize("result", [OUTCOMES, {"revision": 3, "results": OUTCOMES}], ids=["pipeline", "transaction"])
+def test_results_of_several_commands_look_as_they_do_alone_and_errors_have_numbers(result: Any) -> None:
+    assert render(STEPS, result, {}, "human") == 'Created entity: 12\nName: "x"\n'
+    assert render(STEPS, result, {}, "raw") == "12\nx\n"
+    assert json.loads(render(STEPS, result, {}, "json")) == result
+    rows = list(csv.DictReader(io.StringIO(render(STEPS, result, {}, "csv"))))
+    assert [(row["number"], row["command"], row["error"]) for row in rows] == [
+        ("1", "CREATE", ""),
+        ("2", "SET", "not_found: entity 9 does not exist"),
+        ("3", "GET", ""),
+    ]
+    assert json.loads(rows[0]["result"]) == {"id": 12, "revision": 3}
+    assert [(error.kind, error.message) for error in STEPS.errors(result)] == [
+        ("not_found", "command 2: entity 9 does not exist"),
+        ("not_found", "command 3: type User has no field 'X'"),
+    ]
+
+
+def test_the_schema_of_a_field_is_json_or_a_row() -> None:
+    field = {"name": "A", "dataType": "Choice", "default": "a", "rank": 0, "choices": ["a"], "storageScope": "Runtime"}
+    assert json.loads(render(views.FIELD, field, {}, "human")) == field
+    assert render(views.FIELD, field, {}, "csv").splitlines() == [",".join(field), 'A,Choice,a,0,"[""a""]",Runtime']

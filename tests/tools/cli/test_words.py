@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcore_tools.cli.words import Sentence, Splitter, split
+from qcore_tools.cli.words import BAR, Bar, Sentence, Splitter, split
 from qcore_tools.console import UsageError
 
 
@@ -67,3 +67,28 @@ def test_a_splitter_can_be_used_again_after_an_error() -> None:
 
 def test_windows_line_ends_are_no_part_of_words() -> None:
     assert [sentence.words for sentence in split(["PING\r\n", "GET 1\r\n"])] == [["PING"], ["GET", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("PIPELINE A | B", ["PIPELINE", "A", BAR, "B"]),
+        ("pipeline A|B|", ["pipeline", "A", BAR, "B", BAR]),
+        ("TX THEN A |B", ["TX", "THEN", "A", BAR, "B"]),
+        ("PIPELINE A '|' B", ["PIPELINE", "A", "|", "B"]),
+        ('PIPELINE A "x|y" B', ["PIPELINE", "A", "x|y", "B"]),
+        (r"PIPELINE A \| B", ["PIPELINE", "A", "|", "B"]),
+        ("PIPELINE FIND User a||b", ["PIPELINE", "FIND", "User", "a||b"]),
+        ("PIPELINE FIND || |||", ["PIPELINE", "FIND", "||", "|||"]),
+        ("SET 1 Name a|b", ["SET", "1", "Name", "a|b"]),
+        ("SET 1 Name |", ["SET", "1", "Name", "|"]),
+    ],
+)
+def test_a_single_bar_outside_quotes_separates_the_commands_of_a_pipeline(text: str, expected: list[str]) -> None:
+    (found,) = words(text)
+    assert found == expected
+    assert [type(word) is Bar for word in found] == [type(word) is Bar for word in expected]
+
+
+def test_a_comment_may_follow_a_bar() -> None:
+    assert words("PIPELINE A | # rest", comments=True) == [["PIPELINE", "A", BAR]]

@@ -1,156 +1,38 @@
-"""The commands: for each its words, its help, the request it makes and the view of the answer. No I/O.
-
-A usage such as ``<entity_id> [field...]`` is both what HELP prints and what the number of words is checked by.
-"""
+"""The commands: for each its words, its help, the request it makes and the view of the answer. No I/O."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import get_args
 
+from qcore.model.api import METHODS
+from qcore.model.compound import Step
 from qcore_tools.cli import views
+from qcore_tools.cli.command import Command, Params, Request, take_options
+from qcore_tools.cli.compound import OPERATORS, read_conditions, split_steps
+from qcore_tools.cli.grammar import (
+    combine,
+    read_create,
+    read_field,
+    read_find,
+    read_find_exact,
+    read_find_page,
+    read_get,
+    read_id,
+    read_move,
+    read_nothing,
+    read_set,
+    read_type,
+    read_types_page,
+)
+from qcore_tools.cli.schemas import read_field_schema, read_file
+from qcore_tools.cli.words import PIPED
 from qcore_tools.console import UsageError
 
-__all__ = ["COMMANDS", "LEAVE", "Command", "Request", "explain", "lookup", "parse"]
-
-Params = dict[str, Any]
+__all__ = ["COMMANDS", "LEAVE", "explain", "lookup", "parse"]
 
 LEAVE = ("EXIT", "QUIT")
 """Words that end a prompt or a script."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """`words` are its name and aliases, `method` is the API's (empty: answered here), `read` makes the params."""
-
-    words: tuple[str, ...]
-    usage: str
-    summary: str
-    method: str
-    view: views.View
-    read: Callable[[Sequence[str]], Params]
-    details: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.words[0]
-
-    @property
-    def line(self) -> str:
-        """Name and usage, as HELP prints them."""
-        return f"{self.name} {self.usage}".rstrip()
-
-    def check(self, args: Sequence[str]) -> None:
-        """Check the number of words.
-
-        Raises:
-            UsageError: too few or too many.
-        """
-        optional = re.findall(r"\[(.*?)\]", self.usage)
-        least = len(re.findall(r"<.*?>", self.usage))
-        endless = any(part.endswith("...") for part in optional)
-        if len(args) < least or (len(args) > least + len(optional) and not endless):
-            raise UsageError(f"expected {self.line}, given {len(args)} word{'s' * (len(args) != 1)} after {self.name}")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a command asks of the server."""
-
-    command: Command
-    params: Params
-
-
-def _nothing(_args: Sequence[str]) -> Params:
-    return {}
-
-
-def _id(args: Sequence[str]) -> Params:
-    return {"id": args[0]}
-
-
-def _type(args: Sequence[str]) -> Params:
-    return {"type": args[0]}
-
-
-def _create(args: Sequence[str]) -> Params:
-    params = {"type": args[0], "name": args[1]}
-    return params | ({"parent": args[2]} if args[2:] and args[2] != "null" else {})
-
-
-def _get(args: Sequence[str]) -> Params:
-    return {"id": args[0]} | ({"fields": list(args[1:])} if args[1:] else {})
-
-
-def _set(args: Sequence[str]) -> Params:
-    entity, *pairs = args
-    if len(pairs) % 2:
-        raise UsageError(f"SET takes pairs of field and value; {pairs[-1]!r} stands alone (quote values with spaces)")
-    names = pairs[::2]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"SET has the field {twice[0]} twice")
-    if len(names) == 1:
-        return {"id": entity, "field": pairs[0], "value": pairs[1]}
-    return {"id": entity, "fields": dict(zip(names, pairs[1::2], strict=True))}
-
-
-def _combine(mode: str) -> Callable[[Sequence[str]], Params]:
-    return lambda args: {"id": args[0], "field": args[1], "value": args[2], "mode": mode}
-
-
-def _move(args: Sequence[str]) -> Params:
-    return {"id": args[0], "field": "Parent", "value": None if args[1] == "null" else args[1]}
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"limit: expected a number or -, given {text!r}")
-    return int(text)
-
-
-def _page(rest: list[str]) -> Params:
-    """Read ``[limit] [cursor] [filter]``; each but the last may be left out or be a ``-``."""
-    params: Params = {}
-    if rest and (rest[0] == "-" or rest[0].isdigit()):
-        word = rest.pop(0)
-        params |= {} if word == "-" else {"limit": _limit(word)}
-    if rest and (rest[0] == "-" or rest[0].startswith("c.")):
-        word = rest.pop(0)
-        params |= {} if word == "-" else {"cursor": word}
-    if len(rest) > 1:
-        raise UsageError(
-            f"expected [limit] [cursor] [filter], where a cursor begins with c. and a filter with spaces "
-            f"is quoted; given {' '.join(rest)!r}"
-        )
-    if rest and rest[0].isdigit():
-        raise UsageError(f"cursor: expected the one of the page before (c....) or -, given {rest[0]!r}")
-    return params | ({"filter": rest[0]} if rest else {})
-
-
-def _find(args: Sequence[str]) -> Params:
-    return {"type": args[0]} | ({"filter": args[1]} if args[1:] else {})
-
-
-def _find_page(args: Sequence[str]) -> Params:
-    return {"type": args[0]} | _page(list(args[1:]))
-
-
-def _find_exact(args: Sequence[str]) -> Params:
-    return _find_page(args) | {"exact": True}
-
-
-def _types_page(args: Sequence[str]) -> Params:
-    params = _page(list(args))
-    if "filter" in params:
-        raise UsageError(f"expected TYPEPAG [limit] [cursor], given {params['filter']!r}")
-    return params
-
-
-def _file(args: Sequence[str]) -> Params:
-    return {"file": args[0]}
 
 
 def _help(args: Sequence[str]) -> Params:
@@ -164,20 +46,26 @@ _PAGES = (
     "A cursor is printed where more follows, and asks for it; - skips a word. A page has 100 entities unless told "
     "otherwise, at most 10000."
 )
+_FILTERS = "A filter is a CEL expression in quotes: 'Age > 25 && Department->Name == \"Engineering\"'."
 _VALUES = (
     "A value is read by the field's kind: true or false, a label or its number, RFC 3339 or nanoseconds, base64 or\n"
     "@file for a Blob, an entity in any form or null, a list [1,2]. Values with spaces stand in quotes."
 )
+_CREATED = (
+    "$1 is the entity that the first command created, if it is a CREATE, $2 the second one's. A | that is no\n"
+    "separator stands in quotes; || never separates. A shell needs single quotes around all of it:\n"
+    "-c 'PIPELINE CREATE User ann | SET $1 Age 30'."
+)
 
 COMMANDS: tuple[Command, ...] = (
-    Command(("PING",), "", "Test the connection", "ping", views.SCALAR, _nothing),
+    Command(("PING",), "", "Test the connection", "ping", views.SCALAR, read_nothing),
     Command(
         ("GET",),
         "<entity_id> [field...]",
         "Get fields of an entity, all of them if none is named",
         "get",
         views.ENTITY,
-        _get,
+        read_get,
         f"{_IDS}\nA field may be a path: Department->Name follows the reference.",
     ),
     Command(
@@ -186,7 +74,7 @@ COMMANDS: tuple[Command, ...] = (
         "Set fields of an entity, all or none",
         "set",
         views.DONE,
-        _set,
+        read_set,
         _VALUES,
     ),
     Command(
@@ -195,7 +83,7 @@ COMMANDS: tuple[Command, ...] = (
         "Add to a number, append to a text, Blob or list",
         "set",
         views.DONE,
-        _combine("add"),
+        combine("add"),
     ),
     Command(
         ("SUB",),
@@ -203,7 +91,7 @@ COMMANDS: tuple[Command, ...] = (
         "Subtract from a number, remove from a list",
         "set",
         views.DONE,
-        _combine("subtract"),
+        combine("subtract"),
     ),
     Command(
         ("CREATE",),
@@ -211,24 +99,65 @@ COMMANDS: tuple[Command, ...] = (
         "Create an entity",
         "create",
         views.CREATED,
-        _create,
+        read_create,
         f"Without a parent the entity stands alone.\n{_IDS}",
     ),
     Command(
-        ("DELETE", "DEL"), "<entity_id>", "Delete an entity and everything below it", "delete", views.DONE, _id, _IDS
+        ("DELETE", "DEL"),
+        "<entity_id>",
+        "Delete an entity and everything below it",
+        "delete",
+        views.DONE,
+        read_id,
+        _IDS,
     ),
-    Command(("MOVE",), "<entity_id> <parent|null>", "Move an entity below another one", "set", views.DONE, _move, _IDS),
-    Command(("EXISTS",), "<entity_id>", "Whether an entity exists", "exists", views.SCALAR, _id, _IDS),
-    Command(("GETSCH",), "<type>", "Get a type's own schema", "schema.get", views.SCHEMA, _type),
-    Command(("GETCSCH",), "<type>", "Get a type's schema with all it inherits", "schema.complete", views.SCHEMA, _type),
+    Command(
+        ("MOVE",), "<entity_id> <parent|null>", "Move an entity below another one", "set", views.DONE, read_move, _IDS
+    ),
+    Command(("EXISTS",), "<entity_id>", "Whether an entity exists", "exists", views.SCALAR, read_id, _IDS),
+    Command(("GETSCH",), "<type>", "Get a type's own schema", "schema.get", views.SCHEMA, read_type),
+    Command(
+        ("GETCSCH",), "<type>", "Get a type's schema with all it inherits", "schema.complete", views.SCHEMA, read_type
+    ),
     Command(
         ("SETSCH",),
-        "<json_file>",
+        "<json_file> [--dry-run]",
         "Set a schema, or a list of schemas, from a JSON file",
         "schema.set",
         views.DONE,
-        _file,
-        "The file has the form GETSCH prints; - is standard input. Many schemas are set together or not at all.",
+        read_file,
+        "The file has the form GETSCH prints; - is standard input. Many schemas are set together or not at all.\n"
+        "--dry-run only checks whether they could be set.",
+        {"--dry-run": False},
+    ),
+    Command(
+        ("GETFSCH",),
+        "<type> <field>",
+        "Get the schema of a field, inherited ones too",
+        "field.get",
+        views.FIELD,
+        read_field,
+    ),
+    Command(
+        ("SETFSCH",),
+        "<type> <field> <value_type> [default] [--labels a,b] [--scope scope] [--rank n]",
+        "Add a field to a type, or change one",
+        "field.set",
+        views.DONE,
+        read_field_schema,
+        "A value_type is Blob (or BINARY), Bool (BOOLEAN), Choice, EntityList (REFLIST), EntityReference (REF),\n"
+        "Float (DOUBLE), Int (INTEGER), String (STR) or Timestamp (TIME), in any case.\n"
+        "--labels are those of a Choice; --scope is Configuration or Runtime; --rank orders the fields. What is\n"
+        "left out of a field that exists stays as it is.",
+        {"--labels": True, "--scope": True, "--rank": True},
+    ),
+    Command(
+        ("FEXISTS",),
+        "<type> <field>",
+        "Whether a type has a field, inherited ones too",
+        "field.exists",
+        views.SCALAR,
+        read_field,
     ),
     Command(
         ("FIND",),
@@ -236,8 +165,8 @@ COMMANDS: tuple[Command, ...] = (
         "Find the entities of a type and its descendants",
         "find",
         views.ITEMS,
-        _find,
-        "Prints the first page; FINDPAG goes on from its cursor.",
+        read_find,
+        f"Prints the first page; FINDPAG goes on from its cursor.\n{_FILTERS}",
     ),
     Command(
         ("FINDPAG",),
@@ -245,8 +174,8 @@ COMMANDS: tuple[Command, ...] = (
         "Find entities page by page",
         "find",
         views.ITEMS,
-        _find_page,
-        _PAGES,
+        read_find_page,
+        f"{_PAGES}\n{_FILTERS}",
     ),
     Command(
         ("FINDEX",),
@@ -254,13 +183,42 @@ COMMANDS: tuple[Command, ...] = (
         "Find entities of exactly this type",
         "find",
         views.ITEMS,
-        _find_exact,
-        _PAGES,
+        read_find_exact,
+        f"{_PAGES}\n{_FILTERS}",
     ),
-    Command(("TYPES",), "", "List all types", "types", views.NAMES, _nothing),
-    Command(("TYPEPAG",), "[limit] [cursor]", "List types page by page", "types", views.NAMES, _types_page, _PAGES),
-    Command(("MACHINE",), "", "Machine name and node id of the server", "machine", views.FACTS, _nothing),
-    Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, _nothing),
+    Command(
+        ("COUNT",),
+        "<type> [filter]",
+        "Count the entities of a type and its descendants",
+        "count",
+        views.SCALAR,
+        read_find,
+        _FILTERS,
+    ),
+    Command(("TYPES",), "", "List all types", "types", views.NAMES, read_nothing),
+    Command(("TYPEPAG",), "[limit] [cursor]", "List types page by page", "types", views.NAMES, read_types_page, _PAGES),
+    Command(
+        ("PIPELINE",),
+        "<cmd1> | <cmd2> | ...",
+        "Run commands in order, with no other client's in between",
+        "pipeline",
+        views.SCALAR,
+        read_nothing,
+        f"{_CREATED}\nA command that fails is told with its number, and the others are run all the same.",
+    ),
+    Command(
+        ("TX",),
+        "[IF id field op value]... THEN <cmd1> | <cmd2> | ...",
+        "Run commands all or none, if every condition holds",
+        "transaction",
+        views.SCALAR,
+        read_nothing,
+        f"A condition is IF <id> <field> {'|'.join(OPERATORS)} <value>, IF <id> <field> REVISION <n>\n"
+        f"or IF <id> EXISTS|MISSING. {_CREATED}",
+    ),
+    Command(("DIGEST",), "", "Revision and digest of the whole state", "digest", views.FACTS, read_nothing),
+    Command(("MACHINE",), "", "Machine name and node id of the server", "machine", views.FACTS, read_nothing),
+    Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, read_nothing),
     Command(("HELP",), "[command]", "List the commands, or explain one", "", views.HELP, _help),
 )
 
@@ -286,8 +244,32 @@ def parse(words: Sequence[str]) -> Request:
         UsageError: no such command, or not its grammar.
     """
     command = lookup(words[0])
-    command.check(words[1:])
-    return Request(command, command.read(words[1:]))
+    if command.name in PIPED:
+        return _parse_steps(command, words[1:])
+    args, options = take_options(command, words[1:])
+    command.check(args)
+    return Request(command, command.read(args, **options))
+
+
+_STEPS = frozenset(get_args(Step))
+
+
+def _parse_steps(command: Command, words: Sequence[str]) -> Request:
+    params: Params = {}
+    if command.name == "TX":
+        params["conditions"], words = read_conditions(words)
+    steps = [_parse_step(command, number, step) for number, step in enumerate(split_steps(words), 1)]
+    return Request(command, params, tuple(steps))
+
+
+def _parse_step(whole: Command, number: int, words: Sequence[str]) -> Request:
+    try:
+        command = lookup(words[0])
+        if not command.method or METHODS[command.method].params not in _STEPS:
+            raise UsageError(f"{command.name} cannot stand in a {whole.name}")
+        return parse(words)
+    except UsageError as exc:
+        raise UsageError(f"command {number}: {exc.message}") from None
 
 
 def explain(params: Params) -> list[dict[str, str]]:

@@ -13,8 +13,8 @@ import click
 from qcore.model.errors import ConnectionFailed, QcoreError
 from qcore_tools.cli.commands import LEAVE
 from qcore_tools.cli.lines import read_lines
-from qcore_tools.cli.runner import Runner
-from qcore_tools.cli.words import Sentence, Splitter, split
+from qcore_tools.cli.runner import Runner, complain_all
+from qcore_tools.cli.words import BAR, PIPED, Sentence, Splitter, split
 from qcore_tools.console import CONTEXT, UsageError, complain, exit_code, run_tool, url_option, version_option
 
 __all__ = ["main", "qcore_cli"]
@@ -86,7 +86,7 @@ def qcore_cli(
     if not words and not commands and (repeat, interval) != (1, 0.0):
         raise click.UsageError("-r and -i need a command, or -c")
     if words or commands:
-        sentences = [list(words)] if words else _split_all(commands)
+        sentences = [_with_bars(words)] if words else _split_all(commands)
         return asyncio.run(_run(Runner(urls, **printing), sentences, repeat, interval, keep_going))
     if script is None and sys.stdin.isatty():
         return asyncio.run(_converse(urls, printing))
@@ -96,6 +96,12 @@ def qcore_cli(
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line (default: the process's own) and return the exit code."""
     return run_tool("qcore-cli", qcore_cli, args)
+
+
+def _with_bars(words: Sequence[str]) -> list[str]:
+    """Words from a shell, which has read the quotes: a `|` alone separates commands where they may be several."""
+    piped = words[0].upper() in PIPED
+    return [BAR if piped and word == BAR else word for word in words]
 
 
 def _split_all(commands: Sequence[str]) -> list[list[str]]:
@@ -110,13 +116,13 @@ async def _run(
     async with runner:
         while repeat:
             for words in sentences:
-                error = await runner.run(words)
-                if error is None:
+                errors = await runner.run(words)
+                if not errors:
                     continue
                 if runner.format != "json":
-                    complain(f"(error) {error.kind}: {error.message}")
-                failed = failed or error
-                if not keep_going or isinstance(error, ConnectionFailed):
+                    complain_all(errors)
+                failed = failed or errors[0]
+                if not keep_going or isinstance(errors[0], ConnectionFailed):
                     return exit_code(failed)
             repeat -= repeat > 0
             if repeat:
@@ -137,12 +143,13 @@ async def _eval(runner: Runner, script: str, keep_going: bool) -> int:
                     return exit_code(failed or sentence)
                 if sentence.words[0].upper() in LEAVE:
                     break
-                error = await runner.run(sentence.words)
-                if error is None:
+                errors = await runner.run(sentence.words)
+                if not errors:
                     continue
-                complain(f"{name}:{sentence.line}: {error.kind}: {error.message}")
-                failed = failed or error
-                if not keep_going or isinstance(error, ConnectionFailed):
+                for error in errors:
+                    complain(f"{name}:{sentence.line}: {error.kind}: {error.message}")
+                failed = failed or errors[0]
+                if not keep_going or isinstance(errors[0], ConnectionFailed):
                     break
     finally:
         if fd:

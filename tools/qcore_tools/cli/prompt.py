@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -19,9 +19,10 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from qcore.model.errors import QcoreError
 from qcore_tools.cli.commands import COMMANDS, LEAVE
-from qcore_tools.cli.runner import Runner
-from qcore_tools.cli.words import split
-from qcore_tools.console import DONE, UsageError, complain
+from qcore_tools.cli.runner import Runner, complain_all
+from qcore_tools.cli.schemas import KINDS
+from qcore_tools.cli.words import BAR, PIPED, split
+from qcore_tools.console import DONE, UsageError
 
 __all__ = ["PROMPT", "WordCompleter", "converse", "history_file"]
 
@@ -29,20 +30,37 @@ PROMPT = "> "
 
 
 class WordCompleter(Completer):
-    """Completes the name of a command, and what HELP explains."""
+    """Completes the names of commands, those within others too, what HELP explains, and kinds of values."""
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> list[Completion]:
         """What the word before the cursor may become."""
         *before, word = document.text_before_cursor.lstrip().split(" ")
-        if before and [part.upper() for part in before] != ["HELP"]:
-            return []
         lower = word.islower()
-        names = sorted([name for command in COMMANDS for name in command.words] + ([] if before else list(LEAVE)))
         return [
             Completion(name.lower() if lower else name, start_position=-len(word))
-            for name in names
+            for name in sorted(_candidates([part.upper() for part in before if part]))
             if name.startswith(word.upper())
         ]
+
+
+def _candidates(before: Sequence[str]) -> Iterable[str]:
+    """What may stand after these words, in upper case."""
+    if not before:
+        return [*_NAMES, *LEAVE]
+    command = before
+    if before[0] in PIPED:
+        begin = max((place for place, word in enumerate(before) if word in _BEGINNERS), default=None)
+        if begin is None:
+            return ("IF", "THEN") if before == ["TX"] else ()
+        command = before[begin + 1 :]
+    if not command or command == ["HELP"]:
+        return _NAMES
+    return KINDS if command[0] == "SETFSCH" and len(command) == 3 else ()
+
+
+_NAMES = [name for command in COMMANDS for name in command.words]
+_BEGINNERS = (BAR, "PIPELINE", "THEN")
+"""Words after which a command begins."""
 
 
 def history_file() -> Path:
@@ -84,7 +102,7 @@ class _Conversation:
             complete_while_typing=False,
             reserve_space_for_menu=0,
         )
-        self._running: asyncio.Task[QcoreError | None] | None = None
+        self._running: asyncio.Task[Sequence[QcoreError]] | None = None
 
     async def hold(self) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
@@ -108,21 +126,21 @@ class _Conversation:
                 if not await self._run(sentence.words):
                     break
         except UsageError as error:
-            complain(f"(error) {error.kind}: {error.message}")
+            complain_all([error])
         return True
 
     async def _run(self, words: Sequence[str]) -> bool:
         """Run one command; False if it was interrupted."""
         self._running = asyncio.create_task(self._runner.run(words))
         try:
-            error = await self._running
+            errors = await self._running
         except asyncio.CancelledError:
             print("interrupted; a write may have been done all the same", file=sys.stderr)
             return False
         finally:
             self._running = None
-        if error is not None and self._runner.format != "json":
-            complain(f"(error) {error.kind}: {error.message}")
+        if self._runner.format != "json":
+            complain_all(errors)
         return True
 
     def _interrupt(self) -> None:

@@ -7,19 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from qcore.client import Store, connect
-from qcore.model.errors import BadSchema, ConnectionFailed, QcoreError
-from qcore.model.wire import decode_json
+from qcore.model.errors import ConnectionFailed, QcoreError
 from qcore_tools.cli.blobs import fill_blobs
-from qcore_tools.cli.commands import Request, explain, parse
+from qcore_tools.cli.command import Params, Request
+from qcore_tools.cli.commands import explain, parse
+from qcore_tools.cli.schemas import read_schemas
 from qcore_tools.cli.views import Format, as_json, render
-from qcore_tools.console import FileError
+from qcore_tools.console import complain
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "complain_all"]
 
 LEADER_PAUSE = 0.1
 
@@ -74,40 +74,52 @@ class Runner:
                 await _leader(self._store, deadline, self._wait)
         return self._store
 
-    async def run(self, words: Sequence[str]) -> QcoreError | None:
-        """Run one command and print its result; an error is returned, and printed only where the format is JSON."""
+    async def run(self, words: Sequence[str]) -> Sequence[QcoreError]:
+        """Run one command and print its result; errors are returned, and printed only where the format is JSON."""
         begin = time.perf_counter()
         try:
-            error = await self._try(words)
+            errors = await self._try(words)
         except QcoreError as failure:
-            error = failure
+            errors = [failure]
             if self.format == "json":
-                _print(as_json({"error": {"kind": error.kind, "message": error.message}}) + "\n")
+                _print(as_json({"error": {"kind": failure.kind, "message": failure.message}}) + "\n")
         if self._timing:
             print(f"({(time.perf_counter() - begin) * 1000:.2f} ms)", file=sys.stderr)
-        return error
+        return errors
 
-    async def _try(self, words: Sequence[str]) -> QcoreError | None:
+    async def _try(self, words: Sequence[str]) -> Sequence[QcoreError]:
         """Run one command; raises what failed as a whole, returns what failed in part."""
         request = parse(words)
         result = await self._ask(request)
-        view = request.command.view
+        view = request.view
         _print(render(view, result, request.params, self.format))
         if self.format in ("csv", "raw"):
             for note in view.notes(result):
                 print(note, file=sys.stderr)
-        return view.error(result)
+        return view.errors(result)
 
     async def _ask(self, request: Request) -> Any:
-        method, params = request.command.method, request.params
+        method = request.command.method
         if not method:
-            return explain(params)
+            return explain(request.params)
+        params = await self._filled(request, {})
+        return await (await self.store()).call(method, **params)
+
+    async def _filled(self, request: Request, created: dict[str, str]) -> Params:
+        """The params with what is in files; `created` has the type of what earlier commands create, by ``$n``."""
+        method, params = request.command.method, request.params
         if method == "schema.set":
-            params = read_schemas(params["file"])
-        store = await self.store()
+            return read_schemas(params)
         if method == "set":
-            params = await fill_blobs(store, params)
-        return await store.call(method, **params)
+            return await fill_blobs(await self.store(), params, created)
+        if not request.steps:
+            return params
+        commands: list[Params] = []
+        for number, step in enumerate(request.steps, 1):
+            commands.append({"method": step.command.method, "params": await self._filled(step, created)})
+            if step.command.method == "create":
+                created[f"${number}"] = step.params["type"]
+        return params | {"commands": commands}
 
 
 async def _leader(store: Store, deadline: float, wait: float) -> None:
@@ -117,26 +129,10 @@ async def _leader(store: Store, deadline: float, wait: float) -> None:
         await asyncio.sleep(LEADER_PAUSE)
 
 
-def read_schemas(name: str) -> dict[str, Any]:
-    """Read a schema, or a list of them, from a JSON file or standard input (`-`); returns params of `schema.set`.
-
-    Raises:
-        FileError: the file cannot be read.
-        BadSchema: it is no JSON object or list.
-    """
-    try:
-        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as exc:
-        raise FileError(f"cannot read {name}: {exc.strerror}") from None
-    try:
-        content = decode_json(text)
-    except ValueError as exc:
-        raise BadSchema(f"{name} is no JSON: {exc}") from None
-    if isinstance(content, dict):
-        return {"schema": content}
-    if isinstance(content, list):
-        return {"schemas": content}
-    raise BadSchema(f"{name}: expected a schema or a list of schemas, given {as_json(content)[:40]}")
+def complain_all(errors: Sequence[QcoreError]) -> None:
+    """Tell people what failed, a line for each."""
+    for error in errors:
+        complain(f"(error) {error.kind}: {error.message}")
 
 
 def _print(text: str) -> None:

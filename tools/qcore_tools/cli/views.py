@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ __all__ = [
     "DONE",
     "ENTITY",
     "FACTS",
+    "FIELD",
     "HELP",
     "INFO",
     "ITEMS",
@@ -29,6 +30,7 @@ __all__ = [
     "SCHEMA",
     "Format",
     "Params",
+    "StepsView",
     "View",
     "as_json",
     "bare",
@@ -79,9 +81,9 @@ class View:
     def raw(self, result: Any) -> Iterable[str]:
         return [bare(result)]
 
-    def error(self, result: Any) -> QcoreError | None:
+    def errors(self, result: Any) -> Sequence[QcoreError]:
         """What failed within a result that came."""
-        return None
+        return ()
 
     def notes(self, result: Any) -> Iterable[str]:
         """What people should know beside CSV and raw output, which have no place for it."""
@@ -138,12 +140,12 @@ class EntityView(View):
     def raw(self, result: Any) -> Iterable[str]:
         return [bare(reading["value"]) for reading in _readings(result).values()]
 
-    def error(self, result: Any) -> QcoreError | None:
-        failed = [reading["error"] for reading in result["fields"].values() if "error" in reading]
-        if not failed:
-            return None
-        message = "; ".join(error["message"] for error in failed)
-        return error_from_wire({"message": message, "data": {"kind": failed[0]["kind"]}})
+    def errors(self, result: Any) -> Sequence[QcoreError]:
+        return [
+            error_from_wire({"message": reading["error"]["message"], "data": {"kind": reading["error"]["kind"]}})
+            for reading in result["fields"].values()
+            if "error" in reading
+        ]
 
 
 class NamesView(View):
@@ -193,6 +195,13 @@ class SchemaView(View):
         return [as_json(result)]
 
 
+class FieldView(SchemaView):
+    """The schema of one field."""
+
+    def table(self, result: Any) -> Table:
+        return list(result), [[cell(value) for value in result.values()]]
+
+
 class InfoView(View):
     """What a node says of itself."""
 
@@ -214,6 +223,10 @@ class InfoView(View):
         return [f"{key} {bare(value)}" for key, value in result.items()]
 
 
+_USAGE_WIDTH = 52
+"""Columns for usages in the list of commands; what is longer pushes its summary aside."""
+
+
 class HelpView(View):
     """Commands and what they do; a single one with its details."""
 
@@ -221,7 +234,7 @@ class HelpView(View):
         if params:
             details = [f"  {line}" for entry in result for line in entry["details"].splitlines()]
             return [result[0]["usage"], f"  {result[0]['summary']}", *details]
-        width = max(len(entry["usage"]) for entry in result)
+        width = min(max(len(entry["usage"]) for entry in result), _USAGE_WIDTH)
         return [f"{entry['usage']:<{width}}  {entry['summary']}" for entry in result]
 
     def table(self, result: Any) -> Table:
@@ -231,8 +244,63 @@ class HelpView(View):
         return [entry["usage"] for entry in result]
 
 
+class StepsView(View):
+    """What became of several commands: each as it looks alone, one after the other.
+
+    `steps` are name, view and params of each. In CSV a command is a row, with the JSON of its result.
+    """
+
+    def __init__(self, steps: Sequence[tuple[str, View, Params]]) -> None:
+        self._steps = steps
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [line for _, view, own, found in self._done(result) for line in view.human(found, own)]
+
+    def table(self, result: Any) -> Table:
+        rows = [
+            [number, name, cell(outcome.get("result")), _told(outcome.get("error"))]
+            for number, ((name, _, _), outcome) in enumerate(zip(self._steps, _outcomes(result), strict=True), 1)
+        ]
+        return ["number", "command", "result", "error"], rows
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [line for _, view, _, found in self._done(result) for line in view.raw(found)]
+
+    def errors(self, result: Any) -> Sequence[QcoreError]:
+        failed: dict[int, Sequence[QcoreError]] = {
+            number: [error_from_wire(outcome["error"])]
+            for number, outcome in enumerate(_outcomes(result), 1)
+            if "error" in outcome
+        }
+        failed |= {number: view.errors(found) for number, view, _, found in self._done(result)}
+        return [_numbered(error, number) for number, errors in sorted(failed.items()) for error in errors]
+
+    def notes(self, result: Any) -> Iterable[str]:
+        return [line for _, view, _, found in self._done(result) for line in view.notes(found)]
+
+    def _done(self, result: Any) -> Iterator[tuple[int, View, Params, Any]]:
+        """Number, view, params and result of each command that has one."""
+        for number, ((_, view, own), outcome) in enumerate(zip(self._steps, _outcomes(result), strict=True), 1):
+            if "error" not in outcome:
+                yield number, view, own, outcome["result"]
+
+
+def _outcomes(result: Any) -> list[dict[str, Any]]:
+    """One of ``{"result"}`` or ``{"error"}`` for each command of a pipeline, or of a transaction."""
+    outcomes: list[dict[str, Any]] = result["results"] if isinstance(result, dict) else result
+    return outcomes
+
+
+def _told(error: dict[str, Any] | None) -> str:
+    return "" if error is None else f"{error['data']['kind']}: {error['message']}"
+
+
+def _numbered(error: QcoreError, number: int) -> QcoreError:
+    return type(error)(f"command {number}: {error.message}", **error.data)
+
+
 SCALAR, FACTS, DONE, CREATED, ENTITY = View(), RecordView(), DoneView(), CreatedView(), EntityView()
-ITEMS, NAMES, SCHEMA, INFO, HELP = ItemsView(), NamesView(), SchemaView(), InfoView(), HelpView()
+ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
 
 
 def render(view: View, result: Any, params: Params, format: Format) -> str:

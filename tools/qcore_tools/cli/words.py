@@ -2,7 +2,8 @@
 
 Quoting is the shell's: between single quotes everything stands for itself; between double quotes a backslash
 escapes `"` and itself; elsewhere it escapes any character. A command ends with its line, unless a quote is open
-or the line ends in a backslash.
+or the line ends in a backslash. In a command that is made of others a `|` outside quotes is a word of its own,
+`BAR`; `||` is text like any other, as it is in filters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from typing import NamedTuple
 
 from qcore_tools.console import UsageError
 
-__all__ = ["Sentence", "Splitter", "split"]
+__all__ = ["BAR", "PIPED", "Bar", "Sentence", "Splitter", "split"]
+
+PIPED = ("PIPELINE", "TX")
+"""Commands that are made of others."""
+
+
+class Bar(str):
+    """A `|` that separates commands, and not one that is a value."""
+
+    __slots__ = ()
+
+
+BAR = Bar("|")
 
 
 class Sentence(NamedTuple):
@@ -36,6 +49,7 @@ class Splitter:
         self._word: list[str] | None = None  # None between words; an empty pair of quotes is a word too
         self._quote = ""
         self._escaped = False
+        self._bars = 0  # how many `|` stand before this character: one separates, more are text
 
     def feed(self, line: str) -> Sentence | None:
         """Take the next line; returns the command that it ends, if it ends one."""
@@ -43,6 +57,8 @@ class Splitter:
         self._begin = self._begin or self._line
         self._escaped = False  # a backslash at the end of the line before joins the two
         for char in line.rstrip("\r\n") + "\n":
+            if self._bars and char != "|":
+                self._end_bars()
             if self._comments and char == "#" and self._word is None and not self._escaped:
                 self._take("\n")
                 break
@@ -77,6 +93,8 @@ class Splitter:
         elif char in "'\"":
             self._quote = char
             self._add("")
+        elif char == "|":
+            self._bars += 1
         elif char.isspace():
             self._end_word()
         else:
@@ -89,6 +107,14 @@ class Splitter:
         if self._quote and char not in '"\\':
             self._add("\\")
         self._add(char)
+
+    def _end_bars(self) -> None:
+        bars, self._bars = self._bars, 0
+        if bars == 1 and self._words and self._words[0].upper() in PIPED:
+            self._end_word()
+            self._words.append(BAR)
+        else:
+            self._add("|" * bars)
 
     def _add(self, text: str) -> None:
         if self._word is None:

@@ -1,0 +1,175 @@
+"""JSON snapshot documents: their shape, and how values are written in them.
+
+A document is ``{"schemas": [..], "tree": {..}, "detached": [..], "nextId": n}``: types, the Root with everything
+below it, the other entities without a parent. In memory, and in a command of the log, its entities are a flat list,
+parents first: no work on a document needs recursion, however deep its tree is.
+
+Reading the text is `qcore.model.document_text`, checking what it says `qcore.model.document_check`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from qcore.model.errors import BadValue
+from qcore.model.ids import is_identifier
+from qcore.model.schema import CompleteField, EntitySchema
+from qcore.model.times import NS, format_time, parse_time
+from qcore.model.values import INT_MAX, INT_MIN, Kind, Resolve, Stored, parse_value, value_to_json
+from qcore.model.wire import encode_json
+
+__all__ = [
+    "STRUCTURE",
+    "Document",
+    "DocumentEntity",
+    "Problem",
+    "escape_text",
+    "field_of_key",
+    "key_of_field",
+    "password_in",
+    "read_form",
+    "standard_form",
+    "step_of_key",
+    "with_texts",
+    "write_form",
+]
+
+STRUCTURE = ("entityType", "id", "Name", "Children")
+"""Keys of an entity that are not one of its fields."""
+
+_OPENING, _CLOSING = "__hashpw__(", ")"
+_ESCAPE = "\\"
+
+
+class DocumentEntity(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One entity: `parent` is its parent's place in the list (None: none), `fields` are as the document writes them."""
+
+    type: str
+    name: str
+    parent: int | None = None
+    id: int | None = None
+    fields: dict[str, Any] = {}
+
+
+class Document(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """`entities` begin with the Root; each stands behind its parent, siblings in their order."""
+
+    schemas: list[EntitySchema]
+    entities: list[DocumentEntity]
+    next_id: int | None = None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a document; `path` is a JSON path such as ``$.tree.Children[2].Age``."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+# -- fields and their keys ---------------------------------------------------------------------------------
+
+
+def key_of_field(name: str) -> str:
+    """The key under which an entity writes a field: its name, escaped where the key means something else."""
+    return _ESCAPE + name if name in STRUCTURE else name
+
+
+def field_of_key(key: str) -> str:
+    """The field a key of an entity stands for."""
+    return key[1:] if key.startswith(_ESCAPE) and key[1:] in STRUCTURE else key
+
+
+def step_of_key(key: str) -> str:
+    """A key as a step of a JSON path."""
+    return f".{key}" if is_identifier(key) else f"[{encode_json(key).decode()}]"
+
+
+# -- values ------------------------------------------------------------------------------------------------
+
+
+def password_in(value: Any) -> str | None:
+    """The password of ``__hashpw__(text)``, which asks to store a hash of the text; None for any other value."""
+    if isinstance(value, str) and value.startswith(_OPENING) and value.endswith(_CLOSING):
+        return value[len(_OPENING) : -len(_CLOSING)]
+    return None
+
+
+def escape_text(text: str) -> str:
+    """Write a String so that it is never taken for a password to hash."""
+    return _ESCAPE + text if password_in(text.lstrip(_ESCAPE)) is not None else text
+
+
+def _unescape_text(text: str) -> str:
+    return text[1:] if text.startswith(_ESCAPE) and password_in(text.lstrip(_ESCAPE)) is not None else text
+
+
+def write_form(kind: Kind, value: Stored) -> Any:
+    """A stored value as a document writes it; references are written as paths, by who knows the tree."""
+    return escape_text(str(value)) if kind is Kind.String else value_to_json(kind, value, lambda _id: True)
+
+
+def read_form(field: CompleteField, value: Any, resolve: Resolve, max_list: int | None = None) -> Stored:
+    """The stored form of a value of a document.
+
+    Raises:
+        BadValue: names field, expected and given; also for a password that nobody has hashed yet.
+        NotFound, TooLarge: as `parse_value` does.
+    """
+    if field.kind is Kind.String and isinstance(value, str):
+        if password_in(value) is not None:
+            raise BadValue(f"field {field.name}: the password is not hashed yet", field=field.name)
+        return _unescape_text(value)
+    value = standard_form(field.kind, field.name, value)
+    stored = parse_value(field.kind, field.name, value, field.labels, resolve, max_list)
+    if isinstance(stored, tuple) and len(set(stored)) != len(stored):
+        raise BadValue(f"field {field.name}: an entity stands twice in the list", field=field.name)
+    return stored
+
+
+def standard_form(kind: Kind, name: str, value: Any) -> Any:
+    """Turn what only documents accept (a Timestamp in seconds, a Blob as byte numbers) into what every API does.
+
+    Raises:
+        BadValue: names the field, expected and given.
+    """
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict | list) for v in value)):
+        raise BadValue(f"field {name}: expected a value of kind {kind}, given a nested one", field=name)
+    if kind is Kind.Timestamp:
+        return _timestamp(name, value)
+    if kind is Kind.Blob and isinstance(value, list):
+        if all(type(item) is int and 0 <= item <= 255 for item in value):
+            return value_to_json(kind, bytes(value), lambda _id: True)
+        raise BadValue(f"field {name}: a Blob as a list has numbers 0..255 only", field=name)
+    return value
+
+
+def _timestamp(name: str, value: Any) -> str:
+    ns: int | None = None
+    if isinstance(value, str):
+        ns = parse_time(value)
+    elif type(value) is int or (type(value) is float and math.isfinite(value)):
+        ns = round(Fraction(repr(value)) * NS)  # as it was written, not as a double keeps it
+    if ns is not None and INT_MIN <= ns <= INT_MAX:
+        return format_time(ns)
+    given = repr(value)[:80]
+    raise BadValue(
+        f"field {name}: expected a Timestamp (RFC 3339, or seconds since 1970, of the years 1677-2262), given {given}",
+        field=name,
+    )
+
+
+def with_texts(document: Document, texts: Mapping[tuple[int, str], str]) -> Document:
+    """The document with other String values: place in `entities` and field -> text, such as a password's hash."""
+    entities = list(document.entities)
+    for (place, name), text in texts.items():
+        fields = {**entities[place].fields, name: escape_text(text)}
+        entities[place] = msgspec.structs.replace(entities[place], fields=fields)
+    return msgspec.structs.replace(document, entities=entities)

@@ -1,0 +1,325 @@
+"""What restoring a document would do: compared with the state, nothing is changed here.
+
+What a document lists becomes as it says: fields it does not write go back to unset, but for Runtime fields, which
+a document may have left out (they go only with their label). What it does not list stays, or goes with `prune`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, IdForm
+from qcore.model.document import Document, key_of_field, password_in, read_form, step_of_key
+from qcore.model.document_check import document_types, validate
+from qcore.model.document_tree import DocumentTree
+from qcore.model.errors import BadParams, NotFound, RequestError, TooLarge
+from qcore.model.ids import ROOT_ID
+from qcore.model.restore import Password, PlanLine
+from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema, Types, check_schema
+from qcore.model.values import Kind, Stored
+from qcore.store.entity import Entity
+from qcore.store.matching import Matching
+from qcore.store.paths import Paths
+from qcore.store.state import State
+
+__all__ = ["Plan", "passwords", "plan"]
+
+Write = tuple[str, Stored | None]
+"""A field and its new value, None = unset."""
+
+
+class Plan:
+    """Everything a restore does, in terms of the state it was made for. Places are those of the document."""
+
+    def __init__(self, state: State, document: Document, tree: DocumentTree) -> None:
+        self._state = state
+        self._document = document
+        self._tree = tree
+        self.types: Types | None = None
+        """All types as they will be, None where none changes."""
+        self.set_types: list[str] = []
+        self.deleted_types: list[str] = []
+        self.keeps_ids = False
+        """Ids and `nextId` are the document's, as nothing but the Root was ever there."""
+        self.ids: list[int] = []
+        """Place -> the entity that matches it or will be created for it."""
+        self.created: list[int] = []
+        """Places, parents first."""
+        self.deleted: list[int] = []
+        """Entities that go with all below them; none stands below another."""
+        self.doomed: set[int] = set()
+        """Every entity that goes."""
+        self.writes: dict[int, list[Write]] = {}
+        """Place -> writes; what is created and has no fields is not listed."""
+        self.orders: dict[int, list[int]] = {}
+        """Parent (0: none) -> its children in their new order, those still to be created included."""
+        self.next_id = state.next_id
+
+    @property
+    def empty(self) -> bool:
+        """Whether the state is what the document says already."""
+        changes = (self.types, self.created, self.deleted, self.writes, self.orders)
+        return not any(changes) and self.next_id == self._state.next_id
+
+    def counts(self) -> dict[str, int]:
+        """How often each action is taken; a deletion counts every entity that goes."""
+        created = set(self.created)
+        counts = Counter(
+            {
+                "set type": len(self.set_types),
+                "delete type": len(self.deleted_types),
+                "delete": len(self.doomed),
+                "create": len(created),
+                "update": sum(place not in created for place in self.writes),
+                "move": len(self.orders),
+            }
+        )
+        return {action: count for action, count in counts.items() if count}
+
+    def lines(self) -> Iterator[PlanLine]:
+        """Every action, in the order in which they are taken; the state must not change meanwhile."""
+        for name in self.set_types:
+            yield PlanLine("set type", name)
+        for name in self.deleted_types:
+            yield PlanLine("delete type", name)
+        paths = Paths(self._state)
+        for id in self.deleted:
+            yield PlanLine("delete", paths.of(id), self._state.entities[id].type, entities=self._size(id))
+        created = set(self.created)
+        for place in self.created:
+            yield PlanLine("create", self._tree.path(place), self._document.entities[place].type)
+        for place, writes in self.writes.items():
+            if place not in created:
+                yield self._update(place, writes)
+        for parent in self.orders:
+            yield PlanLine("move", paths.of(parent) if parent else "/")
+
+    def _update(self, place: int, writes: list[Write]) -> PlanLine:
+        written = [name for name, value in writes if value is not None]
+        unset = [name for name, value in writes if value is None]
+        return PlanLine("update", self._tree.path(place), self._document.entities[place].type, written, unset)
+
+    def _size(self, top: int) -> int:
+        found = [top]
+        for id in found:
+            found.extend(self._state.children(id))
+        return len(found)
+
+
+def plan(
+    state: State,
+    document: Document,
+    *,
+    prune: bool = False,
+    max_depth: int = DEFAULT_MAX_DEPTH,
+    max_list: int = DEFAULT_MAX_LIST,
+) -> Plan:
+    """Compare a document with the state.
+
+    Raises:
+        BadParams: the document has problems; `data["problems"]` has them all.
+        NotFound, BadValue: a reference to an id that was never given out, a password that is not hashed.
+        BadSchema, TooLarge: what the store cannot take.
+    """
+    problems = validate(document)
+    if problems:
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        raise BadParams(f"{problems[0]}{more}", problems=msgspec.to_builtins(problems))
+    return _Planner(state, document, prune, max_depth, max_list).run()
+
+
+def passwords(state: State, document: Document) -> list[Password]:
+    """The passwords of a valid document that are to be hashed before it is planned or proposed."""
+    types = document_types(document)
+    ids = Matching(state, document, DocumentTree(document)).ids
+    found = []
+    for place, entity in enumerate(document.entities):
+        for name, value in entity.fields.items():
+            text = password_in(value)
+            if text is not None and types.of(entity.type).field(name).kind is Kind.String:
+                there = state.entities.get(ids[place])
+                found.append(Password(place, name, text, _text_at(there, name)))
+    return found
+
+
+def _text_at(entity: Entity | None, name: str) -> str | None:
+    field = entity.schema.by_name.get(name) if entity is not None else None
+    if entity is None or field is None or field.kind is not Kind.String:
+        return None
+    value: str | None = entity.values[field.slot]
+    return value
+
+
+class _Planner:
+    def __init__(self, state: State, document: Document, prune: bool, max_depth: int, max_list: int) -> None:
+        self._state = state
+        self._document = document
+        self._prune = prune
+        self._max_depth = max_depth
+        self._max_list = max_list
+        self._tree = DocumentTree(document)
+        self._match = Matching(state, document, self._tree)
+        self._base = state.next_id
+        """The first id that nobody has."""
+        self._plan = Plan(state, document, self._tree)
+
+    def run(self) -> Plan:
+        self._check_depth()
+        self._plan_types()
+        self._plan_deletes()
+        self._plan_ids()
+        self._plan_writes()
+        if not self._plan.keeps_ids:
+            self._plan_orders()
+        return self._plan
+
+    def _check_depth(self) -> None:
+        depths: list[int] = []
+        for place, entity in enumerate(self._document.entities):
+            depths.append(1 if entity.parent is None else depths[entity.parent] + 1)
+            if depths[place] > self._max_depth:
+                raise TooLarge(
+                    f"{self._tree.json_path(place)}: the tree would be {depths[place]} levels deep, "
+                    f"at most {self._max_depth} are allowed (--max-depth)"
+                )
+
+    def _plan_types(self) -> None:
+        before = self._state.types
+        listed = {schema.entity_type: check_schema(schema) for schema in self._document.schemas}
+        own = dict(before.own)
+        if self._prune:
+            own = {name: schema for name, schema in own.items() if name in listed or name in BUILTIN}
+            if "Root" not in listed and own["Root"] != BUILTIN["Root"]:
+                listed["Root"] = BUILTIN["Root"]
+        changed = {name: new for name, new in listed.items() if name not in own or not _same_schema(own[name], new)}
+        self._plan.set_types = list(changed)
+        self._plan.deleted_types = [name for name in before.own if name not in own]
+        if changed or self._plan.deleted_types:
+            self._plan.types = Types({**own, **changed}, before)
+
+    def _plan_deletes(self) -> None:
+        if not self._prune:
+            return
+        self._plan.deleted = [id for extra in self._match.extra.values() for id in extra]
+        doomed = list(self._plan.deleted)
+        for id in doomed:
+            doomed.extend(self._state.children(id))
+        self._plan.doomed = set(doomed)
+
+    def _plan_ids(self) -> None:
+        self._plan.ids = ids = self._match.ids
+        self._plan.created = [place for place, id in enumerate(ids) if not id]
+        self._plan.keeps_ids = self._state.next_id == ROOT_ID + 1
+        if self._plan.keeps_ids:
+            self._base = max(self._document.next_id or 0, max(self._tree.by_id, default=ROOT_ID) + 1)
+        next_id = self._base
+        for place in self._plan.created:
+            kept = self._document.entities[place].id if self._plan.keeps_ids else None
+            if kept is None:
+                kept, next_id = next_id, next_id + 1
+            ids[place] = kept
+        self._plan.next_id = next_id
+
+    # -- values --------------------------------------------------------------------------------------------
+
+    def _plan_writes(self) -> None:
+        types = document_types(self._document)
+        fields = {
+            name: [field for field in schema.fields if field.name not in MAINTAINED]
+            for name, schema in types.complete.items()
+        }
+        created = set(self._plan.created)
+        for place, entity in enumerate(self._document.entities):
+            there = None if place in created else self._state.entities[self._plan.ids[place]]
+            writes: list[Write] = [] if there is None or there.name == entity.name else [("Name", entity.name)]
+            writes += self._changes(place, there, fields[entity.type])
+            if writes:
+                self._plan.writes[place] = writes
+
+    def _changes(self, place: int, there: Entity | None, fields: list[CompleteField]) -> Iterator[Write]:
+        given = self._document.entities[place].fields
+        for field in fields:
+            current = _current(there, field)
+            if field.name in given:
+                new = self._stored(place, field, given[field.name])
+                if current is None or not _same(current, new):
+                    yield field.name, new
+            elif current is not None and (field.schema.storage_scope != "Runtime" or _is_dropped(field, current)):
+                yield field.name, None
+
+    def _stored(self, place: int, field: CompleteField, value: Any) -> Stored:
+        try:
+            stored = read_form(field, value, self._resolve, self._max_list)
+        except RequestError as exc:
+            path = self._tree.json_path(place) + step_of_key(key_of_field(field.name))
+            raise type(exc)(f"{path}: {exc.message}", **exc.data) from None
+        if field.kind is Kind.EntityReference:
+            return max(int(stored), 0)  # type: ignore[arg-type]
+        return tuple(id for id in stored if id > 0) if isinstance(stored, tuple) else stored
+
+    def _resolve(self, form: IdForm) -> int:
+        """The id a reference will have; negative for one that is missing and cannot be named here."""
+        found = self._tree.find(form)
+        if found < 0:
+            return self._plan.ids[~found]
+        if self._plan.keeps_ids or self._document.next_id is None:
+            # a document without ids of its own can only mean the store's
+            if found >= self._base:
+                raise NotFound(f"the id {found} was never given out")
+            return found
+        alive = found in self._state.entities and found not in self._plan.doomed
+        # here the id belongs to somebody else, or will: a missing reference never turns to a stranger
+        return -found if alive or found >= self._base else found
+
+    # -- order ---------------------------------------------------------------------------------------------
+
+    def _plan_orders(self) -> None:
+        created = set(self._plan.created)
+        self._plan_order(0, self._tree.top, created)
+        for place, children in enumerate(self._tree.children):
+            if children and place not in created:
+                self._plan_order(self._plan.ids[place], children, created)
+
+    def _plan_order(self, parent: int, places: list[int], created: set[int]) -> None:
+        """Siblings of the document stand in its order; where they do not, what it does not list comes behind them."""
+        wanted = [self._plan.ids[place] for place in places]
+        new = [self._plan.ids[place] for place in places if place in created]
+        extra = self._match.extra.get(parent, [])
+        others = set(extra)
+        if wanted != [id for id in self._state.children(parent) if id not in others] + new:
+            self._plan.orders[parent] = wanted + ([] if self._prune else extra)
+
+
+def _same_schema(old: EntitySchema, new: EntitySchema) -> bool:
+    """Whether two own schemas say the same; the order in which fields were listed does not count."""
+    return old.inherits_from == new.inherits_from and sorted(old.fields, key=_by_name) == sorted(
+        new.fields, key=_by_name
+    )
+
+
+def _by_name(field: Any) -> str:
+    return str(field.name)
+
+
+def _current(entity: Entity | None, field: CompleteField) -> Stored | None:
+    """What an entity has in a field, seen under the field's new schema: another kind is nothing."""
+    old = entity.schema.by_name.get(field.name) if entity is not None else None
+    if entity is None or old is None or old.kind is not field.kind:
+        return None
+    value: Stored | None = entity.values[old.slot]
+    return value
+
+
+def _is_dropped(field: CompleteField, value: Stored) -> bool:
+    return field.kind is Kind.Choice and value not in field.labels
+
+
+def _same(old: Stored, new: Stored) -> bool:
+    if isinstance(old, float) and isinstance(new, float):
+        return old == new and math.copysign(1, old) == math.copysign(1, new)
+    return old == new
