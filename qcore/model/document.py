@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import BadValue
+from qcore.model.errors import MAX_MESSAGE, BadParams, BadValue
 from qcore.model.ids import is_identifier
 from qcore.model.schema import CompleteField, EntitySchema
 from qcore.model.times import NS, format_time, parse_time
@@ -24,6 +24,7 @@ from qcore.model.values import INT_MAX, INT_MIN, Kind, Resolve, Stored, parse_va
 from qcore.model.wire import encode_json
 
 __all__ = [
+    "MAX_PROBLEMS",
     "STRUCTURE",
     "Document",
     "DocumentEntity",
@@ -33,6 +34,7 @@ __all__ = [
     "key_of_field",
     "password_in",
     "read_form",
+    "refuse",
     "standard_form",
     "step_of_key",
     "with_texts",
@@ -41,6 +43,9 @@ __all__ = [
 
 STRUCTURE = ("entityType", "id", "Name", "Children")
 """Keys of an entity that are not one of its fields."""
+
+MAX_PROBLEMS = 1000
+"""Problems that an error carries."""
 
 _OPENING, _CLOSING = "__hashpw__(", ")"
 _ESCAPE = "\\"
@@ -70,8 +75,19 @@ class Problem(msgspec.Struct, frozen=True):
     path: str
     message: str
 
+    def __post_init__(self) -> None:
+        for name, text in (("path", self.path), ("message", self.message)):
+            if len(text) > MAX_MESSAGE:  # both quote what a document says, which has no limit of its own
+                msgspec.structs.force_setattr(self, name, f"{text[: MAX_MESSAGE - 205]} ... {text[-200:]}")
+
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+def refuse(problems: list[Problem]) -> BadParams:
+    """The error that answers for a document with problems: the first in words, the first thousand as data."""
+    more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+    return BadParams(f"{problems[0]}{more}", problems=msgspec.to_builtins(problems[:MAX_PROBLEMS]))
 
 
 # -- fields and their keys ---------------------------------------------------------------------------------

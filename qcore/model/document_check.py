@@ -103,28 +103,30 @@ class _Checker:
             self._field(place, schema, name, value)
 
     def _field(self, place: int, schema: CompleteSchema, name: str, value: Any) -> None:
-        step = step_of_key(key_of_field(name))
         field = schema.by_name.get(name)
         if name in MAINTAINED:
-            self._note(place, step, f"{name} is no field to give: the place of an entity says it")
+            self._note_field(place, name, f"{name} is no field to give: the place of an entity says it")
         elif field is not None:
-            self._value(place, field, step, value)
+            self._value(place, field, value)
         elif self._unsure.isdisjoint(schema.ancestors):
-            self._note(place, step, f"type {schema.type} has no field {name!r}")
+            self._note_field(place, name, f"type {schema.type} has no field {name!r}")
 
-    def _value(self, place: int, field: CompleteField, step: str, value: Any) -> None:
+    def _note_field(self, place: int, name: str, message: str, step: str = "") -> None:
+        self._note(place, step_of_key(key_of_field(name)) + step, message)
+
+    def _value(self, place: int, field: CompleteField, value: Any) -> None:
         password = password_in(value) if field.kind is Kind.String else None
         if password is not None:
             if not password:
-                self._note(place, step, "the password to hash is empty")
+                self._note_field(place, field.name, "the password to hash is empty")
             return
         try:
             read_form(field, value, self._tree.find)
         except RequestError as exc:
-            if not self._elements(place, field, step, value):
-                self._note(place, step, exc.message)
+            if not self._elements(place, field, value):
+                self._note_field(place, field.name, exc.message)
 
-    def _elements(self, place: int, field: CompleteField, step: str, value: Any) -> bool:
+    def _elements(self, place: int, field: CompleteField, value: Any) -> bool:
         """Note the elements of a list that are wrong by themselves; returns whether there are any."""
         if field.kind is not Kind.EntityList or not isinstance(value, list):
             return False
@@ -133,5 +135,5 @@ class _Checker:
             try:
                 read_form(field, [item], self._tree.find)
             except RequestError as exc:
-                self._note(place, f"{step}[{index}]", exc.message)
+                self._note_field(place, field.name, exc.message, f"[{index}]")
         return len(self._problems) > before

@@ -16,6 +16,7 @@ __all__ = ["DocumentSchemas", "known_keys", "shown"]
 _SCHEMA_KEYS = ("entityType", "inheritsFrom", "fields")
 _FIELD_KEYS = ("name", "dataType", "default", "rank", "choices", "storageScope")
 _KINDS = frozenset(kind.value for kind in Kind)
+_MOST_CYCLES = 100
 _SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
@@ -179,7 +180,7 @@ class DocumentSchemas:
         schema.inherits_from = [p for p in schema.inherits_from if p in self._schemas or p in BUILTIN]
 
     def _break_cycles(self) -> None:
-        while True:
+        for _ in range(_MOST_CYCLES):
             graph = {name: schema.inherits_from for name, schema in self._schemas.items()}
             try:
                 TopologicalSorter(graph).prepare()
@@ -195,3 +196,7 @@ class DocumentSchemas:
                 kept = [parent for parent in self._schemas[name].inherits_from if parent not in ring]
                 self._schemas[name].inherits_from = kept
                 self.unsure.add(name)
+        self._note("$.schemas", f"more than {_MOST_CYCLES} rings of types that inherit each other")
+        self.unsure.update(self._schemas)
+        for schema in self._schemas.values():
+            schema.inherits_from = []

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from qcore.model.deep_json import decode_deep
-from qcore.model.document import STRUCTURE, Document, DocumentEntity, Problem, field_of_key
+from qcore.model.document import STRUCTURE, Document, DocumentEntity, Problem, field_of_key, refuse
 from qcore.model.document_check import validate
 from qcore.model.document_schemas import DocumentSchemas, known_keys, shown
-from qcore.model.errors import BadParams
 from qcore.model.wire import decode_json
 
 __all__ = ["Parsed", "check", "parse", "read_document"]
@@ -33,12 +32,11 @@ def read_document(data: bytes | str) -> Document:
     """The document of a text.
 
     Raises:
-        BadParams: it has problems; `data["problems"]` has them all as ``{"path", "message"}``.
+        BadParams: it has problems; `data["problems"]` has them as ``{"path", "message"}``.
     """
     document, problems = check(data)
     if document is None or problems:
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise BadParams(f"{problems[0]}{more}", problems=msgspec.to_builtins(problems))
+        raise refuse(problems)
     return document
 
 

@@ -28,9 +28,14 @@ class DocumentTree:
         self.by_id: dict[int, int] = {}
         self._twins: dict[tuple[int | None, str], list[int]] = {}
         self._found: dict[str, int] = {}
+        self._numbers: list[tuple[int, int]] = []
+        """By place: which of its siblings it is, from 0, and which of its twins, from 1."""
         for place, entity in enumerate(document.entities):
-            (self.top if entity.parent is None else self.children[entity.parent]).append(place)
-            self._twins.setdefault((entity.parent, entity.name), []).append(place)
+            siblings = self.top if entity.parent is None else self.children[entity.parent]
+            twins = self._twins.setdefault((entity.parent, entity.name), [])
+            self._numbers.append((len(siblings), len(twins) + 1))
+            siblings.append(place)
+            twins.append(place)
             if entity.id is not None:
                 self.by_id.setdefault(entity.id, place)
 
@@ -78,9 +83,8 @@ class DocumentTree:
         steps: list[Step] = []
         current: int | None = place
         while current is not None:
-            entity = self._entities[current]
-            steps.append((entity.name, self._twins[entity.parent, entity.name].index(current) + 1))
-            current = entity.parent
+            steps.append((self._entities[current].name, self._numbers[current][1]))
+            current = self._entities[current].parent
         return join_path(reversed(steps))
 
     def json_path(self, place: int) -> str:
@@ -88,7 +92,7 @@ class DocumentTree:
         steps: list[str] = []
         current = place
         while (parent := self._entities[current].parent) is not None:
-            steps.append(f".Children[{self.children[parent].index(current)}]")
+            steps.append(f".Children[{self._numbers[current][0]}]")
             current = parent
-        top = self.top.index(current)
+        top = self._numbers[current][0]
         return ("$.tree" if top == 0 else f"$.detached[{top - 1}]") + "".join(reversed(steps))

@@ -11,13 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, IdForm
-from qcore.model.document import Document, key_of_field, password_in, read_form, step_of_key
+from qcore.model.document import Document, key_of_field, password_in, read_form, refuse, step_of_key
 from qcore.model.document_check import document_types, validate
 from qcore.model.document_tree import DocumentTree
-from qcore.model.errors import BadParams, NotFound, RequestError, TooLarge
+from qcore.model.errors import NotFound, RequestError, TooLarge
 from qcore.model.ids import ROOT_ID
 from qcore.model.restore import Password, PlanLine
 from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema, Types, check_schema
@@ -122,14 +120,13 @@ def plan(
     """Compare a document with the state.
 
     Raises:
-        BadParams: the document has problems; `data["problems"]` has them all.
+        BadParams: the document has problems; `data["problems"]` has them.
         NotFound, BadValue: a reference to an id that was never given out, a password that is not hashed.
         BadSchema, TooLarge: what the store cannot take.
     """
     problems = validate(document)
     if problems:
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise BadParams(f"{problems[0]}{more}", problems=msgspec.to_builtins(problems))
+        raise refuse(problems)
     return _Planner(state, document, prune, max_depth, max_list).run()
 
 

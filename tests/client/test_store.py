@@ -221,6 +221,8 @@ async def test_entities_are_counted_with_and_without_descendants(store: Store) -
     assert await store.count("Object", exact=True) == 0
     users = await store.count("User")
     assert users == await store.count("User", exact=True) == (await store.find("User", total=True)).total
+    assert [item.name for item in (await store.find("User", "Age > 30")).items] == ["Alice"]
+    assert await store.count("User", "Age > 30") == 1
     with pytest.raises(BadFilter):
         await store.count("User", "Age >")
     with pytest.raises(NotFound):

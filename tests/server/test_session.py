@@ -66,12 +66,12 @@ class Desk:
 class Talk:
     """A session on a desk, and what it said."""
 
-    def __init__(self, max_batch: int = 10) -> None:
+    def __init__(self, max_batch: int = 10, max_answer: int = 1_000_000) -> None:
         self.desk = Desk()
         self.said: list[bytes] = []
         self.heard: list[str] = []
         self.session = Session(
-            self.desk, Limits(10.0, max_batch, 100, 1000), self.said.append, lambda: self.heard.append("room")
+            self.desk, Limits(10.0, max_batch, 100, max_answer), self.said.append, lambda: self.heard.append("room")
         )
 
     def tell(self, text: bytes | str, now: float = 0.0) -> list[Any]:
@@ -433,7 +433,7 @@ def test_a_batch_that_only_fails_is_answered_once() -> None:
 
 
 def test_a_batch_whose_answers_grow_too_large_gets_no_further_ones() -> None:
-    talk = Talk()
+    talk = Talk(max_answer=1000)
     long = "x" * 600
     (answers,) = talk.tell(json.dumps([call("ping", long), call("ping", long), call("ping", 3), CREATE]))
     assert [answer["id"] for answer in answers] == [long, long, 3, 1]

@@ -369,8 +369,7 @@ async def test_a_client_that_leaves_a_full_inbox_behind_harms_nobody(serve: Serv
     client.send(struct.pack("!H", 1000), Opcode.CLOSE)
     await client.ended()
     client.close()
-    await until(lambda: run.state.sessions.next_id == total + 1)
-    assert not run.front.connections
+    await until(lambda: run.state.sessions.next_id == total + 1 and not run.front.connections)
 
 
 async def test_when_the_node_stops_clients_hear_1001(serve: Serve) -> None:

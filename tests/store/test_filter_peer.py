@@ -119,15 +119,14 @@ def expressions() -> st.SearchStrategy[str]:
         joined(texts, st.just(".contains("), strings, st.just(")")),
         joined(lists, st.sampled_from([".all(x, x > ", ".exists(x, x == ", ".exists_one(x, x < "]), ints, st.just(")")),
     )
-    return st.recursive(
-        leaves,
-        lambda inner: st.one_of(
-            either(inner, [" && ", " || "]),
-            inner.map(lambda text: f"!({text})"),
-            joined(st.just("("), inner, st.just(" ? "), inner, st.just(" : "), inner, st.just(")")),
-        ),
-        max_leaves=6,
-    )
+    for _ in range(3):
+        leaves = st.one_of(
+            leaves,
+            either(leaves, [" && ", " || "]),
+            leaves.map(lambda text: f"!({text})"),
+            joined(st.just("("), leaves, st.just(" ? "), leaves, st.just(" : "), leaves, st.just(")")),
+        )
+    return leaves
 
 
 DIFFERENCES: list[tuple[str, object, object]] = [

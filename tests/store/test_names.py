@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from qcore.model.commands import Create, SetFields
 from qcore.model.values import Kind
 from qcore.store import names
 from tests.store.samples import Log, field, type_of
@@ -67,6 +68,17 @@ def test_names_follow_what_is_rolled_back(crowd: tuple[Log, int, list[int]]) -> 
     state.rollback()
     assert twins(log, top, "n7") == ids[7::50]
     assert twins(log, top, "n8") == ids[8::50]
+
+
+def test_names_follow_a_move_that_is_refused_late(crowd: tuple[Log, int, list[int]]) -> None:
+    log, top, ids = crowd
+    guest = log.create("Thing", "n7")
+    (outcome,) = log.entry(SetFields(guest, fields={"Parent": top, "Boss": 10**6}))
+    assert outcome.error is not None
+    assert twins(log, top, "n7") == ids[7::50]
+    (outcome,) = log.entry(Create("Thing", "n7", top, {"Boss": 10**6}))
+    assert outcome.error is not None
+    assert twins(log, top, "n7") == ids[7::50]
 
 
 def test_entities_without_a_parent_have_names_too() -> None:

@@ -39,7 +39,7 @@ def test_one_failed_fsync_ends_the_node_and_nothing_is_acknowledged_after_it(
     assert node.wait() == 74
     (fatal,) = node.events("fatal")
     assert "Input/output error" in fatal["message"]
-    assert "/logs/" in fatal["message"]
+    assert "/logs" in fatal["message"]
     assert not node.events("stopped")
     broken.unlink()
     node.start()

@@ -94,6 +94,18 @@ def test_entities_are_moved_and_found(cli: Run) -> None:
     assert cli("-f", "raw", "FINDEX", "Object") == (0, "", "")
 
 
+def test_filters_choose_what_is_found_and_counted(cli: Run) -> None:
+    alice = "User$9  Alice\n"
+    assert cli("FIND", "User", "Age > 30") == (0, alice, "")
+    assert cli("FINDPAG", "User", "10", "-", "Department->Name == 'Engineering' && Age>30||Age<0") == (0, alice, "")
+    assert cli("FINDEX", "Object", "10", "Name == 'Alice'") == (0, "", "")
+    assert cli("COUNT", "User", "Age > 20") == (0, "2\n", "")
+    code, out, err = cli("FIND", "User", "100 / (Age - 34) > -50")
+    assert (code, out) == (0, "User$10  Bob\n")
+    assert err.startswith("the filter has no answer for 1 of the entities; entity 9: ")
+    assert cli("-c", "PIPELINE FIND User Age>30||Age<0 | COUNT User 'Age > 30 || Age < 0'") == (0, f"{alice}1\n", "")
+
+
 def test_errors_are_on_standard_error_and_give_the_exit_code(cli: Run) -> None:
     assert cli("GET", "999999") == (1, "", "(error) not_found: entity 999999 does not exist\n")
     code, out, err = cli("GET", "1", "Name", "Nope")

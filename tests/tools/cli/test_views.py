@@ -98,6 +98,15 @@ def test_found_entities_are_type_id_and_name_and_then_the_cursor() -> None:
     assert [(row["id"], row["type"], row["name"]) for row in rows] == [("12", "User", "A, B"), ("13", "Boss", "C")]
     assert views.ITEMS.notes(page) == ["Cursor: c.xyz"]
     assert views.ITEMS.notes({"items": items}) == []
+    assert views.ITEMS.warnings(page) == []
+
+
+def test_a_filter_without_an_answer_is_a_warning() -> None:
+    page = {"items": [], "errors": 2, "error": "entity 9: division by zero"}
+    warning = "the filter has no answer for 2 of the entities; entity 9: division by zero"
+    assert views.ITEMS.warnings(page) == [warning]
+    steps = views.StepsView([("DELETE", views.DONE, {}), ("FIND", views.ITEMS, {})])
+    assert steps.warnings([{"result": {}}, {"result": page}]) == [f"command 2: {warning}"]
 
 
 def test_a_schema_is_json_that_can_be_given_back() -> None:

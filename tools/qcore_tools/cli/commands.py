@@ -214,7 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         views.SCALAR,
         read_nothing,
         f"A condition is IF <id> <field> {'|'.join(OPERATORS)} <value>, IF <id> <field> REVISION <n>\n"
-        f"or IF <id> EXISTS|MISSING. {_CREATED}",
+        f"or IF <id> EXISTS|MISSING.\n{_CREATED}",
     ),
     Command(("DIGEST",), "", "Revision and digest of the whole state", "digest", views.FACTS, read_nothing),
     Command(("MACHINE",), "", "Machine name and node id of the server", "machine", views.FACTS, read_nothing),

@@ -93,9 +93,10 @@ class Runner:
         result = await self._ask(request)
         view = request.view
         _print(render(view, result, request.params, self.format))
-        if self.format in ("csv", "raw"):
-            for note in view.notes(result):
-                print(note, file=sys.stderr)
+        notes = view.notes(result) if self.format in ("csv", "raw") else ()
+        warnings = view.warnings(result) if self.format != "json" else ()
+        for line in (*notes, *warnings):
+            print(line, file=sys.stderr)
         return view.errors(result)
 
     async def _ask(self, request: Request) -> Any:

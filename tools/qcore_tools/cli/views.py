@@ -89,6 +89,10 @@ class View:
         """What people should know beside CSV and raw output, which have no place for it."""
         return ()
 
+    def warnings(self, result: Any) -> Iterable[str]:
+        """What people should know beside any output but JSON, which says it itself."""
+        return ()
+
 
 class RecordView(View):
     """A flat record: a row of CSV; lines `Key: value`."""
@@ -179,6 +183,10 @@ class ItemsView(NamesView):
 
     def raw(self, result: Any) -> Iterable[str]:
         return [str(item["id"]) for item in result["items"]]
+
+    def warnings(self, result: Any) -> Iterable[str]:
+        failed = result.get("errors", 0)
+        return [f"the filter has no answer for {failed} of the entities; {result.get('error')}"] if failed else []
 
 
 class SchemaView(View):
@@ -277,6 +285,13 @@ class StepsView(View):
 
     def notes(self, result: Any) -> Iterable[str]:
         return [line for _, view, _, found in self._done(result) for line in view.notes(found)]
+
+    def warnings(self, result: Any) -> Iterable[str]:
+        return [
+            f"command {number}: {line}"
+            for number, view, _, found in self._done(result)
+            for line in view.warnings(found)
+        ]
 
     def _done(self, result: Any) -> Iterator[tuple[int, View, Params, Any]]:
         """Number, view, params and result of each command that has one."""
