@@ -22,7 +22,10 @@ from qcore.engine.base import EngineStatus, Host, Proposal
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal
 
-__all__ = ["EmbeddedEngine"]
+__all__ = ["NOTHING_TO_WAIT_FOR", "EmbeddedEngine"]
+
+NOTHING_TO_WAIT_FOR = -1
+"""A log index that every state has applied."""
 
 _WINDOW = 1
 """Entries on their way at a time: while one is written, the next gathers all that arrives."""
@@ -146,7 +149,7 @@ class EmbeddedEngine:
 
     def read_barrier(self, done: Callable[[int], None]) -> None:
         """See `Engine.read_barrier`: what was answered is applied already, so there is nothing to wait for."""
-        done(-1 if self._committed is None else self._committed.index)
+        done(NOTHING_TO_WAIT_FOR)
 
     def status(self) -> EngineStatus:
         """See `Engine.status`."""

@@ -160,6 +160,16 @@ class Node:
     def _carry_out(self, call: Call) -> None:
         if call.writes:
             self._write(call)
+        elif getattr(call.params, "consistency", "local") == "local":
+            self._read(call)
+        else:
+            self.engine.read_barrier(lambda index: self._read_from(index, call))
+
+    def _read_from(self, index: int, call: Call) -> None:
+        """Read once the log is applied up to `index`, which makes the read linearizable."""
+        if index > self.state.applied:
+            self._behind.append(call)
+            self._sweep_later()
         else:
             self._read(call)
 
