@@ -28,6 +28,16 @@ class Entity:
         self.values: list[Any] = [None] * len(schema.slots)
         self.stamps = array("q", bytes(16 * len(schema.slots)))
 
+    def fork(self) -> Entity:
+        """A twin that stays as this entity is now: it takes over the lists that readers hold, this one copies them."""
+        twin = Entity.__new__(Entity)
+        twin.id, twin.order, twin.schema = self.id, self.order, self.schema
+        twin.values, twin.stamps = self.values, self.stamps
+        self.values, self.stamps = list(self.values), self.stamps[:]
+        if self.values[CHILDREN] is not None:
+            self.values[CHILDREN] = list(self.values[CHILDREN])
+        return twin
+
     @property
     def type(self) -> str:
         return self.schema.type

@@ -130,10 +130,11 @@ class _Writer:
 
     def _entity(self, entity: Entity) -> Iterator[bytes]:
         self.done.entities += 1
+        values = entity.values  # held over pauses, which the entity must not be
         id = b'"id":%d,' % entity.id if self._ids else b""
         yield b'{"entityType":"%b",%b"Name":%b' % (entity.type.encode(), id, encode_json(entity.name))
         for field, key in self._fields_of(entity.schema):
-            value = entity.values[field.slot]
+            value = values[field.slot]
             if value is None:
                 continue
             if field.schema.storage_scope == "Runtime" and not self._runtime:

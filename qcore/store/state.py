@@ -2,7 +2,7 @@
 
 Each primitive below keeps the digest, the indexes and the journal in step, so a command is a sequence of
 primitives between `begin` and `commit` or `rollback`. The journal of a command is both its undo and the list
-of its changes. A later copy-on-write view hooks in here and nowhere else.
+of its changes. Views that long reads have pinned are told of an entity before it changes, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from qcore.model.schema import CompleteSchema, Types
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.names import NameIndex
+from qcore.store.pinned import Pinned
 from qcore.store.sessions import Sessions
 
 __all__ = ["ADDED", "PUT", "RELAID", "REMOVED", "Change", "State"]
@@ -55,6 +56,7 @@ class State:
         self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
         """Reduced modulo 2^128 only where it is read."""
         self._names = NameIndex(self.entities)
+        self._pins: list[Pinned] = []
         self._saved = self._save()
         root = Entity(ROOT_ID, self.types.complete["Root"])
         root.values[NAME] = "Root"
@@ -86,6 +88,8 @@ class State:
 
     def put(self, entity: Entity, slot: int, value: Any, time: int, revision: int) -> None:
         """Write one field. Parent and Children are moved by `link` and `unlink`; here they are only stamped."""
+        if self._pins:
+            self._keep(entity.id)
         values, stamps = entity.values, entity.stamps
         old, old_time, old_revision = values[slot], stamps[2 * slot], stamps[2 * slot + 1]
         self.journal.append((PUT, entity, slot, old, old_time, old_revision))
@@ -102,6 +106,8 @@ class State:
 
     def add(self, entity: Entity, parent: int) -> None:
         """Let a new entity exist, as the last child of `parent` (0: on its own). Ids only ever ascend."""
+        if self._pins:
+            self._keep(entity.id)
         ids = self._ids.get(entity.type)
         if ids is None:
             ids = self._ids[entity.type] = array("Q")
@@ -113,6 +119,8 @@ class State:
 
     def remove(self, entity: Entity) -> None:
         """Let an entity exist no more; the caller has unlinked the top of what it removes."""
+        if self._pins:
+            self._keep(entity.id)
         gone = entity_hash(entity.id, entity.type, entity.parent, entity.order) + self._fields_sum(entity)
         self._sum -= gone
         del self.entities[entity.id]
@@ -128,6 +136,8 @@ class State:
 
     def unlink(self, entity: Entity) -> None:
         """Take an entity out of its siblings; it keeps Parent and order until it is linked or removed."""
+        if self._pins:
+            self._keep_siblings(entity.parent)
         siblings = self._siblings(entity.parent)
         place = self._place(siblings, entity.order)
         del siblings[place]
@@ -136,6 +146,8 @@ class State:
 
     def reorder(self, parent: Entity, children: list[int]) -> None:
         """Give the children of an entity the order of the list, which holds the same ids."""
+        if self._pins:
+            self._keep(parent.id, *children)
         self.journal.append((REORDERED, parent, parent.values[CHILDREN], [self.entities[i].order for i in children]))
         hashed = self._sum
         for order, child in enumerate(children, 1):
@@ -149,6 +161,9 @@ class State:
 
     def relay(self, entity: Entity, schema: CompleteSchema, values: list[Any], stamps: array[int]) -> None:
         """Give an entity another complete schema of its type, with values and stamps by the new slots."""
+        if self._pins:
+            self._keep(entity.id)
+            values[CHILDREN] = entity.values[CHILDREN]  # a view may have taken over the list that the caller saw
         self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
         self._sum -= self._fields_sum(entity)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
@@ -185,13 +200,43 @@ class State:
 
     def compact(self) -> None:
         """Drop dead ids where they outnumber the living; changes nothing anyone can see."""
+        if self._pins:  # for a view they may be alive
+            return
         for name, ids in self._ids.items():
             if len(ids) > 2 * self.counts[name] + _COMPACT_SLACK:
                 self._ids[name] = array("Q", (i for i in ids if i in self.entities))
 
+    # -- views ---------------------------------------------------------------------------------------------
+
+    def pin(self) -> Pinned:
+        """The state as it is now, for a read that lasts; no command may be under way."""
+        pinned = Pinned(self)
+        self._pins.append(pinned)
+        return pinned
+
+    def unpin(self, pinned: Pinned) -> None:
+        """Keep nothing for a view any more; it may be released already."""
+        if pinned in self._pins:
+            self._pins.remove(pinned)
+
+    def _keep(self, *ids: int) -> None:
+        for pinned in self._pins:
+            for id in ids:
+                pinned.keep(id)
+
+    def _keep_siblings(self, parent: int) -> None:
+        for pinned in self._pins:
+            if parent:
+                pinned.keep(parent)
+            else:
+                pinned.keep_top()
+
     # -- inside --------------------------------------------------------------------------------------------
 
     def _link(self, entity: Entity, parent: int) -> None:
+        if self._pins:
+            self._keep(entity.id)
+            self._keep_siblings(parent)
         siblings = self._siblings(parent)
         self.journal.append((LINKED, entity, entity.values[PARENT], entity.order))
         entity.order = self.entities[siblings[-1]].order + 1 if siblings else 1

@@ -21,7 +21,19 @@ from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, 
 from qcore.store.entity import CHILDREN, PARENT
 from qcore.store.state import State
 
-__all__ = ["START", "Log", "busy_log", "dump", "field", "full_digest", "replay", "through", "type_of", "typed"]
+__all__ = [
+    "START",
+    "Log",
+    "busy_log",
+    "dump",
+    "field",
+    "full_digest",
+    "replay",
+    "some_command",
+    "through",
+    "type_of",
+    "typed",
+]
 
 START = 1_700_000_000 * NS
 """Entry time of the first entry."""
@@ -177,7 +189,7 @@ def busy_log(seed: int, entries: int) -> Log:
     log.do(SessionOpen())
     sent: list[Command] = []
     for number in range(entries):
-        commands = [_some_command(chance, log.state) for _ in range(chance.randint(1, 4))]
+        commands = [some_command(chance, log.state) for _ in range(chance.randint(1, 4))]
         if chance.random() < 0.3:
             commands[0].session, commands[0].seq, commands[0].hash = 1, len(sent) + 1, str(number)
             sent.append(commands[0])
@@ -187,7 +199,7 @@ def busy_log(seed: int, entries: int) -> Log:
     return log
 
 
-def _some_command(chance: random.Random, state: State) -> Command:
+def some_command(chance: random.Random, state: State) -> Command:
     """Ids are picked without a look at what is there: some are gone, some not there yet."""
     id, other = (chance.randint(1, state.next_id + 1) for _ in range(2))
     sizes: list[Any] = ["big", 1, 2.5, "7", 2**62]
