@@ -6,43 +6,54 @@ the Root, and entities without a parent match among themselves. Ids play no part
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from qcore.model.document import Document
 from qcore.model.document_tree import DocumentTree
 from qcore.model.ids import ROOT_ID
-from qcore.store.state import State
+from qcore.store.paths import View
 
 __all__ = ["Matching"]
 
+_SLICE = 500
+"""Entities between two pauses."""
+
 
 class Matching:
-    """`ids[place]` is the entity a place matches, 0 where there is none."""
+    """`ids[place]` is the entity a place matches, 0 where there is none; filled in by `run`."""
 
-    def __init__(self, state: State, document: Document, tree: DocumentTree) -> None:
-        self._state = state
+    def __init__(self, view: View, document: Document, tree: DocumentTree) -> None:
+        self._view = view
         self._document = document
+        self._tree = tree
         self.ids = [0] * len(document.entities)
         self.extra: dict[int, list[int]] = {}
         """Parent (0: none) -> children in the store that no entity of the document matches, in their order."""
+
+    def run(self) -> Generator[None, None, None]:
+        """Match everything; pauses now and then, while the view must stay as it is."""
         self.ids[0] = ROOT_ID
-        self._match(0, tree.top[1:], [id for id in state.top if id != ROOT_ID])
+        yield from self._match(0, self._tree.top[1:], [id for id in self._view.children(0) if id != ROOT_ID])
         for place, id in enumerate(self.ids):  # a parent stands before its children, so its id is known by now
             if id:
-                self._match(id, tree.children[place], state.children(id))
+                yield from self._match(id, self._tree.children[place], self._view.children(id))
+            if place % _SLICE == 0:
+                yield
 
-    def _match(self, parent: int, places: Sequence[int], ids: Sequence[int]) -> None:
+    def _match(self, parent: int, places: Sequence[int], ids: Sequence[int]) -> Generator[None, None, None]:
         waiting: dict[tuple[str, str], list[int]] = {}
         for place in reversed(places):
             entity = self._document.entities[place]
             waiting.setdefault((entity.name, entity.type), []).append(place)
         extra = []
-        for id in ids:
-            entity_there = self._state.entities[id]
+        for number, id in enumerate(ids, 1):
+            entity_there = self._view.entities[id]
             twins = waiting.get((entity_there.name, entity_there.type))
             if twins:
                 self.ids[twins.pop()] = id
             else:
                 extra.append(id)
+            if number % _SLICE == 0:
+                yield
         if extra:
             self.extra[parent] = extra

@@ -1,5 +1,7 @@
 """What restoring a document would do: compared with the state, nothing is changed here.
 
+`prepare` depends on the document alone and may run in a thread; what compares it with a view pauses in between.
+
 What a document lists becomes as it says: fields it does not write go back to unset, but for Runtime fields, which
 a document may have left out (they go only with their label). What it does not list stays, or goes with `prune`.
 """
@@ -8,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
 
 from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, IdForm
 from qcore.model.document import Document, key_of_field, password_in, read_form, refuse, step_of_key
@@ -22,10 +24,12 @@ from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema,
 from qcore.model.values import Kind, Stored
 from qcore.store.entity import Entity
 from qcore.store.matching import Matching
-from qcore.store.paths import Paths
-from qcore.store.state import State
+from qcore.store.paths import Paths, View
 
-__all__ = ["Plan", "passwords", "plan"]
+__all__ = ["Plan", "Prepared", "passwords", "plan", "planning", "prepare"]
+
+_SLICE = 256
+"""Entities between two pauses."""
 
 Write = tuple[str, Stored | None]
 """A field and its new value, None = unset."""
@@ -34,8 +38,8 @@ Write = tuple[str, Stored | None]
 class Plan:
     """Everything a restore does, in terms of the state it was made for. Places are those of the document."""
 
-    def __init__(self, state: State, document: Document, tree: DocumentTree) -> None:
-        self._state = state
+    def __init__(self, view: View, document: Document, tree: DocumentTree) -> None:
+        self._view = view
         self._document = document
         self._tree = tree
         self.types: Types | None = None
@@ -52,17 +56,19 @@ class Plan:
         """Entities that go with all below them; none stands below another."""
         self.doomed: set[int] = set()
         """Every entity that goes."""
+        self.sizes: dict[int, int] = {}
+        """What each of `deleted` takes along, itself included."""
         self.writes: dict[int, list[Write]] = {}
         """Place -> writes; what is created and has no fields is not listed."""
         self.orders: dict[int, list[int]] = {}
         """Parent (0: none) -> its children in their new order, those still to be created included."""
-        self.next_id = state.next_id
+        self.next_id = view.next_id
 
     @property
     def empty(self) -> bool:
         """Whether the state is what the document says already."""
         changes = (self.types, self.created, self.deleted, self.writes, self.orders)
-        return not any(changes) and self.next_id == self._state.next_id
+        return not any(changes) and self.next_id == self._view.next_id
 
     def counts(self) -> dict[str, int]:
         """How often each action is taken; a deletion counts every entity that goes."""
@@ -80,14 +86,14 @@ class Plan:
         return {action: count for action, count in counts.items() if count}
 
     def lines(self) -> Iterator[PlanLine]:
-        """Every action, in the order in which they are taken; the state must not change meanwhile."""
+        """Every action, in the order in which they are taken; the view must stay as it is meanwhile."""
         for name in self.set_types:
             yield PlanLine("set type", name)
         for name in self.deleted_types:
             yield PlanLine("delete type", name)
-        paths = Paths(self._state)
+        paths = Paths(self._view)
         for id in self.deleted:
-            yield PlanLine("delete", paths.of(id), self._state.entities[id].type, entities=self._size(id))
+            yield PlanLine("delete", paths.of(id), self._view.entities[id].type, entities=self.sizes[id])
         created = set(self.created)
         for place in self.created:
             yield PlanLine("create", self._tree.path(place), self._document.entities[place].type)
@@ -102,46 +108,82 @@ class Plan:
         unset = [name for name, value in writes if value is None]
         return PlanLine("update", self._tree.path(place), self._document.entities[place].type, written, unset)
 
-    def _size(self, top: int) -> int:
-        found = [top]
-        for id in found:
-            found.extend(self._state.children(id))
-        return len(found)
+
+class Prepared(NamedTuple):
+    """A document that says nothing wrong, with what is known of it before it is compared with anything."""
+
+    document: Document
+    tree: DocumentTree
+    types: Types
+    passwords: list[tuple[int, str, str]]
+    """Place, field and text of each password that is to be hashed before the document can be planned."""
+
+
+def prepare(document: Document) -> Prepared:
+    """Check a document by itself.
+
+    Raises:
+        BadParams: it has problems; `data["problems"]` has them.
+    """
+    problems = validate(document)
+    if problems:
+        raise refuse(problems)
+    types = document_types(document)
+    return Prepared(document, DocumentTree(document), types, list(_passwords(document, types)))
+
+
+def _passwords(document: Document, types: Types) -> Iterator[tuple[int, str, str]]:
+    for place, entity in enumerate(document.entities):
+        for name, value in entity.fields.items():
+            text = password_in(value)
+            if text is not None and types.of(entity.type).field(name).kind is Kind.String:
+                yield place, name, text
 
 
 def plan(
-    state: State,
+    view: View,
     document: Document,
     *,
     prune: bool = False,
     max_depth: int = DEFAULT_MAX_DEPTH,
     max_list: int = DEFAULT_MAX_LIST,
 ) -> Plan:
-    """Compare a document with the state.
+    """Compare a document with the state at once; raises as `prepare` and `planning` do."""
+    work = planning(view, prepare(document), prune=prune, max_depth=max_depth, max_list=max_list)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+def planning(
+    view: View,
+    prepared: Prepared,
+    *,
+    prune: bool = False,
+    max_depth: int = DEFAULT_MAX_DEPTH,
+    max_list: int = DEFAULT_MAX_LIST,
+) -> Generator[None, None, Plan]:
+    """Compare a document with a view, which must stay as it is between the pauses.
 
     Raises:
-        BadParams: the document has problems; `data["problems"]` has them.
         NotFound, BadValue: a reference to an id that was never given out, a password that is not hashed.
         BadSchema, TooLarge: what the store cannot take.
     """
-    problems = validate(document)
-    if problems:
-        raise refuse(problems)
-    return _Planner(state, document, prune, max_depth, max_list).run()
+    return (yield from _Planner(view, prepared, prune, max_depth, max_list).run())
 
 
-def passwords(state: State, document: Document) -> list[Password]:
-    """The passwords of a valid document that are to be hashed before it is planned or proposed."""
-    types = document_types(document)
-    ids = Matching(state, document, DocumentTree(document)).ids
-    found = []
-    for place, entity in enumerate(document.entities):
-        for name, value in entity.fields.items():
-            text = password_in(value)
-            if text is not None and types.of(entity.type).field(name).kind is Kind.String:
-                there = state.entities.get(ids[place])
-                found.append(Password(place, name, text, _text_at(there, name)))
-    return found
+def passwords(view: View, prepared: Prepared) -> Generator[None, None, list[Password]]:
+    """The passwords of a document, each with what the store holds in its place now."""
+    if not prepared.passwords:
+        return []
+    matching = Matching(view, prepared.document, prepared.tree)
+    yield from matching.run()
+    return [
+        Password(place, name, text, _text_at(view.entities.get(matching.ids[place]), name))
+        for place, name, text in prepared.passwords
+    ]
 
 
 def _text_at(entity: Entity | None, name: str) -> str | None:
@@ -153,31 +195,35 @@ def _text_at(entity: Entity | None, name: str) -> str | None:
 
 
 class _Planner:
-    def __init__(self, state: State, document: Document, prune: bool, max_depth: int, max_list: int) -> None:
-        self._state = state
-        self._document = document
+    def __init__(self, view: View, prepared: Prepared, prune: bool, max_depth: int, max_list: int) -> None:
+        self._view = view
+        self._document = prepared.document
+        self._types = prepared.types
         self._prune = prune
         self._max_depth = max_depth
         self._max_list = max_list
-        self._tree = DocumentTree(document)
-        self._match = Matching(state, document, self._tree)
-        self._base = state.next_id
+        self._tree = prepared.tree
+        self._match = Matching(view, self._document, self._tree)
+        self._base = view.next_id
         """The first id that nobody has."""
-        self._plan = Plan(state, document, self._tree)
+        self._plan = Plan(view, self._document, self._tree)
 
-    def run(self) -> Plan:
-        self._check_depth()
+    def run(self) -> Generator[None, None, Plan]:
+        yield from self._check_depth()
+        yield from self._match.run()
         self._plan_types()
-        self._plan_deletes()
+        yield from self._plan_deletes()
         self._plan_ids()
-        self._plan_writes()
+        yield from self._plan_writes()
         if not self._plan.keeps_ids:
-            self._plan_orders()
+            yield from self._plan_orders()
         return self._plan
 
-    def _check_depth(self) -> None:
+    def _check_depth(self) -> Generator[None, None, None]:
         depths: list[int] = []
         for place, entity in enumerate(self._document.entities):
+            if place % _SLICE == 0:
+                yield
             depths.append(1 if entity.parent is None else depths[entity.parent] + 1)
             if depths[place] > self._max_depth:
                 raise TooLarge(
@@ -186,7 +232,7 @@ class _Planner:
                 )
 
     def _plan_types(self) -> None:
-        before = self._state.types
+        before = self._view.types
         listed = {schema.entity_type: check_schema(schema) for schema in self._document.schemas}
         own = dict(before.own)
         if self._prune:
@@ -199,19 +245,23 @@ class _Planner:
         if changed or self._plan.deleted_types:
             self._plan.types = Types({**own, **changed}, before)
 
-    def _plan_deletes(self) -> None:
+    def _plan_deletes(self) -> Generator[None, None, None]:
         if not self._prune:
             return
         self._plan.deleted = [id for extra in self._match.extra.values() for id in extra]
-        doomed = list(self._plan.deleted)
-        for id in doomed:
-            doomed.extend(self._state.children(id))
-        self._plan.doomed = set(doomed)
+        for id in self._plan.deleted:
+            doomed = [id]
+            for number, each in enumerate(doomed, 1):
+                doomed.extend(self._view.children(each))
+                if number % _SLICE == 0:
+                    yield
+            self._plan.sizes[id] = len(doomed)
+            self._plan.doomed.update(doomed)
 
     def _plan_ids(self) -> None:
         self._plan.ids = ids = self._match.ids
         self._plan.created = [place for place, id in enumerate(ids) if not id]
-        self._plan.keeps_ids = self._state.next_id == ROOT_ID + 1
+        self._plan.keeps_ids = self._view.next_id == ROOT_ID + 1
         if self._plan.keeps_ids:
             self._base = max(self._document.next_id or 0, max(self._tree.by_id, default=ROOT_ID) + 1)
         next_id = self._base
@@ -224,15 +274,16 @@ class _Planner:
 
     # -- values --------------------------------------------------------------------------------------------
 
-    def _plan_writes(self) -> None:
-        types = document_types(self._document)
+    def _plan_writes(self) -> Generator[None, None, None]:
         fields = {
             name: [field for field in schema.fields if field.name not in MAINTAINED]
-            for name, schema in types.complete.items()
+            for name, schema in self._types.complete.items()
         }
         created = set(self._plan.created)
         for place, entity in enumerate(self._document.entities):
-            there = None if place in created else self._state.entities[self._plan.ids[place]]
+            if place % _SLICE == 0:
+                yield
+            there = None if place in created else self._view.entities[self._plan.ids[place]]
             writes: list[Write] = [] if there is None or there.name == entity.name else [("Name", entity.name)]
             writes += self._changes(place, there, fields[entity.type])
             if writes:
@@ -269,16 +320,18 @@ class _Planner:
             if found >= self._base:
                 raise NotFound(f"the id {found} was never given out")
             return found
-        alive = found in self._state.entities and found not in self._plan.doomed
+        alive = found in self._view.entities and found not in self._plan.doomed
         # here the id belongs to somebody else, or will: a missing reference never turns to a stranger
         return -found if alive or found >= self._base else found
 
     # -- order ---------------------------------------------------------------------------------------------
 
-    def _plan_orders(self) -> None:
+    def _plan_orders(self) -> Generator[None, None, None]:
         created = set(self._plan.created)
         self._plan_order(0, self._tree.top, created)
         for place, children in enumerate(self._tree.children):
+            if place % _SLICE == 0:
+                yield
             if children and place not in created:
                 self._plan_order(self._plan.ids[place], children, created)
 
@@ -288,7 +341,7 @@ class _Planner:
         new = [self._plan.ids[place] for place in places if place in created]
         extra = self._match.extra.get(parent, [])
         others = set(extra)
-        if wanted != [id for id in self._state.children(parent) if id not in others] + new:
+        if wanted != [id for id in self._view.children(parent) if id not in others] + new:
             self._plan.orders[parent] = wanted + ([] if self._prune else extra)
 
 

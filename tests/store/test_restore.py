@@ -14,11 +14,11 @@ from qcore.model.errors import BadParams, BadValue, InUse, NotFound, TooLarge
 from qcore.model.password import verify_password
 from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
-from qcore.store.plan import passwords, plan
+from qcore.store.plan import passwords, plan, prepare
 from qcore.store.restore import RESTORED
 from qcore.store.state import State
 from tests.store.documents import OTHER_SCHEMAS, restored, stores, take, taken
-from tests.store.samples import Log, dump, field, full_digest, type_of
+from tests.store.samples import Log, dump, field, full_digest, through, type_of
 
 USER = type_of(
     "User",
@@ -408,5 +408,6 @@ def test_a_password_is_stored_as_a_hash_and_restoring_it_again_changes_nothing()
 
 
 def _hashed(state: State, wanted: Document, salt: bytes) -> Document:
-    texts = {(secret.place, secret.field): secret.hashed(salt) for secret in passwords(state, wanted)}
+    secrets = through(passwords(state, prepare(wanted)))
+    texts = {(secret.place, secret.field): secret.hashed(salt) for secret in secrets}
     return with_texts(wanted, texts)
