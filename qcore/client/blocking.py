@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -33,6 +33,26 @@ def _blocking(
 
     update_wrapper(call, method)
     return call
+
+
+def _iterating(
+    method: Callable[Concatenate[asynchronous.Store, P], AsyncIterator[R]],
+) -> Callable[Concatenate[Store, P], Iterator[R]]:
+    def call(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        items = method(self._store, *args, **kwargs)
+        while True:
+            try:
+                item: R = self._run(_next(items))
+            except StopAsyncIteration:
+                return
+            yield item
+
+    update_wrapper(call, method)
+    return call
+
+
+async def _next(items: AsyncIterator[R]) -> R:
+    return await anext(items)
 
 
 class Store:
@@ -63,6 +83,9 @@ class Store:
     field_exists = _blocking(asynchronous.Store.field_exists)
     pipeline = _blocking(asynchronous.Store.pipeline)
     transaction = _blocking(asynchronous.Store.transaction)
+    snapshot_export = _iterating(asynchronous.Store.snapshot_export)
+    snapshot_plan = _blocking(asynchronous.Store.snapshot_plan)
+    snapshot_restore = _blocking(asynchronous.Store.snapshot_restore)
     call = _blocking(asynchronous.Store.call)
     batch = _blocking(asynchronous.Store.batch)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,24 +20,30 @@ from qcore.model.commands import FieldChange, IdForm, Mode, When
 from qcore.model.compound import Condition
 from qcore.model.errors import BadParams
 from qcore.model.queries import Consistency
+from qcore.model.restore import Restored
 from qcore.model.results import (
     Created,
     Deleted,
     DigestNow,
+    ExportPage,
     InfoResult,
     MachineResult,
     Page,
+    PlanResult,
     SchemaDone,
     SetDone,
     TypesPage,
+    Uploaded,
 )
 from qcore.model.schema import EntitySchema, FieldSchema, Scope
 from qcore.model.values import Kind
-from qcore.model.wire import decode_json
+from qcore.model.wire import cut_text, decode_json
 
 __all__ = ["DEFAULT_TIMEOUT", "Store", "connect"]
 
 DEFAULT_TIMEOUT = 10.0
+_UPLOADED = 512 * 1024
+"""Bytes of a document that are handed in at a time."""
 
 T = TypeVar("T")
 Schema = EntitySchema | Mapping[str, Any]
@@ -286,6 +293,70 @@ class Store:
         calls = as_calls(commands)
         params = {"conditions": list(conditions), "commands": steps_of(calls)}
         return read_transaction(calls, await self._text("transaction", params, timeout))
+
+    async def snapshot_export(
+        self,
+        *,
+        runtime: bool = False,
+        ids: bool = True,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[ExportPage]:
+        """The JSON snapshot of the store at one revision, piece by piece; the `chunk`s together are the document.
+
+        `runtime` takes Runtime fields too; without `ids` it can be compared with others and restored elsewhere.
+        The last piece counts what the document holds and what was left out. `timeout` is for each piece.
+        """
+        given = _given(runtime=runtime or None, ids=None if ids else False, consistency=consistency)
+        page = await self._ask("snapshot.export", given, ExportPage, timeout)
+        while page.cursor is not None:
+            yield page
+            page = await self._ask("snapshot.export", {"cursor": page.cursor}, ExportPage, timeout)
+        yield page
+
+    async def snapshot_plan(
+        self,
+        document: str | bytes,
+        *,
+        prune: bool = False,
+        limit: int | None = None,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
+    ) -> PlanResult:
+        """What restoring a JSON snapshot would do: how often each action, and the first `limit` of them in words.
+
+        Raises:
+            BadParams: the document has problems; ``data["problems"]`` has them as ``{"path", "message"}``.
+        """
+        upload = await self._upload(document, timeout)
+        params = _given(upload=upload, prune=prune or None, limit=limit, consistency=consistency)
+        return await self._ask("snapshot.plan", params, PlanResult, timeout)
+
+    async def snapshot_restore(
+        self, document: str | bytes, *, prune: bool = False, timeout: float | None = None
+    ) -> Restored:
+        """Make the store what a JSON snapshot says, in one write; `prune` deletes what it does not list.
+
+        Raises:
+            BadParams: the document has problems; ``data["problems"]`` has them as ``{"path", "message"}``.
+            InUse: an entity that the document does not list holds a label that would go.
+        """
+        upload = await self._upload(document, timeout)
+        return await self._ask("snapshot.restore", _given(upload=upload, prune=prune or None), Restored, timeout)
+
+    async def _upload(self, document: str | bytes, timeout: float | None) -> str:
+        """Hand in a document; returns the name of the upload."""
+        try:
+            data = document.encode() if isinstance(document, str) else document
+            chunks = list(cut_text(data, _UPLOADED)) or [""]
+        except (UnicodeEncodeError, UnicodeDecodeError) as exc:
+            raise BadParams(f"the document is no UTF-8 text: {exc.reason}") from None
+        upload = token_hex(16)
+        offset = 0
+        for chunk in chunks:
+            params = {"upload": upload, "offset": offset, "chunk": chunk}
+            offset = (await self._ask("snapshot.upload", params, Uploaded, timeout)).size
+        return upload
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Call any method of the API; returns its result as plain JSON types. `timeout` may be among `params`."""

@@ -6,12 +6,13 @@ params of a request into the typed record of its method.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from qcore.model import commands, compound, queries, results
 from qcore.model.errors import BadParams, ParseError, RequestError, TooLarge, UnknownMethod
+from qcore.model.restore import Restored
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.wire import encode_json
 
@@ -65,6 +66,10 @@ METHODS: dict[str, Method] = {
         Method("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed]),
         Method("transaction", compound.Transaction, results.TransactionDone),
         Method("digest", queries.Digest, results.DigestNow),
+        Method("snapshot.export", queries.SnapshotExport, results.ExportPage),
+        Method("snapshot.upload", queries.SnapshotUpload, results.Uploaded),
+        Method("snapshot.plan", queries.SnapshotPlan, results.PlanResult),
+        Method("snapshot.restore", commands.SnapshotRestore, Restored),
     )
 }
 
@@ -88,11 +93,7 @@ class _WireCompound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_compound = msgspec.json.Decoder(_WireCompound).decode
 _decode = {name: msgspec.json.Decoder(method.params).decode for name, method in METHODS.items()}
-_STEPS = frozenset(
-    name
-    for name, method in METHODS.items()
-    if method.params not in (*compound.COMPOUND, commands.SessionOpen, queries.Ping, queries.Info, queries.Machine)
-)
+_STEPS = frozenset(name for name, method in METHODS.items() if method.params in get_args(compound.Step))
 
 
 def read_params(method: str, text: bytes, max_steps: int) -> Any:

@@ -29,12 +29,12 @@ __all__ = [
     "FieldChange",
     "FieldSet",
     "IdForm",
-    "Logged",
     "Mode",
     "SchemaDelete",
     "SchemaSet",
     "SessionOpen",
     "SetFields",
+    "SnapshotRestore",
     "TreeNode",
     "When",
 ]
@@ -185,6 +185,15 @@ class SchemaDelete(Command, tag="schema.delete"):
     type: str
 
 
+class SnapshotRestore(Command, tag="snapshot.restore"):
+    """Make the store what an uploaded document says; `prune` deletes what the document does not list."""
+
+    method = "snapshot.restore"
+
+    upload: str
+    prune: bool = False
+
+
 class SessionOpen(Command, tag="session.open"):
     """Open a session; its id is given by the state machine."""
 
@@ -208,7 +217,3 @@ class Bootstrap(Command, tag="bootstrap"):
     schemas: list[EntitySchema]
     tree: list[TreeNode]
     file_hash: str
-
-
-Logged = Create | Delete | SetFields | SchemaSet | SchemaDelete | FieldSet | SessionOpen | Bootstrap
-"""Every command but the compound ones, which `qcore.model.compound` adds."""

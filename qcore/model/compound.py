@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from qcore.model import commands
 from qcore.model.commands import Command, Create, Delete, FieldSet, IdForm, SchemaDelete, SchemaSet, SetFields
 from qcore.model.queries import (
     Count,
@@ -26,7 +25,7 @@ from qcore.model.queries import (
     TypesList,
 )
 
-__all__ = ["COMPOUND", "Condition", "Logged", "Operator", "Pipeline", "Step", "Transaction"]
+__all__ = ["COMPOUND", "Condition", "Operator", "Pipeline", "Step", "Transaction"]
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 
@@ -73,6 +72,3 @@ class Transaction(Command, tag="transaction"):
 
 
 COMPOUND = (Pipeline, Transaction)
-
-Logged = commands.Logged | Pipeline | Transaction
-"""Everything an entry may hold."""

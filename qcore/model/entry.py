@@ -9,7 +9,19 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.compound import Logged
+from qcore.model.commands import (
+    Bootstrap,
+    Create,
+    Delete,
+    FieldSet,
+    SchemaDelete,
+    SchemaSet,
+    SessionOpen,
+    SetFields,
+)
+from qcore.model.compound import Pipeline, Transaction
+from qcore.model.leader import Check, Commit, Stage
+from qcore.model.restore import Restore
 
 __all__ = [
     "FEATURE_LEVEL",
@@ -17,6 +29,7 @@ __all__ = [
     "Entry",
     "EntryBody",
     "LogId",
+    "Logged",
     "Member",
     "Membership",
     "Vote",
@@ -69,6 +82,25 @@ class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     configs: list[list[int]]
     nodes: dict[int, Member]
+
+
+Logged = (
+    Create
+    | Delete
+    | SetFields
+    | SchemaSet
+    | SchemaDelete
+    | FieldSet
+    | SessionOpen
+    | Bootstrap
+    | Pipeline
+    | Transaction
+    | Restore
+    | Stage
+    | Commit
+    | Check
+)
+"""Everything an entry may hold."""
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -32,6 +32,7 @@ The tree::
     └── Fatal                     fatal       ends the daemon with `exit_code`
         ├── ConfigError           (exit 2)    flags, settings or schema file
         ├── Damaged               (exit 65)   a file that fails its checks; names the file and the way out
+        ├── Diverged              (exit 70)   the state is not what the log's digest check says
         ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore._openraft
         ├── AlreadyRunning        (exit 73)   address or data directory in use
         └── DiskFailed            (exit 74)   a write or fsync failed; never retried
@@ -56,6 +57,7 @@ __all__ = [
     "Damaged",
     "DiskFailed",
     "DiskFull",
+    "Diverged",
     "ExtensionMissing",
     "Fatal",
     "Forbidden",
@@ -226,6 +228,10 @@ class ConfigError(Fatal):
 
 class Damaged(Fatal):
     exit_code = 65
+
+
+class Diverged(Fatal):
+    exit_code = 70
 
 
 class ExtensionMissing(Fatal):

@@ -13,6 +13,7 @@ from qcore.model.commands import IdForm
 
 __all__ = [
     "DEFAULT_LIMIT",
+    "DEFAULT_LINES",
     "Consistency",
     "Count",
     "Digest",
@@ -27,12 +28,16 @@ __all__ = [
     "Query",
     "SchemaComplete",
     "SchemaGet",
+    "SnapshotExport",
+    "SnapshotPlan",
+    "SnapshotUpload",
     "TypesList",
 ]
 
 Consistency = Literal["linearizable", "leader", "local"]
 
 DEFAULT_LIMIT = 100
+DEFAULT_LINES = 1000
 
 
 class Query(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="method"):
@@ -130,3 +135,30 @@ class FieldExists(StoreQuery, tag="field.exists"):
 
     type: str
     field: str
+
+
+class SnapshotExport(StoreQuery, tag="snapshot.export"):
+    """A piece of the JSON snapshot document of one revision; `cursor` asks for the next, the rest begins a new one.
+
+    `runtime` writes Runtime fields too, without `ids` neither ids nor nextId are written.
+    """
+
+    cursor: str | None = None
+    runtime: bool = False
+    ids: bool = True
+
+
+class SnapshotUpload(Query, tag="snapshot.upload"):
+    """Hand in a piece of a document; `offset` counts bytes of UTF-8, 0 begins the upload of that name anew."""
+
+    upload: str
+    offset: int
+    chunk: str
+
+
+class SnapshotPlan(StoreQuery, tag="snapshot.plan"):
+    """What restoring an uploaded document would do; `limit` bounds the lines."""
+
+    upload: str
+    prune: bool = False
+    limit: int = DEFAULT_LINES

@@ -18,10 +18,10 @@ __all__ = ["Action", "Password", "PlanLine", "Restore", "Restored"]
 Action = Literal["set type", "delete type", "delete", "create", "update", "move"]
 
 
-class Restore(Command, tag="snapshot.restore"):
+class Restore(Command, tag="restore"):
     """Make the store what a document says; with `prune` what it does not mention is deleted."""
 
-    method = "snapshot.restore"
+    method = "restore"
 
     document: Document
     prune: bool = False

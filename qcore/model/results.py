@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
+from qcore.model.restore import PlanLine
+
 __all__ = [
     "Booted",
     "Created",
     "Deleted",
+    "DigestCheck",
     "DigestNow",
     "Entity",
+    "ExportPage",
     "FailedField",
     "FieldError",
     "FieldValue",
@@ -20,6 +24,7 @@ __all__ = [
     "MachineResult",
     "MemberInfo",
     "Page",
+    "PlanResult",
     "SchemaDone",
     "SessionOpened",
     "SetDone",
@@ -27,6 +32,7 @@ __all__ = [
     "StepFailed",
     "TransactionDone",
     "TypesPage",
+    "Uploaded",
 ]
 
 
@@ -153,11 +159,51 @@ class MachineResult(msgspec.Struct):
     node: int
 
 
+class DigestCheck(msgspec.Struct):
+    """When the log was applied up to `index`, every replica had this digest."""
+
+    index: int
+    revision: int
+    digest: str
+
+
 class DigestNow(msgspec.Struct):
-    """`digest` is 128 bits in hex; equal revisions have equal digests."""
+    """`digest` is 128 bits in hex; equal revisions have equal digests. `checks` are the last ones, newest first."""
 
     revision: int
     digest: str
+    checks: list[DigestCheck] = []
+
+
+class ExportPage(msgspec.Struct, omit_defaults=True):
+    """Answer of `snapshot.export`: `chunk` is text of the document at `revision`, no `cursor` comes with the last one.
+
+    The last one says what the document holds: `entities`, and what was left out: values of Runtime fields, and
+    references to entities that no longer exist.
+    """
+
+    revision: int
+    chunk: str
+    cursor: str | None = None
+    entities: int | None = None
+    runtime: int | None = None
+    missing: int | None = None
+
+
+class Uploaded(msgspec.Struct):
+    """Answer of `snapshot.upload`: `size` bytes are there, the next piece's offset."""
+
+    upload: str
+    size: int
+
+
+class PlanResult(msgspec.Struct, omit_defaults=True):
+    """Answer of `snapshot.plan`: `counts` by action, and the first `lines`; `more` lines were left out."""
+
+    revision: int
+    counts: dict[str, int]
+    lines: list[PlanLine]
+    more: int = 0
 
 
 class MemberInfo(msgspec.Struct):

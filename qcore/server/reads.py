@@ -13,8 +13,10 @@ from qcore.model import queries
 from qcore.model.commands import SchemaSet
 from qcore.model.results import InfoResult, MachineResult, MemberInfo
 from qcore.server.calls import Call
+from qcore.server.exports import Exports
 from qcore.server.filters import Filters
 from qcore.server.settings import Settings
+from qcore.server.uploads import Uploads
 from qcore.store import read
 from qcore.store.schemas import try_schemas
 from qcore.store.state import State
@@ -27,11 +29,13 @@ LIMITS = (
     "max_connections",
     "max_depth",
     "max_entry_mb",
+    "max_exports",
     "max_list",
     "max_message_mb",
     "max_page",
     "max_pending",
     "max_pipeline",
+    "max_upload_mb",
     "request_timeout",
     "send_queue_mb",
 )
@@ -41,7 +45,16 @@ LIMITS = (
 class Reads:
     """Runs reads against the state; knows the node for `info` and `machine`."""
 
-    def __init__(self, settings: Settings, state: State, engine: Engine, directory: Directory, addr: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        engine: Engine,
+        directory: Directory,
+        addr: str,
+        exports: Exports,
+        uploads: Uploads,
+    ) -> None:
         self._settings = settings
         self._state = state
         self._engine = engine
@@ -65,6 +78,8 @@ class Reads:
             queries.TypesList: lambda query: read.types(state, query, most),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),
+            queries.SnapshotExport: exports.read,
+            queries.SnapshotUpload: uploads.put,
         }
 
     def run(self, call: Call) -> Any:

@@ -165,6 +165,16 @@ class Settings(BaseSettings):
         100_000, "Most writes waiting for the disk; more are answered busy.", group="Limits", ge=1, le=10_000_000
     )
     max_entry_mb: int = _setting(4, "Largest entry of the log.", group="Limits", unit="MB", ge=1, le=1024)
+    max_exports: int = _setting(
+        8,
+        "Most JSON snapshots that clients read at a time; each keeps what changes meanwhile.",
+        group="Limits",
+        ge=1,
+        le=1000,
+    )
+    max_upload_mb: int = _setting(
+        256, "Most text of JSON snapshots that clients have handed in.", group="Limits", unit="MB", ge=1, le=65_536
+    )
     request_timeout: float = _setting(
         10.0, "Time a request may take unless it says otherwise.", group="Limits", unit="seconds", ge=0.001, le=3600
     )

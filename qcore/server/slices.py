@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 __all__ = ["Slices"]
 
@@ -16,6 +17,8 @@ SLICE = 0.004
 """Seconds of one turn before the loop serves others."""
 
 Step = Callable[[], bool]
+
+T = TypeVar("T")
 
 
 class Slices:
@@ -31,6 +34,27 @@ class Slices:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def run(self, work: Generator[None, None, T]) -> asyncio.Future[T]:
+        """Run a generator to its end, pausing where it does; the result is what it returns."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def step() -> bool:
+            if future.cancelled():
+                work.close()
+                return False
+            try:
+                next(work)
+            except StopIteration as done:
+                future.set_result(done.value)
+                return False
+            except Exception as exc:
+                future.set_exception(exc)
+                return False
+            return True
+
+        self.add(step)
+        return future
 
     def _turn(self) -> None:
         end = time.monotonic() + SLICE

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from qcore.model.commands import (
     Bootstrap,
     Command,
@@ -22,15 +24,18 @@ from qcore.model.commands import (
     TreeNode,
 )
 from qcore.model.compound import COMPOUND, Pipeline, Transaction
-from qcore.model.entry import Entry
+from qcore.model.entry import Entry, Logged
 from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError
 from qcore.model.ids import ROOT_ID, check_entity_name
+from qcore.model.leader import Check, Commit, Stage
+from qcore.model.restore import Restore
 from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
 from qcore.model.schema import MAINTAINED
 from qcore.model.wire import encode_json
 from qcore.store.compound import Read, filled, run_transaction, step_read, without_reads
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at
+from qcore.store.restore import restore
 from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
 from qcore.store.sessions import Answer
 from qcore.store.state import Change, State
@@ -57,6 +62,9 @@ class Outcome:
         self.changes = changes
 
 
+_decode_staged = msgspec.json.Decoder(Logged).decode
+
+
 def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterator[Outcome]:
     """Apply an entry command by command, so that the caller may pause between two of them.
 
@@ -65,10 +73,20 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
     """
     now = max(entry.body.time, state.time)
     for command in entry.body.commands:
-        yield _numbered(state, command, now, read) if command.session else _apply(state, command, now, read)
+        yield _outcome(state, command, now, read)
     state.time = now
     state.applied = entry.id.index
+    state.checks.note(state.applied, state.revision, state.digest())
     state.compact()
+
+
+def _outcome(state: State, command: Command, now: int, read: Read | None) -> Outcome:
+    if isinstance(command, Commit):
+        try:
+            command = _decode_staged(state.staged.take(command, now))
+        except RequestError as exc:
+            return Outcome(error=exc)
+    return _numbered(state, command, now, read) if command.session else _apply(state, command, now, read)
 
 
 def _numbered(state: State, command: Command, now: int, read: Read | None) -> Outcome:
@@ -191,6 +209,14 @@ def _open_session(state: State, _command: SessionOpen, now: int) -> SessionOpene
     return SessionOpened(state.sessions.open(now))
 
 
+def _check(state: State, command: Check, _now: int) -> None:
+    state.checks.compare(command)
+
+
+def _stage(state: State, command: Stage, now: int) -> None:
+    state.staged.add(command, now)
+
+
 def _bootstrap(state: State, command: Bootstrap, now: int) -> Booted:
     """Load the schema file: all types first, then the tree, then the fields, so that any may refer to any."""
     if state.mark:
@@ -230,9 +256,12 @@ def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeN
 
 _COMMANDS: dict[type[Any], Any] = {
     Bootstrap: _bootstrap,
+    Check: _check,
     FieldSet: lambda state, command, _now: set_field_schema(state, command),
     Create: _create,
     Delete: _delete,
+    Restore: restore,
+    Stage: _stage,
     SchemaDelete: lambda state, command, _now: delete_schema(state, command),
     SchemaSet: lambda state, command, _now: set_schemas(state, command),
     SessionOpen: _open_session,

@@ -85,6 +85,14 @@ class Plan:
         )
         return {action: count for action, count in counts.items() if count}
 
+    @property
+    def length(self) -> int:
+        """How many `lines` there are."""
+        created = set(self.created)
+        updates = sum(place not in created for place in self.writes)
+        others = len(self.set_types) + len(self.deleted_types) + len(self.deleted) + len(created) + len(self.orders)
+        return updates + others
+
     def lines(self) -> Iterator[PlanLine]:
         """Every action, in the order in which they are taken; the view must stay as it is meanwhile."""
         for name in self.set_types:

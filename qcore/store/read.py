@@ -276,8 +276,8 @@ def field_exists(state: State, query: FieldExists) -> bool:
 
 
 def digest(state: State, _query: Digest) -> DigestNow:
-    """Revision and digest of the state now."""
-    return DigestNow(state.revision, state.digest())
+    """Revision and digest of the state now, and the last checks, newest first."""
+    return DigestNow(state.revision, state.digest(), list(reversed(state.checks.last)))
 
 
 def _cursor(last: int | str) -> str:

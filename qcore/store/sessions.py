@@ -91,6 +91,12 @@ class Sessions:
         self._open[session] = Session(time)
         return session
 
+    def answer(self, id: int, seq: int, hash: str) -> Answer | None:
+        """The answer that a numbered command was given, None if it is new or not known any more; changes nothing."""
+        session = self._open.get(id)
+        answer = None if session is None else session.answers.get(seq)
+        return answer if answer is not None and answer.hash == hash else None
+
     def use(self, id: int, time: int) -> Session:
         """The session a numbered write belongs to.
 

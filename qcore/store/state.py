@@ -14,11 +14,13 @@ from typing import Any
 
 from qcore.model.ids import ROOT_ID
 from qcore.model.schema import CompleteSchema, Types
+from qcore.store.checks import Checks
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.names import NameIndex
 from qcore.store.pinned import Pinned
 from qcore.store.sessions import Sessions
+from qcore.store.staged import Staged
 
 __all__ = ["ADDED", "PUT", "RELAID", "REMOVED", "Change", "State"]
 
@@ -49,6 +51,8 @@ class State:
         """Entities without a parent, by order."""
         self.counts: dict[str, int] = {}
         self.sessions = Sessions()
+        self.staged = Staged()
+        self.checks = Checks()
         self.journal: list[Change] = []
         self.made: list[int | None] | None = None
         """While a pipeline or transaction runs: what each step so far created, for `$n`."""
@@ -195,7 +199,7 @@ class State:
         return self._ids.get(type_name) or array("Q")
 
     def digest(self) -> str:
-        """128 bits in hex over everything but the sessions."""
+        """128 bits in hex over everything but the sessions and what is staged."""
         return f"{(self._sum + counters_hash(self.revision, self.next_id, self.mark)) % MODULUS:032x}"
 
     def compact(self) -> None:

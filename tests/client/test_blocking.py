@@ -31,6 +31,12 @@ def test_it_reads_and_writes(node: NodeProcess) -> None:
     assert "qcore.client" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_snapshot_comes_in_pieces(node: NodeProcess) -> None:
+    with blocking.connect(node.url) as store:
+        text = "".join(page.chunk for page in store.snapshot_export(ids=False))
+        assert not store.snapshot_restore(text).changed
+
+
 def test_threads_share_it(node: NodeProcess) -> None:
     with blocking.connect(node.url) as store, ThreadPoolExecutor(8) as threads:
         user = store.create("User", "counter")

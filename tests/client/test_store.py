@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -183,7 +184,7 @@ async def test_a_pipeline_gives_a_typed_result_or_the_error_for_each_command(sto
     assert isinstance(page, Page)
     assert field == await store.field_get("User", "Age")
     assert exists is True
-    assert digest == await store.digest()
+    assert digest.digest == (await store.digest()).digest
     assert await store.pipeline([]) == []
 
 
@@ -242,17 +243,39 @@ async def test_a_field_of_a_schema_is_added_changed_and_read(store: Store) -> No
 
 
 async def test_a_dry_run_of_schemas_says_what_would_be_and_takes_no_number(store: Store) -> None:
-    before = await store.digest()
+    before = (await store.digest()).digest
     assert (await store.schema_set(EntitySchema("Pump"), dry_run=True)).types == ["Pump"]
     with pytest.raises(BadSchema):
         await store.schema_set(EntitySchema("Pump", ["Nope"]), dry_run=True)
-    assert await store.digest() == before
+    assert (await store.digest()).digest == before
     await store.schema_set(EntitySchema("Pump"))
     assert (await store.schema_delete("Pump")).types == ["Pump"]
     with pytest.raises(NotFound):
         await store.schema_get("Pump")
     with pytest.raises(InUse):
         await store.schema_delete("Object")
+
+
+async def test_a_snapshot_is_exported_planned_and_restored(store: Store) -> None:
+    await store.create("User", "snap", fields={"Age": 7})
+    pages = [page async for page in store.snapshot_export(ids=False)]
+    text = "".join(page.chunk for page in pages)
+    assert pages[-1].entities == sum((await store.info()).counts.values())
+    assert (await store.snapshot_plan(text)).counts == {}
+    assert not (await store.snapshot_restore(text)).changed
+    edited = json.loads(text)
+    edited["tree"]["Children"] += [{"entityType": "User", "Name": f"restored {place}"} for place in range(3)]
+    plan = await store.snapshot_plan(json.dumps(edited), limit=1)
+    assert (plan.counts, len(plan.lines), plan.more) == ({"create": 3}, 1, 2)
+    done = await store.snapshot_restore(json.dumps(edited).encode())
+    assert (done.changed, done.counts) == (True, {"create": 3})
+    assert (await store.get("/Root/restored 2"))["Name"] == "restored 2"
+    with pytest.raises(BadParams) as caught:
+        await store.snapshot_restore('{"tree": {}}')
+    assert len(caught.value.data["problems"]) == 2
+    for bad in (b"\xff", "\ud800", ""):
+        with pytest.raises(BadParams):
+            await store.snapshot_plan(bad)
 
 
 async def test_a_pipeline_is_done_once_though_the_node_is_killed_again_and_again(node: NodeProcess) -> None:

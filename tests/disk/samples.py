@@ -8,8 +8,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.disk.record import encode
 from qcore.model.commands import Create
-from qcore.model.compound import Logged
-from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId, Vote
+from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
 
 __all__ = ["NODE", "Unsynced", "append", "body", "filled", "log_id", "open_node"]
 

@@ -23,9 +23,13 @@ from qcore.model.commands import (
     SetFields,
     TreeNode,
 )
-from qcore.model.compound import Condition, Logged, Pipeline, Transaction
+from qcore.model.compound import Condition, Pipeline, Transaction
+from qcore.model.document import Document, DocumentEntity
+from qcore.model.entry import Logged
 from qcore.model.errors import BadValue
+from qcore.model.leader import Check, Commit, Stage
 from qcore.model.queries import Get
+from qcore.model.restore import Restore
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import INT_MAX, INT_MIN, Kind
 from qcore.model.wire import encode_json
@@ -49,6 +53,12 @@ COMMANDS: list[Command] = [
     Transaction([Delete(5)], [Condition(5, "Age", "<=", None), Condition("@5", exists=False)]),
     SessionOpen(),
     Bootstrap([EntitySchema("A")], [TreeNode("A", "top", {"F": 1}, [TreeNode("A", "below")])], "ab" * 32),
+    Restore(
+        Document([EntitySchema("A")], [DocumentEntity("Root", "Root"), DocumentEntity("A", "x", 0, 5, {"F": 1})], 9)
+    ),
+    Stage("00ff", 3, '{"method":"set\u2028"'),
+    Commit("00ff", 4),
+    Check(12, "ab" * 16),
 ]
 
 

@@ -188,3 +188,12 @@ def test_the_schema_of_a_field_is_json_or_a_row() -> None:
     field = {"name": "A", "dataType": "Choice", "default": "a", "rank": 0, "choices": ["a"], "storageScope": "Runtime"}
     assert json.loads(render(views.FIELD, field, {}, "human")) == field
     assert render(views.FIELD, field, {}, "csv").splitlines() == [",".join(field), 'A,Choice,a,0,"[""a""]",Runtime']
+
+
+def test_a_digest_tells_the_checks_of_it() -> None:
+    check = {"index": 7, "revision": 5, "digest": "ff"}
+    result = {"revision": 9, "digest": "ab", "checks": [check]}
+    assert render(views.DIGEST, result, {}, "human") == (
+        "Revision: 9\nDigest: ab\nChecked at log index 7, revision 5: ff\n"
+    )
+    assert render(views.DIGEST, result, {}, "raw") == "9\nab\n"

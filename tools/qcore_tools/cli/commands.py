@@ -216,7 +216,14 @@ COMMANDS: tuple[Command, ...] = (
         f"A condition is IF <id> <field> {'|'.join(OPERATORS)} <value>, IF <id> <field> REVISION <n>\n"
         f"or IF <id> EXISTS|MISSING.\n{_CREATED}",
     ),
-    Command(("DIGEST",), "", "Revision and digest of the whole state", "digest", views.FACTS, read_nothing),
+    Command(
+        ("DIGEST",),
+        "",
+        "Revision and digest of the whole state, and the last checks",
+        "digest",
+        views.DIGEST,
+        read_nothing,
+    ),
     Command(("MACHINE",), "", "Machine name and node id of the server", "machine", views.FACTS, read_nothing),
     Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, read_nothing),
     Command(("HELP",), "[command]", "List the commands, or explain one", "", views.HELP, _help),

@@ -18,6 +18,7 @@ from qcore.model.wire import encode_json
 
 __all__ = [
     "CREATED",
+    "DIGEST",
     "DONE",
     "ENTITY",
     "FACTS",
@@ -105,6 +106,18 @@ class RecordView(View):
 
     def raw(self, result: Any) -> Iterable[str]:
         return [bare(value) for value in result.values()]
+
+
+class DigestView(RecordView):
+    """The digest of the state, and the checks of it in the log."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        checks = result.get("checks", ())
+        lines = [f"Checked at log index {c['index']}, revision {c['revision']}: {c['digest']}" for c in checks]
+        return [f"Revision: {result['revision']}", f"Digest: {result['digest']}", *lines]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [bare(result["revision"]), bare(result["digest"])]
 
 
 class DoneView(RecordView):
@@ -314,7 +327,8 @@ def _numbered(error: QcoreError, number: int) -> QcoreError:
     return type(error)(f"command {number}: {error.message}", **error.data)
 
 
-SCALAR, FACTS, DONE, CREATED, ENTITY = View(), RecordView(), DoneView(), CreatedView(), EntityView()
+SCALAR, FACTS, DIGEST, DONE, CREATED = View(), RecordView(), DigestView(), DoneView(), CreatedView()
+ENTITY = EntityView()
 ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
 
 
