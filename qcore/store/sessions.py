@@ -8,11 +8,21 @@ its number is answered `session_expired`. Expiry happens only inside apply, by e
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from qcore.model.errors import InvalidRequest, SessionExpired
 from qcore.model.times import NS
 
-__all__ = ["IDLE_LIMIT", "MAX_SESSIONS", "WINDOW", "WINDOW_BYTES", "Answer", "Session", "Sessions"]
+__all__ = [
+    "IDLE_LIMIT",
+    "MAX_SESSIONS",
+    "WINDOW",
+    "WINDOW_BYTES",
+    "Answer",
+    "PinnedSessions",
+    "Session",
+    "Sessions",
+]
 
 WINDOW = 128
 WINDOW_BYTES = 1 << 20
@@ -78,6 +88,7 @@ class Sessions:
     def __init__(self) -> None:
         self.next_id = 1
         self._open: OrderedDict[int, Session] = OrderedDict()
+        self._pins: list[PinnedSessions] = []
 
     def __len__(self) -> int:
         return len(self._open)
@@ -86,7 +97,7 @@ class Sessions:
         """Open a session at entry time `time`; returns its id."""
         self.expire(time)
         while len(self._open) >= MAX_SESSIONS:
-            self._open.popitem(last=False)
+            self._drop_oldest()
         session, self.next_id = self.next_id, self.next_id + 1
         self._open[session] = Session(time)
         return session
@@ -107,6 +118,8 @@ class Sessions:
         session = self._open.get(id)
         if session is None:
             raise SessionExpired(f"session {id} is unknown or was unused for more than {IDLE_LIMIT // NS} s")
+        for pinned in self._pins:
+            pinned.keep(id, session)
         session.used = time
         self._open.move_to_end(id)
         return session
@@ -117,7 +130,22 @@ class Sessions:
             session = next(iter(self._open.values()))
             if session.used + IDLE_LIMIT >= time:
                 return
-            self._open.popitem(last=False)
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        id, session = self._open.popitem(last=False)
+        for pinned in self._pins:
+            pinned.keep(id, session)
+
+    def load(self, id: int, session: Session) -> None:
+        """Take a session of a snapshot; they come with the longest unused first."""
+        self._open[id] = session
+
+    def pin(self) -> PinnedSessions:
+        """All sessions as they are now, for a reader that takes its time."""
+        pinned = PinnedSessions(self._open, self._pins)
+        self._pins.append(pinned)
+        return pinned
 
     def dump(self) -> list[tuple[int, int, int, list[tuple[int, str, bool, bytes]]]]:
         """Everything replicas must agree on, for snapshots and comparisons."""
@@ -125,3 +153,30 @@ class Sessions:
             (id, session.used, session.low, [(seq, a.hash, a.failed, a.raw) for seq, a in session.answers.items()])
             for id, session in self._open.items()
         ]
+
+
+class PinnedSessions:
+    """The sessions as they were; each is copied when it is used the next time. Release it in the end."""
+
+    def __init__(self, live: OrderedDict[int, Session], pins: list[PinnedSessions]) -> None:
+        self._live = live
+        self._pins = pins
+        self._ids = list(live)
+        self._kept: dict[int, tuple[int, int, dict[int, Answer]]] = {}
+
+    def keep(self, id: int, session: Session) -> None:
+        """Remember a session before it changes."""
+        if id not in self._kept:
+            self._kept[id] = session.used, session.low, dict(session.answers)
+
+    def all(self) -> Iterator[tuple[int, int, int, dict[int, Answer]]]:
+        """Id, time of last use, lowest number and answers of each, the longest unused first."""
+        for id in self._ids:
+            if id not in self._kept:
+                self.keep(id, self._live[id])
+            yield id, *self._kept[id]
+
+    def release(self) -> None:
+        """Cost nothing any more."""
+        if self in self._pins:
+            self._pins.remove(self)

@@ -43,6 +43,8 @@ class State:
         self.time = 0
         self.revision = 0
         self.next_id = ROOT_ID + 1
+        self.level = 1
+        """Rules of apply in force, raised by the leader when every node knows them."""
         self.mark = ""
         """Hash of the schema file that was loaded, empty before."""
         self.types = Types()
@@ -61,6 +63,8 @@ class State:
         """Reduced modulo 2^128 only where it is read."""
         self._names = NameIndex(self.entities)
         self._pins: list[Pinned] = []
+        self._below: dict[int, list[int]] = {}
+        """While a snapshot is read: the children of each parent so far."""
         self._saved = self._save()
         root = Entity(ROOT_ID, self.types.complete["Root"])
         root.values[NAME] = "Root"
@@ -209,6 +213,41 @@ class State:
         for name, ids in self._ids.items():
             if len(ids) > 2 * self.counts[name] + _COMPACT_SLACK:
                 self._ids[name] = array("Q", (i for i in ids if i in self.entities))
+
+    # -- from a snapshot -----------------------------------------------------------------------------------
+
+    def begin_load(self, types: Types) -> None:
+        """Forget everything, for what a snapshot holds."""
+        self.types = types
+        self.entities.clear()
+        self.counts.clear()
+        self._ids.clear()
+        self.top.clear()
+
+    def load(self, entity: Entity, parent: int) -> None:
+        """Take an entity as it was; those of one type come by ascending id."""
+        ids = self._ids.get(entity.type)
+        if ids is None:
+            ids = self._ids[entity.type] = array("Q")
+        ids.append(entity.id)
+        self.entities[entity.id] = entity
+        self.counts[entity.type] = self.counts.get(entity.type, 0) + 1
+        self._below.setdefault(parent, []).append(entity.id)
+
+    def end_load(self) -> None:
+        """Everything is there: put siblings into their order."""
+        for parent, children in self._below.items():
+            children.sort(key=lambda child: self.entities[child].order)
+            if parent:
+                self.entities[parent].values[CHILDREN] = children
+            else:
+                self.top = children
+        self._below.clear()
+
+    def set_digest(self, digest: str) -> None:
+        """Take the digest that the snapshot's writer had; revision, next id and mark are set already."""
+        self._sum = int(digest, 16) - counters_hash(self.revision, self.next_id, self.mark)
+        self.begin()
 
     # -- views ---------------------------------------------------------------------------------------------
 
