@@ -83,6 +83,7 @@ class Store:
     field_exists = _blocking(asynchronous.Store.field_exists)
     pipeline = _blocking(asynchronous.Store.pipeline)
     transaction = _blocking(asynchronous.Store.transaction)
+    snapshot_take = _blocking(asynchronous.Store.snapshot_take)
     snapshot_export = _iterating(asynchronous.Store.snapshot_export)
     snapshot_plan = _blocking(asynchronous.Store.snapshot_plan)
     snapshot_restore = _blocking(asynchronous.Store.snapshot_restore)

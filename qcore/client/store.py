@@ -32,6 +32,7 @@ from qcore.model.results import (
     PlanResult,
     SchemaDone,
     SetDone,
+    SnapshotTaken,
     TypesPage,
     Uploaded,
 )
@@ -293,6 +294,10 @@ class Store:
         calls = as_calls(commands)
         params = {"conditions": list(conditions), "commands": steps_of(calls)}
         return read_transaction(calls, await self._text("transaction", params, timeout))
+
+    async def snapshot_take(self, *, timeout: float | None = None) -> SnapshotTaken:
+        """Write a snapshot beside the log of the node that answers; returns when it is durable."""
+        return await self._ask("snapshot.take", {}, SnapshotTaken, timeout)
 
     async def snapshot_export(
         self,

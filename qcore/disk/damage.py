@@ -5,7 +5,7 @@ Only the wording lives here; the checks stand beside the formats they check.
 
 from __future__ import annotations
 
-from qcore.model.errors import Damaged
+from qcore.model.errors import Damaged, Newer
 
 __all__ = ["FORMAT", "damaged", "newer", "wrong_format"]
 
@@ -24,9 +24,9 @@ def damaged(path: str, problem: str) -> Damaged:
     return Damaged(f"{path} is damaged: {problem}. {_WAY_OUT}", path=path)
 
 
-def newer(path: str, found: str) -> Damaged:
+def newer(path: str, found: str) -> Newer:
     """Return the error for a file this version is too old to read; `found` names what it holds."""
-    return Damaged(
+    return Newer(
         f"{path} was written by a newer qcore: it holds {found}. Start the version that wrote it, or a later one.",
         path=path,
     )

@@ -7,7 +7,7 @@
         committed.json  hints: how far the log is committed and stored
         purged.json     up to where the log's entries are gone
         logs/           one file per entry
-        snapshots/      empty for now
+        snapshots/      the whole state at some places of the log
 
 Every save belongs to the one thread that writes the log.
 """
@@ -26,6 +26,7 @@ from qcore.disk.identity import Identity, load_identity, new_identity, store_ide
 from qcore.disk.log import Log
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
+from qcore.disk.snapshots import Snapshots
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import AlreadyRunning, DiskFailed
 
@@ -37,7 +38,7 @@ class Directory:
 
     Attributes:
         path: ``<data-dir>/node_<id>``, absolute.
-        snapshots: its folder for snapshots.
+        snapshots: what is in its folder of snapshots.
         identity: the content of node.json.
         log: the entries.
         warnings: sentences about what is legal but unwise, for the operator.
@@ -45,7 +46,8 @@ class Directory:
 
     def __init__(self, path: Path, files: Files, lock: int, identity: Identity, marks: Marks, log: Log) -> None:
         self.path = path
-        self.snapshots = path / "snapshots"
+        self.snapshots = Snapshots(files, str(path / "snapshots"))
+        self.snapshots.scan()
         self.identity = identity
         self.log = log
         self.warnings = list(log.warnings)
@@ -138,6 +140,7 @@ class Directory:
     def close(self) -> None:
         """Give the directory back; nothing is written."""
         self._files.close()
+        self.snapshots.close()
         if self._lock >= 0:
             os.close(self._lock)
         self._lock = -1

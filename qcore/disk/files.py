@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 
 from qcore.disk.damage import damaged
 from qcore.model.errors import DiskFailed
@@ -67,6 +68,24 @@ class Files:
                     self.fsync(descriptor, path)
             finally:
                 os.close(descriptor)
+
+    def extend(self, path: str, data: bytes, sync: bool) -> None:
+        """Write behind the end of a file that is there; durable on return only with `sync`."""
+        with self._writing("write", path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+            try:
+                _write_all(descriptor, data)
+                if sync:
+                    self.fsync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
+    def apart(self) -> Files:
+        """The same disk for files that may fail by themselves: neither hears of the other's failure."""
+        twin = copy(self)
+        twin._failure = None
+        twin._folders = {}
+        return twin
 
     def fsync(self, descriptor: int, path: str) -> None:
         """Make the file's content durable. `path` is only told to whoever listens in."""

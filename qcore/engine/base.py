@@ -13,10 +13,19 @@ from typing import Any, Protocol
 
 import msgspec
 
-from qcore.model.entry import Entry, EntryBody
+from qcore.model.entry import Entry, EntryBody, LogId, Membership
 from qcore.model.errors import Fatal, RequestError
 
-__all__ = ["Engine", "EngineStatus", "Host", "Proposal"]
+__all__ = ["Base", "Engine", "EngineStatus", "Host", "Proposal"]
+
+
+class Base(msgspec.Struct, frozen=True):
+    """Where a snapshot leaves off: its last log id and entry time, and the membership up to there."""
+
+    last: LogId
+    time: int
+    membership: Membership
+    membership_id: LogId
 
 
 class Proposal:
@@ -30,7 +39,7 @@ class Proposal:
 
 
 class EngineStatus(msgspec.Struct, frozen=True):
-    """`leader` and `node` are public node ids; indexes are None while the log is empty."""
+    """`leader` is a public node id, indexes are None while the log is empty, `appended` are bytes since the start."""
 
     role: str
     leader: int | None
@@ -40,6 +49,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
     last: int | None
     committed: int | None
     in_flight: int
+    appended: int
 
 
 class Host(Protocol):
@@ -64,10 +74,10 @@ class Engine(Protocol):
     name: str
     durability: str
 
-    def start(self, host: Host, replay: Callable[[Entry], None]) -> None:
-        """Bring the log up: `replay` gets every committed entry on disk, then the engine takes proposals.
+    def start(self, host: Host, replay: Callable[[Entry], None], base: Base | None) -> None:
+        """Bring the log up: `replay` gets every committed entry behind `base`, then the engine takes proposals.
 
-        Blocking; called before the loop serves anyone.
+        `base` is the snapshot that was loaded, None without one. Blocking; called before the loop serves anyone.
 
         Raises:
             Fatal: the directory cannot be used by this engine.
@@ -81,6 +91,12 @@ class Engine(Protocol):
 
     def read_barrier(self, done: Callable[[int], None]) -> None:
         """Call `done` with the log index a read must wait for to be linearizable."""
+
+    def membership(self) -> tuple[Membership, LogId]:
+        """The last membership that was applied, and the log id of its entry."""
+
+    def purge(self, upto: LogId) -> None:
+        """Drop the log up to `upto`, which a durable snapshot holds; it goes when it can."""
 
     def status(self) -> EngineStatus:
         """A picture of now."""

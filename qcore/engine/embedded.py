@@ -18,7 +18,7 @@ import msgspec
 
 from qcore.disk.directory import Directory
 from qcore.disk.record import encode
-from qcore.engine.base import EngineStatus, Host, Proposal
+from qcore.engine.base import Base, EngineStatus, Host, Proposal
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal
 
@@ -34,6 +34,7 @@ _HINT_EVERY = 0.1
 """Seconds between two writings of committed.json, which is a hint."""
 
 _Job = tuple[LogId, bytes, Entry, Any]
+_Purge = LogId
 
 
 class EmbeddedEngine:
@@ -53,11 +54,13 @@ class EmbeddedEngine:
         self._last: LogId | None = None
         self._committed: LogId | None = None
         self._time = 0
+        self._membership: tuple[Membership, LogId]
+        self._appended = 0
         self._in_flight = 0
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | _Purge | None] = SimpleQueue()
         self._done: list[_Job | Fatal] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="qcore-log", daemon=True)
@@ -66,7 +69,7 @@ class EmbeddedEngine:
 
     # -- start and stop ------------------------------------------------------------------------------------
 
-    def start(self, host: Host, replay: Callable[[Entry], None]) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], base: Base | None) -> None:
         """See `Engine.start`.
 
         Raises:
@@ -75,18 +78,39 @@ class EmbeddedEngine:
         """
         self._host = host
         log = self._directory.log
-        membership: Membership | None = None
-        stored = () if log.first is None or log.last is None else log.read(log.first.index, log.last.index + 1)
+        known: tuple[Membership, LogId] | None = None
+        if base is not None:
+            known = base.membership, base.membership_id
+            self._time = base.time
+            self._fit(base.last)
+        stored = () if log.first is None or log.last is None else log.read(self._behind(base), log.last.index + 1)
         for entry in stored:
             if entry.body.membership is not None:
-                membership = entry.body.membership
+                known = entry.body.membership, entry.id
             self._time = max(self._time, entry.body.time)
             replay(entry)
-        if membership is not None:
-            self._check_alone(membership)
+        if known is not None:
+            self._check_alone(known[0])
+            self._membership = known
         self._last = self._committed = log.last
-        self._campaign(membership is None and log.last is None, replay)
+        self._campaign(known is None and log.last is None, replay)
         self._thread.start()
+
+    def _behind(self, base: Base | None) -> int:
+        first = self._directory.log.first
+        assert first is not None
+        return first.index if base is None else max(first.index, base.last.index + 1)
+
+    def _fit(self, last: LogId) -> None:
+        """Drop a log that ends below a snapshot, or is not the one that led to it."""
+        log = self._directory.log
+        reaches = log.last is not None and log.last.index >= last.index
+        if reaches and log.log_id(last.index) not in (None, last):
+            assert log.first is not None
+            log.truncate(log.first.index)
+            reaches = False
+        if not reaches:
+            log.purge(last)
 
     def _check_alone(self, membership: Membership) -> None:
         if membership.configs != [[self._self]] or list(membership.nodes) != [self._self]:
@@ -113,6 +137,8 @@ class EmbeddedEngine:
     def _append_now(self, term: int, body: EntryBody, replay: Callable[[Entry], None]) -> None:
         id = LogId(term, self._self, 0 if self._last is None else self._last.index + 1)
         self._directory.log.append(id, encode(id, body))
+        if body.membership is not None:
+            self._membership = body.membership, id
         self._last = self._committed = id
         replay(Entry(id, body))
 
@@ -142,6 +168,7 @@ class EmbeddedEngine:
         id = LogId(self._term, self._self, self._last.index + 1)
         record = encode(id, proposal.body)
         self._last = id
+        self._appended += len(record)
         self._in_flight += 1
         self._idle.clear()
         self._loop = asyncio.get_running_loop()
@@ -150,6 +177,16 @@ class EmbeddedEngine:
     def read_barrier(self, done: Callable[[int], None]) -> None:
         """See `Engine.read_barrier`: what was answered is applied already, so there is nothing to wait for."""
         done(NOTHING_TO_WAIT_FOR)
+
+    def membership(self) -> tuple[Membership, LogId]:
+        """See `Engine.membership`."""
+        return self._membership
+
+    def purge(self, upto: LogId) -> None:
+        """See `Engine.purge`; the log's thread does it between two entries."""
+        if not self._stopping:
+            self._loop = asyncio.get_running_loop()
+            self._jobs.put(upto)
 
     def status(self) -> EngineStatus:
         """See `Engine.status`."""
@@ -164,6 +201,7 @@ class EmbeddedEngine:
             last=None if self._last is None else self._last.index,
             committed=None if self._committed is None else self._committed.index,
             in_flight=self._in_flight,
+            appended=self._appended,
         )
 
     # -- the log's thread ----------------------------------------------------------------------------------
@@ -173,9 +211,12 @@ class EmbeddedEngine:
         log = self._directory.log
         hinted = 0.0
         while (job := self._jobs.get()) is not None:
-            id, record, _, _ = job
             begun = clock.monotonic()
             try:
+                if isinstance(job, LogId):
+                    log.purge(job)
+                    continue
+                id, record, _, _ = job
                 log.append(id, record)
                 if begun - hinted > _HINT_EVERY:
                     self._directory.save_committed(id)
@@ -184,7 +225,8 @@ class EmbeddedEngine:
                 self._finish(exc)
                 return
             except Exception as exc:
-                self._finish(Fatal(f"writing log entry {id.index} failed: {exc!r}"))
+                what = "purging the log" if isinstance(job, LogId) else f"writing log entry {job[0].index}"
+                self._finish(Fatal(f"{what} failed: {exc!r}"))
                 return
             self._finish(job)
             took = clock.monotonic() - begun

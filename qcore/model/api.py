@@ -66,6 +66,7 @@ METHODS: dict[str, Method] = {
         Method("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed]),
         Method("transaction", compound.Transaction, results.TransactionDone),
         Method("digest", queries.Digest, results.DigestNow),
+        Method("snapshot.take", queries.SnapshotTake, results.SnapshotTaken),
         Method("snapshot.export", queries.SnapshotExport, results.ExportPage),
         Method("snapshot.upload", queries.SnapshotUpload, results.Uploaded),
         Method("snapshot.plan", queries.SnapshotPlan, results.PlanResult),

@@ -20,7 +20,7 @@ from qcore.model.commands import (
     SetFields,
 )
 from qcore.model.compound import Pipeline, Transaction
-from qcore.model.leader import Check, Commit, Stage
+from qcore.model.leader import Check, Commit, Raise, Stage
 from qcore.model.restore import Restore
 
 __all__ = [
@@ -99,6 +99,7 @@ Logged = (
     | Stage
     | Commit
     | Check
+    | Raise
 )
 """Everything an entry may hold."""
 

@@ -32,6 +32,7 @@ The tree::
     └── Fatal                     fatal       ends the daemon with `exit_code`
         ├── ConfigError           (exit 2)    flags, settings or schema file
         ├── Damaged               (exit 65)   a file that fails its checks; names the file and the way out
+        │   └── Newer             (exit 65)   a file that a newer version wrote
         ├── Diverged              (exit 70)   the state is not what the log's digest check says
         ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore._openraft
         ├── AlreadyRunning        (exit 73)   address or data directory in use
@@ -64,6 +65,7 @@ __all__ = [
     "InUse",
     "Internal",
     "InvalidRequest",
+    "Newer",
     "NoQuorum",
     "NotFound",
     "NotInitialized",
@@ -228,6 +230,10 @@ class ConfigError(Fatal):
 
 class Damaged(Fatal):
     exit_code = 65
+
+
+class Newer(Damaged):
+    pass
 
 
 class Diverged(Fatal):

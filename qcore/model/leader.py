@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qcore.model.commands import Command
 
-__all__ = ["Check", "Commit", "Stage"]
+__all__ = ["Check", "Commit", "Raise", "Stage"]
 
 
 class Stage(Command, tag="stage"):
@@ -37,3 +37,11 @@ class Check(Command, tag="check"):
 
     index: int
     digest: str
+
+
+class Raise(Command, tag="raise"):
+    """Put the rules of feature level `level` in force, as every node knows them."""
+
+    method = "raise"
+
+    level: int

@@ -30,6 +30,7 @@ __all__ = [
     "SchemaGet",
     "SnapshotExport",
     "SnapshotPlan",
+    "SnapshotTake",
     "SnapshotUpload",
     "TypesList",
 ]
@@ -135,6 +136,10 @@ class FieldExists(StoreQuery, tag="field.exists"):
 
     type: str
     field: str
+
+
+class SnapshotTake(Query, tag="snapshot.take"):
+    """Write a snapshot of the state beside the log of this node, so that a start needs less of the log."""
 
 
 class SnapshotExport(StoreQuery, tag="snapshot.export"):

@@ -28,6 +28,7 @@ __all__ = [
     "SchemaDone",
     "SessionOpened",
     "SetDone",
+    "SnapshotTaken",
     "StepDone",
     "StepFailed",
     "TransactionDone",
@@ -188,6 +189,14 @@ class ExportPage(msgspec.Struct, omit_defaults=True):
     entities: int | None = None
     runtime: int | None = None
     missing: int | None = None
+
+
+class SnapshotTaken(msgspec.Struct):
+    """Answer of `snapshot.take`: the log index and revision it stands for, and its file on the node's machine."""
+
+    index: int
+    revision: int
+    file: str
 
 
 class Uploaded(msgspec.Struct):

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from qcore.model.entry import Entry
+from qcore.model.entry import Entry, LogId
 from qcore.model.errors import Fatal
 from qcore.server import logs
 from qcore.server.calls import Call
@@ -25,9 +25,10 @@ log = logs.get("qcore.node")
 class _Applying:
     """An entry in the middle of being applied; `calls` are those of its commands that wait here, None for others'."""
 
-    __slots__ = ("calls", "outcomes", "place")
+    __slots__ = ("calls", "id", "outcomes", "place")
 
-    def __init__(self, calls: list[Call] | None, outcomes: Iterator[Outcome]) -> None:
+    def __init__(self, id: LogId, calls: list[Call] | None, outcomes: Iterator[Outcome]) -> None:
+        self.id = id
         self.calls = calls
         self.outcomes = outcomes
         self.place = 0
@@ -36,8 +37,8 @@ class _Applying:
 class Applier:
     """Applies entries in the order they come in.
 
-    `read` carries out reads within pipelines, `on_applied` is called when nothing is left to apply, `on_fatal` when
-    a command failed in a way no command may.
+    `read` carries out reads within pipelines. `on_entry` hears of each entry that is through, `on_applied` when
+    nothing is left to apply, `on_fatal` when a command failed in a way no command may.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Applier:
         state: State,
         slices: Slices,
         read: Callable[[Any], Any],
+        on_entry: Callable[[LogId], None],
         on_applied: Callable[[], None],
         on_fatal: Callable[[Fatal], None],
     ) -> None:
         self._state = state
         self._slices = slices
         self._read = read
+        self._on_entry = on_entry
         self._on_applied = on_applied
         self._on_fatal = on_fatal
         self._entries: deque[_Applying] = deque()
@@ -68,7 +71,7 @@ class Applier:
     def add(self, entry: Entry, calls: list[Call] | None) -> None:
         """Apply an entry, at once as far as a slice goes."""
         read = self._read if calls is not None else None
-        self._entries.append(_Applying(calls, apply_entry(self._state, entry, read)))
+        self._entries.append(_Applying(entry.id, calls, apply_entry(self._state, entry, read)))
         if not self._slicing:
             self._slicing = self._apply_some()
             if self._slicing:
@@ -85,7 +88,7 @@ class Applier:
             while self._entries:
                 if not self._apply_until(self._entries[0], end):
                     return True
-                self._entries.popleft()
+                self._on_entry(self._entries.popleft().id)
         except Exception as exc:
             self._fail(exc)
         self._on_applied()

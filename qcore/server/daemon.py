@@ -28,9 +28,9 @@ from qcore.server.http import FrontDoor
 from qcore.server.node import Node
 from qcore.server.notify import Notifier
 from qcore.server.settings import Settings, split_addr
+from qcore.server.snapshots import load
 from qcore.server.sources import Loaded
 from qcore.server.websocket import Connection
-from qcore.store.state import State
 from qcore.version import VERSION
 
 __all__ = ["run"]
@@ -116,6 +116,7 @@ class _Daemon:
         node = self._start_node(addr)
         front = FrontDoor(node)
         front.max_connections = most
+        node.lead()
         await self._or_stop(self._load_schemas(node))
         collector = Collector(lambda: node.last_call)
         collector.start()
@@ -143,10 +144,15 @@ class _Daemon:
     def _start_node(self, addr: str) -> Node:
         settings, directory = self._settings, self._directory
         engine = EmbeddedEngine(directory, addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
-        node = Node(settings, State(), engine, directory, addr, self._on_fatal)
         begun = time.monotonic()
-        self._notifier.extend(600, "Reading the log")
+        self._notifier.extend(600, "Reading snapshot and log")
         gc.disable()
+        state, base = load(directory)
+        for problem in directory.snapshots.problems:
+            log.warning(
+                "snapshot_damaged", message=f"{problem.message} An older snapshot and the log are used instead."
+            )
+        node = Node(settings, state, engine, directory, addr, self._on_fatal, base)
         node.start()
         freeze_loaded()
         log.info(
@@ -155,6 +161,7 @@ class _Daemon:
             entities=len(node.state.entities),
             revision=node.state.revision,
             applied=node.state.applied,
+            snapshot=None if base is None else base.last.index,
             seconds=round(time.monotonic() - begun, 3),
         )
         return node

@@ -12,11 +12,12 @@ from types import GeneratorType
 from typing import Any
 
 from qcore.disk.directory import Directory
-from qcore.engine.base import Engine
+from qcore.engine.base import Base, Engine
 from qcore.model.commands import Bootstrap, Command, SnapshotRestore
-from qcore.model.entry import Entry
+from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import BadFilter, Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
-from qcore.model.queries import Query, SnapshotPlan
+from qcore.model.leader import Raise
+from qcore.model.queries import Query, SnapshotPlan, SnapshotTake
 from qcore.model.wire import decode_json
 from qcore.server import logs
 from qcore.server.applying import Applier
@@ -25,8 +26,10 @@ from qcore.server.checking import Checking
 from qcore.server.documents import Documents
 from qcore.server.exports import Exports
 from qcore.server.reads import Reads
+from qcore.server.reserve import Reserve
 from qcore.server.settings import Settings
 from qcore.server.slices import Slices
+from qcore.server.snapshots import Snapshots
 from qcore.server.uploads import Uploads
 from qcore.server.writes import Writes
 from qcore.store.apply import apply_entry
@@ -43,7 +46,10 @@ log = logs.get("qcore.node")
 
 
 class Node:
-    """One running node at `addr`. `on_fatal` hears why the daemon must end."""
+    """One running node at `addr`. `on_fatal` hears why the daemon must end.
+
+    `state` is that of the snapshot that was loaded, and `base` where it leaves off, or a fresh one.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class Node:
         directory: Directory,
         addr: str,
         on_fatal: Callable[[Fatal], None],
+        base: Base | None = None,
     ) -> None:
         self.settings = settings
         self.state = state
@@ -61,13 +68,20 @@ class Node:
         self.stopping = False
         self.last_call = time.monotonic()
         self._idle: asyncio.Event
+        self._base = base
         self._on_fatal = on_fatal
         self._exports = Exports(state, settings.max_exports)
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
         self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads)
-        self._writes = Writes(settings, engine)
+        reserve = Reserve(str(directory.path), settings.disk_reserve_mb)
+        self._writes = Writes(settings, state, engine, reserve)
         self._documents = Documents(settings, state, self.slices, self._writes, self._uploads)
-        self._applier = Applier(settings, state, self.slices, self._reads.run_whole, self._applied, on_fatal)
+        self._snapshots = Snapshots(
+            settings, state, engine, directory, lambda: self.last_call, lambda: self._applier.idle
+        )
+        self._applier = Applier(
+            settings, state, self.slices, self._reads.run_whole, self._snapshots.applied, self._applied, on_fatal
+        )
         self._checking: Checking
         self._behind: list[Call] = []
         """Reads that wait for a revision this node has not applied yet."""
@@ -81,12 +95,18 @@ class Node:
         Raises:
             Fatal: the log cannot be used or applied.
         """
-        self.engine.start(self, self._replay)
+        self.engine.start(self, self._replay, self._base)
         self._checking = Checking(self.state, self._propose_own)
 
     def _replay(self, entry: Entry) -> None:
         for _ in apply_entry(self.state, entry):
             pass
+        self._snapshots.replayed(entry.id)
+
+    def lead(self) -> None:
+        """Do what falls to a new leader; the loop runs."""
+        if self.state.level < FEATURE_LEVEL:
+            self._propose_own(Raise(FEATURE_LEVEL))
 
     async def stop(self) -> None:
         """Refuse new calls, finish the open ones, stop the engine."""
@@ -102,6 +122,7 @@ class Node:
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._writes.stop()
+        await self._snapshots.stop()
         await self.engine.stop()
 
     def not_ready(self) -> str | None:
@@ -135,6 +156,8 @@ class Node:
             call.fail(Busy("the node is stopping", applied="no"))
         elif isinstance(call.params, SnapshotPlan | SnapshotRestore):
             self._documents.start(call)
+        elif isinstance(call.params, SnapshotTake):
+            self._snapshots.take(call)
         elif self._reads.filters.prepare(call.params, lambda error: self._prepared(call, error)):
             pass
         else:

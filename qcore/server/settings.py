@@ -121,6 +121,29 @@ class Settings(BaseSettings):
         (), "Addresses of other nodes.", group="Cluster", unit="host:port", expected=_ADDRESS.format(low=1)
     )
 
+    max_log_files: int = _setting(
+        1000,
+        "Most entries kept in the log; a snapshot is taken in time, and what two snapshots hold goes.",
+        group="Storage",
+        unit="files",
+        ge=10,
+        le=10_000_000,
+    )
+    max_log_size_mb: int = _setting(
+        100, "Most bytes of entries kept in the log, likewise.", group="Storage", unit="MB", ge=1, le=1_048_576
+    )
+    log_cleanup_interval: int = _setting(
+        100, "Entries between two looks at these limits.", group="Storage", unit="entries", ge=1, le=1_000_000
+    )
+    disk_reserve_mb: int | None = _setting(
+        None,
+        "Free disk space below which writes but deletions are refused. Unset: 5 % of the file system, at most 512 MB.",
+        group="Storage",
+        unit="MB",
+        ge=0,
+        le=1_048_576,
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least important level that is logged.", group="Log"
     )

@@ -15,12 +15,14 @@ from typing import Any
 
 from qcore.engine.base import Engine, Proposal
 from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
-from qcore.model.entry import FEATURE_LEVEL, EntryBody
+from qcore.model.entry import EntryBody
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.model.leader import Commit, Stage
 from qcore.model.wire import cut_text, encode_json
 from qcore.server.calls import Call
+from qcore.server.reserve import Reserve
 from qcore.server.settings import Settings
+from qcore.store.state import State
 
 __all__ = ["LONG", "Writes", "cut", "seal"]
 
@@ -39,9 +41,11 @@ _SWEEP = 0.25
 class Writes:
     """All writes that are not committed yet, and their deadlines."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, state: State, engine: Engine, reserve: Reserve) -> None:
         self._settings = settings
+        self._state = state
         self._engine = engine
+        self._reserve = reserve
         self._max_entry = settings.max_entry_mb * _MEGABYTE
         self._waiting: deque[Call] = deque()
         self._proposed: deque[list[Call]] = deque()
@@ -54,7 +58,7 @@ class Writes:
         return not (self._waiting or self._proposed)
 
     def put(self, call: Call) -> None:
-        """Take a write; it is answered `busy` where too many wait already."""
+        """Take a write; it is answered `busy` where too many wait already, `disk_full` where the reserve is touched."""
         command: Command = call.params
         seal(command)
         command.max_depth = self._settings.max_depth
@@ -82,10 +86,14 @@ class Writes:
         self._add(call)
 
     def _has_room(self, call: Call) -> bool:
-        if len(self._waiting) < self._settings.max_pending:
-            return True
-        call.fail(Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no"))
-        return False
+        if len(self._waiting) >= self._settings.max_pending:
+            call.fail(Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no"))
+            return False
+        problem = self._reserve.problem(call.params)
+        if problem is not None:
+            call.fail(problem)
+            return False
+        return True
 
     def _add(self, call: Call) -> None:
         self._waiting.append(call)
@@ -115,7 +123,7 @@ class Writes:
 
     def _propose(self, calls: list[Call]) -> None:
         if calls:
-            body = EntryBody(FEATURE_LEVEL, time.time_ns(), "commands", [call.params for call in calls])
+            body = EntryBody(self._state.level, time.time_ns(), "commands", [call.params for call in calls])
             self._proposed.append(calls)
             self._engine.propose(Proposal(body, calls))
 

@@ -27,7 +27,7 @@ from qcore.model.compound import COMPOUND, Pipeline, Transaction
 from qcore.model.entry import Entry, Logged
 from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError
 from qcore.model.ids import ROOT_ID, check_entity_name
-from qcore.model.leader import Check, Commit, Stage
+from qcore.model.leader import Check, Commit, Raise, Stage
 from qcore.model.restore import Restore
 from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
 from qcore.model.schema import MAINTAINED
@@ -213,6 +213,10 @@ def _check(state: State, command: Check, _now: int) -> None:
     state.checks.compare(command)
 
 
+def _raise(state: State, command: Raise, _now: int) -> None:
+    state.level = max(state.level, command.level)
+
+
 def _stage(state: State, command: Stage, now: int) -> None:
     state.staged.add(command, now)
 
@@ -260,6 +264,7 @@ _COMMANDS: dict[type[Any], Any] = {
     FieldSet: lambda state, command, _now: set_field_schema(state, command),
     Create: _create,
     Delete: _delete,
+    Raise: _raise,
     Restore: restore,
     Stage: _stage,
     SchemaDelete: lambda state, command, _now: delete_schema(state, command),

@@ -248,7 +248,7 @@ def test_a_batch_is_one_array_each_way(peer: Peer) -> None:
 
 
 def test_a_lost_batch_is_sent_again_without_what_may_not_be_repeated(peer: Peer) -> None:
-    read, other = peer.batch(("ping", {}), ("snapshot.take", {}))
+    read, other = peer.batch(("ping", {}), ("unknown", {}))
     peer.sent()
     peer.reconnect()
     assert other.done

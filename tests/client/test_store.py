@@ -256,6 +256,13 @@ async def test_a_dry_run_of_schemas_says_what_would_be_and_takes_no_number(store
         await store.schema_delete("Object")
 
 
+async def test_a_node_writes_a_snapshot_of_itself(store: Store) -> None:
+    made = await store.create("User", "snap")
+    taken = await store.snapshot_take()
+    assert taken.revision >= made.revision
+    assert taken.file.endswith(".json")
+
+
 async def test_a_snapshot_is_exported_planned_and_restored(store: Store) -> None:
     await store.create("User", "snap", fields={"Age": 7})
     pages = [page async for page in store.snapshot_export(ids=False)]

@@ -31,7 +31,7 @@ def test_a_fresh_directory_has_its_files_and_nothing_in_them(tmp_path: Path) -> 
     assert sorted(os.listdir(directory.path)) == ["committed.json", "lock", "logs", "node.json", "snapshots"]
     assert (directory.vote, directory.committed, directory.stored, directory.purged) == (None, None, None, None)
     assert (directory.log.first, directory.log.last) == (None, None)
-    assert directory.snapshots.is_dir()
+    assert (directory.path / "snapshots").is_dir()
     directory.close()
 
 

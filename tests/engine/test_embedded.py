@@ -69,7 +69,7 @@ class Bench:
         self.slow: list[float] = []
         engine = EmbeddedEngine(self.open(files), ADDR, slow_fsync, self.slow.append)
         host = Recorder()
-        engine.start(host, host.replay)
+        engine.start(host, host.replay, None)
         return engine, host
 
     def close(self) -> None:

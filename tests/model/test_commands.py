@@ -27,7 +27,7 @@ from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.document import Document, DocumentEntity
 from qcore.model.entry import Logged
 from qcore.model.errors import BadValue
-from qcore.model.leader import Check, Commit, Stage
+from qcore.model.leader import Check, Commit, Raise, Stage
 from qcore.model.queries import Get
 from qcore.model.restore import Restore
 from qcore.model.schema import EntitySchema, FieldSchema
@@ -59,6 +59,7 @@ COMMANDS: list[Command] = [
     Stage("00ff", 3, '{"method":"set\u2028"'),
     Commit("00ff", 4),
     Check(12, "ab" * 16),
+    Raise(2),
 ]
 
 

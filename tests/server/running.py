@@ -20,8 +20,8 @@ from qcore.server.http import FrontDoor
 from qcore.server.node import Node
 from qcore.server.session import Limits, Session
 from qcore.server.settings import Settings
+from qcore.server.snapshots import load
 from qcore.server.websocket import Connection
-from qcore.store.state import State
 
 __all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
 
@@ -56,10 +56,10 @@ class Running:
     def __init__(self, directory: Directory, settings: Settings) -> None:
         self.directory = directory
         self.fatal: list[Fatal] = []
-        self.state = State()
+        self.state, base = load(directory)
         self.slow: list[float] = []
         self.engine = EmbeddedEngine(directory, "127.0.0.1:1", 3600.0, self.slow.append)
-        self.node = Node(settings, self.state, self.engine, directory, "127.0.0.1:1", self.fatal.append)
+        self.node = Node(settings, self.state, self.engine, directory, "127.0.0.1:1", self.fatal.append, base)
         self.front = FrontDoor(self.node)
         self.port = 0
         self._raw: list[RawClient] = []

@@ -35,7 +35,8 @@ def test_every_setting_is_described(setting: Any) -> None:
     assert setting.group
     assert setting.expected
     assert (setting.low is None) == (setting.high is None)
-    assert setting.low is None or setting.low <= setting.default <= setting.high
+    unset = setting.optional and setting.default is None
+    assert setting.low is None or unset or setting.low <= setting.default <= setting.high
     assert not setting.choices or setting.default in setting.choices
 
 

@@ -49,6 +49,7 @@ from qcore_tools.console import UsageError
         ("COUNT User", "count", {"type": "User"}),
         ("COUNT User Age>3", "count", {"type": "User", "filter": "Age>3"}),
         ("DIGEST", "digest", {}),
+        ("SNAP", "snapshot.take", {}),
         ("SETSCH a.json --dry-run", "schema.set", {"file": "a.json", "dry_run": True}),
         ("GETFSCH User Age", "field.get", {"type": "User", "field": "Age"}),
         ("FEXISTS User Age", "field.exists", {"type": "User", "field": "Age"}),

@@ -282,6 +282,13 @@ def test_entities_are_counted_and_the_state_has_a_digest(cli: Run) -> None:
     assert cli("DIGEST")[1].startswith(f"Revision: {digest['revision']}\nDigest: {digest['digest']}\n")
 
 
+def test_a_snapshot_is_taken_and_its_file_named(cli: Run) -> None:
+    code, out, _ = cli("SNAP")
+    taken = json.loads(cli("-f", "json", "SNAP")[1])
+    assert (code, out) == (0, f"Index: {taken['index']}\nRevision: {taken['revision']}\nFile: {taken['file']}\n")
+    assert Path(taken["file"]).exists()
+
+
 def test_a_script_runs_until_the_first_failure_which_is_named_by_file_and_line(cli: Run, tmp_path: Path) -> None:
     file = tmp_path / "commands.txt"
     file.write_text("# a script\nPING\n\nGET 999999 # no such\nPING\n")

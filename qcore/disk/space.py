@@ -1,0 +1,32 @@
+"""How much room the file system below a folder has left."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+__all__ = ["Space", "default_reserve", "space"]
+
+_MOST = 512 << 20
+_SHARE = 20
+
+
+class Space(NamedTuple):
+    """Bytes of a file system: all of it, and what this process may still write."""
+
+    total: int
+    free: int
+
+
+def space(folder: str) -> Space | None:
+    """What the file system that holds `folder` says, None if it does not say."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+
+
+def default_reserve(total: int) -> int:
+    """Bytes to keep free on a file system of `total` bytes: a twentieth, at most 512 MiB."""
+    return min(_MOST, total // _SHARE)
