@@ -1,16 +1,19 @@
-"""Many entities in one node: time to create them through batches, memory of each, time to start again."""
+"""Many entities in one node: time to create them through batches, memory of each, time to start again, and what a
+snapshot costs those who write meanwhile."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
 
+from benchmarks.load import Load, Measured, build, measure
 from benchmarks.peers import FOLDER, durable_folder, start_node
-from benchmarks.wire import Api
+from benchmarks.wire import Api, json_rpc, websocket_frame, write_messages
 from tests.process import NodeProcess
 
 __all__ = ["main"]
@@ -71,6 +74,44 @@ def start_again(node: NodeProcess) -> float:
     return time.monotonic() - begun
 
 
+def press(node: NodeProcess, seconds: float) -> Measured:
+    """Write ages from 20 connections."""
+    messages = FOLDER / "entities.messages"
+    with Api(node.url) as api:
+        ids = [item["id"] for item in api.call("find", type="BenchItem", limit=1000)["items"]]
+    writes = (json_rpc(n, "set", {"id": id, "field": "Age", "value": n % 90}) for n, id in enumerate(ids))
+    write_messages(messages, map(websocket_frame, writes))
+    return measure(build(FOLDER), "ws", node.address, messages, Load(20), "--seconds", str(seconds))
+
+
+def snapshot_under_load(node: NodeProcess) -> None:
+    """Write for a while, then again while a snapshot is taken."""
+    quiet = press(node, 3)
+    with Api(node.url) as api, ThreadPoolExecutor() as threads:
+        load = threads.submit(press, node, 3)
+        api.call("snapshot.take", timeout=600)
+        busy = load.result()
+    (record,) = node.events("snapshot_taken")[-1:]
+    size, seconds = record["bytes"] / 2**20, record["seconds"]
+    click.echo(f"snapshot {size:,.0f} MiB in {seconds:.1f} s while 20 connections write")
+    for name, one in (("without", quiet), ("beside", busy)):
+        times = f"p50 {one.p50_us / 1000:.1f}, p99 {one.p99_us / 1000:.1f}, longest {one.max_us / 1000:.1f} ms"
+        click.echo(f"writes   {name}: {one.rate:,.0f}/s, {times}, {one.errors} errors")
+
+
+def restarts(node: NodeProcess, what: str) -> None:
+    """Stop, start, kill, start; the digest has to stay."""
+    with Api(node.url) as api:
+        digest = api.call("digest")["digest"]
+    for name, end in (("stop", node.stop), ("kill -9", node.kill)):
+        end()
+        seconds = start_again(node)
+        with Api(node.url) as api:
+            same = "same digest" if api.call("digest")["digest"] == digest else "ANOTHER DIGEST"
+        memory = node.resident_bytes() / 2**20
+        click.echo(f"restart  from {what} after {name}: {seconds:.1f} s until it listens, {memory:,.0f} MiB, {same}")
+
+
 def report(node: NodeProcess, count: int) -> None:
     """Measure and print."""
     with Api(node.url) as api:
@@ -79,17 +120,12 @@ def report(node: NodeProcess, count: int) -> None:
         before, begun = node.resident_bytes(), time.monotonic()
         create(api, count)
         seconds = time.monotonic() - begun
-        digest = api.call("digest")
     per_entity = (node.resident_bytes() - before) / count
     click.echo(f"create   {count:,} in {seconds:.1f} s, {count / seconds:,.0f}/s, batches of {BATCH}")
     click.echo(f"memory   {per_entity:,.0f} bytes an entity, {node.resident_bytes() / 2**20:,.0f} MiB in all")
-    for name, end in (("stop", node.stop), ("kill -9", node.kill)):
-        end()
-        seconds = start_again(node)
-        with Api(node.url) as api:
-            same = "same digest" if api.call("digest") == digest else "ANOTHER DIGEST"
-        memory = node.resident_bytes() / 2**20
-        click.echo(f"restart  after {name}: {seconds:.1f} s until it listens, {memory:,.0f} MiB, {same}")
+    restarts(node, "the log")
+    snapshot_under_load(node)
+    restarts(node, "a snapshot")
 
 
 @click.command(help=__doc__)
@@ -97,7 +133,7 @@ def report(node: NodeProcess, count: int) -> None:
 @click.option("--folder", default=FOLDER / "data", type=click.Path(path_type=Path), help="Data of the node; emptied.")
 def main(count: int, folder: Path) -> None:
     """Run one node through its life."""
-    node = start_node(durable_folder(folder))
+    node = start_node(durable_folder(folder), "--max-log-files", "10000000", "--max-log-size-mb", "100000")
     try:
         report(node, count)
     finally:

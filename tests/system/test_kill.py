@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.process import NodeProcess
@@ -40,7 +41,7 @@ async def names_of(ws: ClientConnection, type_name: str) -> list[str]:
 
 async def digest_of(url: str) -> Any:
     async with connect(url) as ws:
-        return await call(ws, "digest")
+        return (await call(ws, "digest"))["digest"]
 
 
 async def prepare(url: str, writers: list[Writer]) -> None:
@@ -76,11 +77,16 @@ def stop_when_busy(node: NodeProcess, writers: list[Writer], more: int, stop: Ca
     return thread
 
 
+SMALL_LOG = ("--max-log-files", "20", "--log-cleanup-interval", "1")
+"""Limits that have a snapshot or a purge under way nearly all the time."""
+
+
+@pytest.mark.parametrize("flags", [(), SMALL_LOG], ids=["log", "snapshots"])
 def test_kill_in_a_loop_under_load_loses_nothing_and_repeats_nothing(
-    node_factory: Callable[..., NodeProcess],
+    node_factory: Callable[..., NodeProcess], flags: tuple[str, ...]
 ) -> None:
     chance = random.Random(SEED)
-    node = node_factory(name="kill")
+    node = node_factory(*flags, name="kill")
     node.start()
     writers = [Writer(number) for number in range(CLIENTS)]
     asyncio.run(prepare(node.url, writers))
@@ -97,6 +103,9 @@ def test_kill_in_a_loop_under_load_loses_nothing_and_repeats_nothing(
     node.kill()
     node.start()
     assert asyncio.run(digest_of(node.url)) == before
+    if flags:
+        assert node.events("log_replayed")[0]["snapshot"] is not None
+        assert not (node.data_dir / "logs" / "0.json").exists()
     assert node.stop() == 0
 
 
