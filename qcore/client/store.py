@@ -191,6 +191,7 @@ class Store:
 
         Raises:
             BadFilter: the filter is no CEL, or asks for what the type does not have.
+            NotFound, WrongKind: a field in `order_by` that no type has, or that has no order.
         """
         params = _given(type=type, filter=filter, limit=limit, cursor=cursor, fields=fields, consistency=consistency)
         params |= _given(order_by=order_by, exact=exact or None, total=total or None)

@@ -86,7 +86,7 @@ class Get(StoreQuery, tag="get"):
 
 
 class Find(StoreQuery, tag="find"):
-    """One page of the entities of a type, by id ascending; `exact` leaves descendants of the type out."""
+    """One page of the entities of a type, by id or by `order_by`; `exact` leaves descendants of the type out."""
 
     type: str
     filter: str | None = None
@@ -94,6 +94,8 @@ class Find(StoreQuery, tag="find"):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     fields: list[str] = []
+    order_by: list[str] = []
+    """Field paths, each with ``:desc`` or ascending; then by id."""
     total: bool = False
 
 

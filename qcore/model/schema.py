@@ -8,6 +8,7 @@ then those of its parents breadth-first in listed order, each type once; a name 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -265,6 +266,15 @@ class Types:
                     seen.add(parent)
                     order.append(parent)
         return order
+
+    @cached_property
+    def kinds(self) -> dict[str, set[Kind]]:
+        """The kinds that fields of each name have in any type."""
+        kinds: dict[str, set[Kind]] = {}
+        for schema in self.own.values():
+            for field in schema.fields:
+                kinds.setdefault(field.name, set()).add(field.data_type)
+        return kinds
 
     def names(self) -> list[str]:
         """All type names, sorted."""

@@ -12,7 +12,7 @@ from qcore.model.errors import RequestError
 from qcore.model.queries import Count, Find
 from qcore.model.schema import Types
 from qcore.store.filter import Filter, Parsed, bind, parse
-from qcore.store.read import candidates
+from qcore.store.search import candidates
 from qcore.store.state import State
 
 __all__ = ["Filters"]

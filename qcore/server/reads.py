@@ -17,7 +17,7 @@ from qcore.server.exports import Exports
 from qcore.server.filters import Filters
 from qcore.server.settings import Settings
 from qcore.server.uploads import Uploads
-from qcore.store import read
+from qcore.store import read, search
 from qcore.store.schemas import try_schemas
 from qcore.store.state import State
 from qcore.version import VERSION
@@ -70,8 +70,8 @@ class Reads:
             queries.Digest: lambda query: read.digest(state, query),
             queries.Exists: lambda query: read.exists(state, query),
             queries.Get: lambda query: read.get(state, query),
-            queries.Find: lambda query: read.find(state, query, most, self.filters.bound(query)),
-            queries.Count: lambda query: read.count(state, query, self.filters.bound(query)),
+            queries.Find: lambda query: search.find(state, query, most, self.filters.bound(query)),
+            queries.Count: lambda query: search.count(state, query, self.filters.bound(query)),
             queries.FieldGet: lambda query: read.field_get(state, query),
             queries.FieldExists: lambda query: read.field_exists(state, query),
             SchemaSet: lambda command: try_schemas(state, command),

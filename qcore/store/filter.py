@@ -67,6 +67,8 @@ class Filter:
         self._root = parsed.root
         self._types = tuple(types)
         self._steps = steps
+        self.taken = 0
+        """Steps that the last entity took."""
         self._variables: list[Any] = [None] * MAX_LEVELS if parsed.loops else []
         self._runs: dict[CompleteSchema, Run] = {}
 
@@ -80,10 +82,13 @@ class Filter:
         run = self._runs.get(entity.schema)
         if run is None:
             run = self._compile(entity.schema)
+        frame = [state.entities, self._steps, *self._variables]
         try:
-            return run(entity, [state.entities, self._steps, *self._variables])  # type: ignore[no-any-return]
+            return run(entity, frame)  # type: ignore[no-any-return]
         except Exhausted:
             raise BadFilter(f"filter: too expensive: more than {self._steps} steps for entity {entity.id}") from None
+        finally:
+            self.taken = self._steps - frame[1]
 
     def equality(self) -> list[tuple[str, Any]]:
         """Terms ``Field == constant`` that every match fulfils, as (field, stored form).

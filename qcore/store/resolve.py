@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from qcore.model.commands import IdForm
@@ -13,7 +14,10 @@ from qcore.model.values import Kind
 from qcore.store.entity import Entity
 from qcore.store.state import State
 
-__all__ = ["Place", "entity_at", "known_id", "resolve_id", "walk"]
+__all__ = ["Place", "entity_at", "known_id", "reach", "resolve_id", "walk"]
+
+
+_LIST, _REFERENCE = Kind.EntityList, Kind.EntityReference  # an attribute of an Enum costs more than a hop
 
 
 class Place(NamedTuple):
@@ -139,3 +143,32 @@ def _follow(state: State, entity: Entity, field: CompleteField, item: int | None
     if target is None:
         raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} refers to {item}, which is missing")
     return target
+
+
+def reach(state: State, entity: Entity, hops: Sequence[str]) -> Place | None:
+    """Where `walk` would end, None where it would raise: for many entities, without an error's words for each."""
+    place = 0
+    while True:
+        field = entity.schema.by_name.get(hops[place])
+        if field is None:
+            return None
+        place += 1
+        item: int | None = None
+        if field.kind is _LIST and place < len(hops):
+            item = _item(entity.read(field.slot), hops[place])
+            place += 1
+            if item is None:
+                return None
+        if place == len(hops):
+            return Place(entity, field, item)
+        if item is None and field.kind is _REFERENCE:
+            item = entity.read(field.slot)
+        target = state.entities.get(item) if item is not None else None
+        if target is None:
+            return None
+        entity = target
+
+
+def _item(items: Sequence[int], index: str) -> int | None:
+    at = int(index) if is_digits(index) and len(index) <= 9 else len(items)
+    return items[at] if at < len(items) else None

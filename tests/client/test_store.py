@@ -41,6 +41,7 @@ from qcore.model.errors import (
     NotFound,
     RequestError,
     UnknownMethod,
+    WrongKind,
 )
 from tests.process import NodeProcess
 
@@ -109,6 +110,23 @@ async def test_pages_go_on_from_the_cursor(store: Store) -> None:
         page = await store.find("Folder", limit=2, cursor=page.cursor)
     assert found == sorted(found)
     assert set(made) <= set(found)
+
+
+async def test_pages_come_in_the_order_of_fields(store: Store) -> None:
+    for name, age in (("ann", 30), ("bo", 20), ("cy", 30), ("di", 40)):
+        await store.create("User", name, fields={"Age": age, "Email": "ordered"})
+    order_by = ["Age:desc", "Name:desc"]
+    first = await store.find("User", "Email == 'ordered'", order_by=order_by, limit=3, total=True)
+    assert [item.name for item in first.items] == ["di", "cy", "ann"]
+    assert first.total == 4
+    last = await store.find("User", "Email == 'ordered'", order_by=order_by, limit=3, cursor=first.cursor)
+    assert ([item.name for item in last.items], last.cursor) == (["bo"], None)
+    with pytest.raises(BadParams, match="is no cursor"):
+        await store.find("User", order_by=["Age"], cursor=first.cursor)
+    with pytest.raises(NotFound, match="Nope"):
+        await store.find("User", order_by=["Nope"])
+    with pytest.raises(WrongKind, match="Children"):
+        await store.find("User", order_by=["Children"])
 
 
 async def test_types_and_schemas_are_typed(store: Store) -> None:

@@ -109,6 +109,36 @@ async def test_a_long_read_is_answered_from_its_slices(client: Client) -> None:
     assert found == ["a", *(f"f{n}" for n in range(200))]
 
 
+async def test_pages_in_an_order_go_over_the_wire(client: Client) -> None:
+    await client.result("create", type="Folder", name="b", fields={"Size": 1})
+    await client.result("create", type="Folder", name="c", fields={"Size": 3})
+    seen: list[str] = []
+    cursor = None
+    for _ in range(3):
+        page = await client.result("find", type="Folder", order_by=["Size:desc", "Name"], limit=1, cursor=cursor)
+        seen += [item["name"] for item in page["items"]]
+        cursor = page.get("cursor")
+    assert (seen, cursor) == (["a", "c", "b"], None)
+
+
+async def test_an_order_or_a_cursor_that_cannot_be_is_an_error_of_its_kind(client: Client) -> None:
+    for kind, params in (
+        ("not_found", {"order_by": ["Nope"]}),
+        ("wrong_kind", {"order_by": ["Children"]}),
+        ("bad_params", {"order_by": ["Size:up"]}),
+        ("bad_params", {"order_by": "Size"}),
+        ("bad_params", {"order_by": [1]}),
+        ("too_large", {"order_by": ["Size"] * 10_000}),
+        ("too_large", {"order_by": ["->".join(["Parent"] * 257)]}),
+        ("bad_params", {"order_by": ["Size"], "cursor": "c.WzFd"}),
+        ("bad_params", {"order_by": ["Size"], "cursor": "c." + "W" * 4_000_000}),
+        ("too_large", {"limit": 2**62}),
+        ("too_large", {"limit": 2**70}),
+        ("bad_params", {"limit": -(2**62)}),
+    ):
+        assert await client.kind("find", **{"type": "Folder", "limit": 10, **params}) == kind, params
+
+
 PARAMS: dict[str, dict[str, Any]] = {
     "exists": {"id": 1},
     "get": {"id": "/Root/a"},

@@ -15,7 +15,7 @@ from qcore.model.results import Created, Deleted, Page, SetDone
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import NS
 from qcore.model.values import Kind
-from qcore.store import read
+from qcore.store import read, search
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, PARENT
@@ -110,7 +110,7 @@ class Log:
         return list(self.state.children(id))
 
     def find(self, type_name: str, max_page: int = 10_000, **kwargs: Any) -> Page:
-        return through(read.find(self.state, Find(type_name, **kwargs), max_page))
+        return through(search.find(self.state, Find(type_name, **kwargs), max_page))
 
     def ids(self, type_name: str, **kwargs: Any) -> list[int]:
         return [item.id for item in self.find(type_name, limit=10_000, **kwargs).items]

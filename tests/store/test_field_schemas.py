@@ -10,7 +10,7 @@ from qcore.model.commands import FieldChange, FieldSet, SchemaSet
 from qcore.model.errors import BadParams, BadSchema, InUse, NotFound, RequestError
 from qcore.model.queries import Count, FieldExists, FieldGet, Get
 from qcore.model.values import Kind
-from qcore.store import read
+from qcore.store import read, search
 from qcore.store.schemas import try_schemas
 from tests.store.samples import Log, dump, field, full_digest, through, type_of
 
@@ -84,10 +84,10 @@ def test_count_includes_descendants_unless_it_is_exact(log: Log) -> None:
     log.create("Thing", "t")
     log.delete(log.create("Gadget", "g"))
     log.create("Gadget", "h")
-    assert through(read.count(log.state, Count("Thing"))) == 2
-    assert through(read.count(log.state, Count("Thing", exact=True))) == 1
+    assert through(search.count(log.state, Count("Thing"))) == 2
+    assert through(search.count(log.state, Count("Thing", exact=True))) == 1
     with pytest.raises(NotFound):
-        through(read.count(log.state, Count("Nope")))
+        through(search.count(log.state, Count("Nope")))
 
 
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(log: Log) -> None:

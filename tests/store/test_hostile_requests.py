@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from qcore.model.commands import Expect, SchemaSet, SetFields
-from qcore.model.errors import BadSchema, Conflict, Cycle, NotFound, RequestError, TooLarge
+from qcore.model.errors import BadParams, BadSchema, Conflict, Cycle, NotFound, RequestError, TooLarge
 from qcore.model.queries import Find, Get
 from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
-from qcore.store import read
-from qcore.store.read import MAX_PATHS
-from tests.store.samples import Log, dump, field, full_digest, replay, type_of
+from qcore.store import read, search
+from qcore.store.filter import bind, parse
+from qcore.store.pages import MAX_PATHS
+from tests.store.samples import Log, dump, field, full_digest, replay, through, type_of
 
 THING = type_of("Thing", field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList), field("Age"))
 
@@ -123,8 +124,40 @@ def test_a_page_with_many_fields_pauses_more_often(log: Log) -> None:
     for place in range(20):
         log.create("Thing", f"thing {place}")
     few, many = (
-        sum(1 for _ in read.find(log.state, Find("Thing", fields=[f"F{place}" for place in range(count)]), 100))
+        sum(1 for _ in search.find(log.state, Find("Thing", fields=[f"F{place}" for place in range(count)]), 100))
         for count in (1, 1000)
     )
     assert few == 0
     assert many == 20
+
+
+def test_a_page_asks_for_a_bounded_number_of_values(log: Log) -> None:
+    for limit in (2**62, -(2**62)):
+        with pytest.raises((TooLarge, BadParams)):
+            log.find("Thing", limit=limit)
+    with pytest.raises(TooLarge, match="at most 500000 values"):
+        log.find("Thing", limit=10_000, fields=["Age"] * 51)
+
+
+def test_a_page_of_long_paths_in_a_circle_pauses_at_every_item(log: Log) -> None:
+    ids = [log.create("Thing", f"thing {place}") for place in range(20)]
+    for id in ids:
+        log.set(id, "Boss", id)
+    circle = "->".join(["Boss"] * 255 + ["Age"])
+    for order_by in ([], ["Name"]):
+        query = Find("Thing", fields=[circle] * 39, order_by=order_by, limit=50)
+        assert sum(1 for _ in search.find(log.state, query, 100)) >= 20
+    page = log.find("Thing", fields=[circle])
+    assert [item.fields for item in page.items] == [{circle: 0}] * 20
+
+
+def test_a_filter_that_takes_many_steps_pauses_more_often(log: Log) -> None:
+    for place in range(40):
+        log.create("Thing", f"thing {place}")
+    pauses = []
+    for text in ("Age == 0", "[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, a * b > Age))"):
+        filter = bind(parse(text), [log.state.types.of("Thing")])
+        assert len(through(search.find(log.state, Find("Thing"), 100, filter)).items) == 40
+        pauses.append(sum(1 for _ in search.find(log.state, Find("Thing"), 100, filter)))
+    assert pauses[0] == 0
+    assert pauses[1] >= 10

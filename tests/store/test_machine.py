@@ -28,7 +28,7 @@ from qcore.model.errors import RequestError
 from qcore.model.queries import Exists, Find, TypesList
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
-from qcore.store import names, read
+from qcore.store import names, read, search
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.sessions import IDLE_LIMIT
 from tests.store.plain import Plain, Refused
@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
 
     def page(self, type_name: str, exact: bool, last: int, cursor: str | None, limit: int) -> None:
         query = Find(type_name, exact=exact, limit=limit, cursor=cursor)
-        page = through(read.find(self.log.state, query, 100))
+        page = through(search.find(self.log.state, query, 100))
         left = [id for id in self.plain.of_type(type_name, exact) if id > last]
         assert [item.id for item in page.items] == left[:limit]
         assert (page.cursor is not None) == (len(left) > limit)

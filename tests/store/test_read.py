@@ -8,7 +8,7 @@ from qcore.model.errors import BadParams, NotFound, TooLarge
 from qcore.model.queries import Count, Exists, FieldExists, FieldGet, Find, Get, TypesList
 from qcore.model.times import format_time
 from qcore.model.values import Kind
-from qcore.store import read
+from qcore.store import read, search
 from tests.store.samples import Log, field, through, type_of
 
 THING = type_of("Thing", field("Age", default=7), field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList))
@@ -158,7 +158,7 @@ def test_a_cursor_stands_even_when_its_entity_is_gone_or_dead_ids_are_dropped(lo
 
 def test_a_page_may_pause_while_entities_come_and_go(log: Log) -> None:
     ids = [log.create(("Thing", "Tool")[place % 2], "x") for place in range(1200)]
-    work = read.find(log.state, Find("Thing", limit=10_000), 10_000)
+    work = search.find(log.state, Find("Thing", limit=10_000), 10_000)
     next(work)
     for id in (ids[10], ids[700], ids[701], ids[1199]):
         log.delete(id)
@@ -172,7 +172,7 @@ def test_what_comes_during_a_pause_is_on_a_later_page_and_not_lost(log: Log) -> 
     """One of the two types is through before the pause, the other is not: neither may get ahead of the cursor."""
     log.create("Tool", "x")
     ids = [log.create("Thing", "x") for _ in range(700)]
-    work = read.find(log.state, Find("Thing", limit=702), 10_000)
+    work = search.find(log.state, Find("Thing", limit=702), 10_000)
     next(work)
     new = [log.create(name, "new") for name in ("Tool", "Thing", "Thing")]
     page = through(work)
@@ -195,10 +195,10 @@ def test_total_counts_all_pages(log: Log) -> None:
 def test_count_counts(log: Log) -> None:
     for name in ("Thing", "Tool", "Tool"):
         log.create(name, "x")
-    assert through(read.count(log.state, Count("Thing"))) == 3
-    assert through(read.count(log.state, Count("Thing", exact=True))) == 1
+    assert through(search.count(log.state, Count("Thing"))) == 3
+    assert through(search.count(log.state, Count("Thing", exact=True))) == 1
     with pytest.raises(NotFound):
-        through(read.count(log.state, Count("Ghost")))
+        through(search.count(log.state, Count("Ghost")))
 
 
 def test_a_limit_is_from_one_to_the_largest_page(log: Log) -> None:
@@ -211,7 +211,7 @@ def test_a_limit_is_from_one_to_the_largest_page(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "c.", "c.x", "5", "c.WyJhIl0", "c.W10", "c.WzEsMl0", "c.W3RydWVd", "c.é", "x" * 5000]
+    "cursor", ["", "c.", "c.x", "5", "c.WyJhIl0", "c.W10", "c.WzEsMl0", "c.W3RydWVd", "c.Wy01XQ", "c.é", "x" * 5000]
 )
 def test_a_token_that_is_no_cursor_is_refused(log: Log, cursor: str) -> None:
     with pytest.raises(BadParams, match="is no cursor"):

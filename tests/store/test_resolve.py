@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qcore.model.errors import BadParams, NotFound, WrongKind
+from qcore.model.errors import BadParams, NotFound, RequestError, WrongKind
 from qcore.model.values import Kind
-from qcore.store.resolve import Place, entity_at, known_id, resolve_id, walk
+from qcore.store.resolve import Place, entity_at, known_id, reach, resolve_id, walk
 from tests.store.samples import Log, field, type_of
 
 THING = type_of("Thing", field("Age"), field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList))
@@ -139,3 +141,27 @@ def test_the_hop_that_fails_is_named(log: Log) -> None:
     ]:
         with pytest.raises(error, match=words):
             follow(log, thing, path)
+
+
+def maze() -> tuple[Log, list[int]]:
+    log = Log(THING, type_of("Tool", inherits=["Thing"]))
+    boss, gone = log.create("Tool", "boss"), log.create("Thing", "gone")
+    thing = log.create("Thing", "thing", 1, Boss=boss, Parts=[gone, boss])
+    log.create("Thing", "lost", thing, Boss=gone, Parts=[thing])
+    log.set(boss, "Boss", thing)
+    log.delete(gone)
+    return log, sorted(log.state.entities)
+
+
+MAZE, DWELLERS = maze()
+HOPS = ["Boss", "Boss", "Parts", "Children", "Parent", "0", "1", "2", "01", "9999999999", "-1", "Age", "Color"]
+
+
+@given(st.sampled_from(DWELLERS), st.lists(st.sampled_from(HOPS), min_size=1, max_size=6))
+def test_reach_ends_where_walk_does_and_nowhere_where_walk_raises(id: int, hops: list[str]) -> None:
+    entity = MAZE.state.entities[id]
+    try:
+        place: Place | None = walk(MAZE.state, entity, "->".join(hops))
+    except RequestError:
+        place = None
+    assert reach(MAZE.state, entity, hops) == place

@@ -7,7 +7,7 @@ import pytest
 from qcore.model.errors import BadFilter
 from qcore.model.queries import Count, Find
 from qcore.model.results import Page
-from qcore.store import read
+from qcore.store import search
 from qcore.store.filter import Filter, bind, parse
 from tests.store.samples import Log, field, through, type_of
 
@@ -21,13 +21,13 @@ def log() -> Log:
 
 
 def bound(log: Log, text: str, type_name: str = "Thing", exact: bool = False) -> Filter:
-    types = read.candidates(log.state, Find(type_name, exact=exact))
+    types = search.candidates(log.state, Find(type_name, exact=exact))
     return bind(parse(text), [log.state.types.of(name) for name in types])
 
 
 def page(log: Log, text: str, **kwargs: object) -> Page:
     query = Find("Thing", filter=text, **kwargs)  # type: ignore[arg-type]
-    return through(read.find(log.state, query, 10_000, bound(log, text, exact=query.exact)))
+    return through(search.find(log.state, query, 10_000, bound(log, text, exact=query.exact)))
 
 
 def test_only_what_matches_is_found(log: Log) -> None:
@@ -69,12 +69,12 @@ def test_an_entity_without_an_answer_is_no_match_and_is_counted(log: Log) -> Non
 
 
 def test_a_count_by_filter(log: Log) -> None:
-    counted = read.count(log.state, Count("Thing"), bound(log, "Name.endsWith('7')"))
+    counted = search.count(log.state, Count("Thing"), bound(log, "Name.endsWith('7')"))
     assert through(counted) == 250
 
 
 def test_long_searches_pause(log: Log) -> None:
-    pauses = sum(1 for _ in read.find(log.state, Find("Thing"), 10_000, bound(log, "Count < 0")))
+    pauses = sum(1 for _ in search.find(log.state, Find("Thing"), 10_000, bound(log, "Count < 0")))
     assert pauses >= 4
 
 
@@ -82,4 +82,4 @@ def test_a_filter_that_is_too_expensive_ends_the_search(log: Log) -> None:
     text = "[1,2,3,4,5,6,7,8].all(a, [1,2,3,4,5,6,7,8].all(b, [1,2,3,4,5,6,7,8].all(c, a + b + c > 0)))"
     types = [log.state.types.of("Thing")]
     with pytest.raises(BadFilter, match="too expensive"):
-        through(read.find(log.state, Find("Thing", exact=True), 100, bind(parse(text), types, steps=500)))
+        through(search.find(log.state, Find("Thing", exact=True), 100, bind(parse(text), types, steps=500)))
