@@ -8,13 +8,13 @@ errors, time and pages is not decided here.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from qcore.model.errors import BadFilter
-from qcore.model.schema import CompleteSchema
+from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.store.cel.check import check, conjunction
 from qcore.store.cel.code import Run
-from qcore.store.cel.comparison import stored_form
+from qcore.store.cel.comparison import element_form, stored_form
 from qcore.store.cel.compile import compile_filter
 from qcore.store.cel.nodes import Parsed
 from qcore.store.cel.scan import MAX_LEVELS, MAX_TEXT, scan
@@ -23,7 +23,7 @@ from qcore.store.cel.values import Exhausted, FilterError
 from qcore.store.entity import Entity
 from qcore.store.state import State
 
-__all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "bind", "parse", "translate"]
+__all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "Term", "bind", "parse", "translate"]
 
 STEPS = 100_000
 """Steps for one entity where the caller gives no number: some 10 to 30 ms."""
@@ -56,16 +56,24 @@ def bind(
             expression that is none, a result that cannot be a bool; names line and column.
     """
     check(parsed, types, fields)
-    return Filter(parsed, types, steps)
+    return Filter(parsed, steps)
+
+
+class Term(NamedTuple):
+    """A match has the stored form `value` in the field, or in its list. Without a `field` the type has no match."""
+
+    name: str
+    field: CompleteField | None
+    value: Any
 
 
 class Filter:
     """A filter bound to types; made by `bind`. Not for several threads at a time, but it may be kept and reused."""
 
-    def __init__(self, parsed: Parsed, types: Sequence[CompleteSchema], steps: int) -> None:
+    def __init__(self, parsed: Parsed, steps: int) -> None:
         self.source = parsed.source
         self._root = parsed.root
-        self._types = tuple(types)
+        self._terms = list(conjunction(parsed.root))
         self._steps = steps
         self.taken = 0
         """Steps that the last entity took."""
@@ -90,18 +98,18 @@ class Filter:
         finally:
             self.taken = self._steps - frame[1]
 
-    def equality(self) -> list[tuple[str, Any]]:
-        """Terms ``Field == constant`` that every match fulfils, as (field, stored form).
+    def equality(self, schema: CompleteSchema) -> list[Term]:
+        """Terms ``Field == constant`` and ``id in List`` that each match of one candidate type fulfils.
 
         An index by field may narrow the entities with any of them, an unset field standing for its default; the
-        rest of the filter still has to be asked of each. Only fields that all candidate types have alike.
+        rest of the filter still has to be asked of each. Where one is false or an error, so is ``term && rest``.
         """
         terms = []
-        for name, value in conjunction(self._root):
-            fields = [schema.by_name.get(name) for schema in self._types]
-            forms = [None if field is None else (field.kind, stored_form(field, value)) for field in fields]
-            if forms and forms[0] is not None and forms[0][1] is not None and all(form == forms[0] for form in forms):
-                terms.append((name, forms[0][1]))
+        for name, op, value in self._terms:
+            field = schema.by_name.get(name)
+            form = None if field is None else (element_form if op == "in" else stored_form)(field, value)
+            if field is None or form is not None:
+                terms.append(Term(name, field, form))
         return terms
 
     def _compile(self, schema: CompleteSchema) -> Run:

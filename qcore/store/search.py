@@ -12,6 +12,7 @@ from qcore.model.queries import Count, Find
 from qcore.model.results import FailedField, FieldError, Item, Page
 from qcore.store.entity import Entity
 from qcore.store.filter import Filter, FilterError
+from qcore.store.indexes import Hits
 from qcore.store.order import Least, Order
 from qcore.store.pages import check_limit, check_paths, no_cursor, read_cursor, write_cursor
 from qcore.store.read import value_at
@@ -22,6 +23,9 @@ __all__ = ["candidates", "count", "find"]
 
 _SLICE = 500
 """Work between two pauses: an entity looked at, a field read."""
+
+_WORTH = 1_000
+"""Entities of a type from which on an index is considered: fewer are looked at as quickly."""
 
 _STEPS = 4
 """Steps of a filter that are worth one such work."""
@@ -56,6 +60,7 @@ def count(state: State, query: Count, filter: Filter | None = None) -> Generator
         BadFilter: the filter is too expensive.
     """
     search = _Search(state, candidates(state, query), filter)
+    yield from search.prepare()
     return (yield from search.count())
 
 
@@ -71,6 +76,7 @@ def candidates(state: State, query: Find | Count) -> list[str]:
 
 def _by_id(state: State, query: Find, search: _Search, hops: int) -> Generator[None, None, Page]:
     after = 0 if query.cursor is None else _read_id(query.cursor)
+    yield from search.prepare()
     total = (yield from search.count()) if query.total else None
     items: list[Item] = []
     cursor = None
@@ -102,6 +108,7 @@ def _by_fields(state: State, query: Find, search: _Search, hops: int, order: Ord
     after = None if query.cursor is None else order.position(query.cursor)
     least = Least(query.limit + 1)
     total = work = 0
+    yield from search.prepare()
     for entity in search.matches():
         if entity is None:
             yield
@@ -145,9 +152,21 @@ class _Search:
         self._state = state
         self._types = types
         self._filter = filter
+        self._hits: dict[str, Hits] = {}
         self.errors = 0
         self.error: str | None = None
         """What the first one said."""
+
+    def prepare(self) -> Generator[None, None, None]:
+        """Ask the indexes which entities need not be looked at; to be run through first."""
+        if self._filter is None:
+            return
+        for name in self._types:
+            if self._state.counts.get(name, 0) >= _WORTH:
+                schema = self._state.types.complete[name]
+                hits = yield from self._state.indexes.find(schema, self._filter.equality(schema))
+                if hits is not None:
+                    self._hits[name] = hits
 
     def count(self) -> Generator[None, None, int]:
         """How many match."""
@@ -202,7 +221,7 @@ class _Search:
             return False
 
     def _ids(self, after: int, end: int) -> Iterator[int]:
-        """Ids of these types above `after` and below `end`, ascending.
+        """Ids of these types above `after` and below `end`, ascending, without those the indexes rule out.
 
         There may be more while the caller pauses. What is created by then is left to the next page: a type that is
         through would not show it, another would, and the cursor would pass over the first.
@@ -211,6 +230,10 @@ class _Search:
         return runs[0] if len(runs) == 1 else heapq.merge(*runs)
 
     def _run(self, name: str, after: int, end: int) -> Iterator[int]:
+        hits = self._hits.get(name)
+        if hits is not None:
+            yield from hits.ids[bisect_right(hits.ids, after) :]
+            after = max(after, hits.covered)
         while True:
             ids = self._state.ids(name)
             place = bisect_right(ids, after)

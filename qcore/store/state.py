@@ -17,6 +17,7 @@ from qcore.model.schema import CompleteSchema, Types
 from qcore.store.checks import Checks
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.indexes import Indexes
 from qcore.store.names import NameIndex
 from qcore.store.pinned import Pinned
 from qcore.store.sessions import Sessions
@@ -61,6 +62,8 @@ class State:
         self._ids: dict[str, array[int]] = {}
         self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
         """Reduced modulo 2^128 only where it is read."""
+        self.indexes = Indexes(self)
+        """For searches of this node; told of what changes, but no part of what is replicated."""
         self._names = NameIndex(self.entities)
         self._pins: list[Pinned] = []
         self._below: dict[int, list[int]] = {}
@@ -108,6 +111,8 @@ class State:
             self._sum -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
         if not placed:
             values[slot] = value
+            if self.indexes.open:
+                self.indexes.changed(entity, slot, old, value)
             if slot == NAME and value != old:
                 self._names.forget(entity.parent)
         stamps[2 * slot], stamps[2 * slot + 1] = time, revision
@@ -133,6 +138,7 @@ class State:
         self._sum -= gone
         del self.entities[entity.id]
         self.counts[entity.type] -= 1
+        self.indexes.gone(entity)
         self._names.forget(entity.id)
         self.journal.append((REMOVED, entity))
 
@@ -174,6 +180,7 @@ class State:
             values[CHILDREN] = entity.values[CHILDREN]  # a view may have taken over the list that the caller saw
         self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
         self._sum -= self._fields_sum(entity)
+        self.indexes.relaid(entity, schema, values)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
         self._sum += self._fields_sum(entity)
 
@@ -223,6 +230,7 @@ class State:
         self.counts.clear()
         self._ids.clear()
         self.top.clear()
+        self.indexes = Indexes(self)
 
     def load(self, entity: Entity, parent: int) -> None:
         """Take an entity as it was; those of one type come by ascending id."""
@@ -312,6 +320,7 @@ class State:
         match line:
             case (0, entity, slot, value, time, revision):
                 if slot not in _PLACED:
+                    self.indexes.changed(entity, slot, entity.values[slot], value)
                     entity.values[slot] = value
                 entity.stamps[2 * slot], entity.stamps[2 * slot + 1] = time, revision
                 if slot == NAME:
@@ -320,9 +329,11 @@ class State:
                 del self.entities[entity.id]
                 self._ids[entity.type].pop()
                 self.counts[entity.type] -= 1
+                self.indexes.unmade(entity)
             case (2, entity):
                 self.entities[entity.id] = entity
                 self.counts[entity.type] += 1
+                self.indexes.back(entity)
             case (3, entity, parent, order):
                 self._siblings(entity.parent).pop()
                 self._names.forget(entity.parent)
@@ -336,4 +347,5 @@ class State:
                 parent.values[CHILDREN] = children
                 self._names.forget(parent.id)
             case (6, entity, schema, values, stamps):
+                self.indexes.relaid(entity, schema, values)
                 entity.schema, entity.values, entity.stamps = schema, values, stamps

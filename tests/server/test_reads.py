@@ -139,6 +139,19 @@ async def test_an_order_or_a_cursor_that_cannot_be_is_an_error_of_its_kind(clien
         assert await client.kind("find", **{"type": "Folder", "limit": 10, **params}) == kind, params
 
 
+async def test_an_index_is_no_part_of_the_state(run: Running, client: Client) -> None:
+    for n in range(1200):
+        last = client.send("create", type="Folder", name=f"f{n}", fields={"Size": n})
+    await until(lambda: last in client.answers)
+    before = run.state.digest()
+    for _ in range(3):
+        page = await client.result("find", type="Folder", filter="Size == 700", order_by=["Name"], limit=9)
+        assert [item["name"] for item in page["items"]] == ["f700"]
+        assert await client.result("count", type="Folder", filter="Size == 700 && Name != 'x'") == 1
+    assert len(run.state.indexes.open) == 1
+    assert run.state.digest() == before
+
+
 PARAMS: dict[str, dict[str, Any]] = {
     "exists": {"id": 1},
     "get": {"id": "/Root/a"},

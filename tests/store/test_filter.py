@@ -192,7 +192,8 @@ def test_a_field_of_a_descendant_is_known_among_candidates_that_have_it() -> Non
 def test_a_result_is_a_bool_if_any_type_could_give_one() -> None:
     world = World()
     world.log.do(SchemaSet(schemas=[type_of("Odd", field("Age", Kind.Bool))]))
-    assert world.bind("Age", "Person", "Odd").equality() == []
+    complete = world.log.state.types.complete
+    assert world.bind("Age", "Person", "Odd").equality(complete["Person"]) == []
     with pytest.raises(BadFilter, match="this is neither"):
         world.bind("Age", "Person", "Guest")
 
@@ -258,15 +259,27 @@ EQUALITY = [
     ("Team->Name == 'x'", []),
     ("Age == Age", []),
     ("EntityType == 'Person'", []),
-    ("Badge == 'x'", []),
+    ("EntityId == 3", []),
+    ("int == 3", []),
+    ("12 in Friends", [("Friends", 12)]),
+    ("12.0 in Friends && 3u in Friends", [("Friends", 12), ("Friends", 3)]),
+    ("1.5 in Friends", []),
+    ("0 in Friends", []),
+    ("'12' in Friends", []),
+    ("Friends == 12", []),
+    ("30 in Age", []),
+    ("Age in [30]", []),
+    ("Team in Friends", []),
+    ("12 in [12]", []),
     ("has(Age)", []),
 ]
 
 
 @pytest.mark.parametrize(("text", "terms"), EQUALITY)
 def test_equality_terms_are_those_an_index_could_answer(text: str, terms: list[tuple[str, object]]) -> None:
-    found = WORLD.bind(text).equality()
-    assert [(name, type(value), value) for name, value in found] == [(n, type(v), v) for n, v in terms]
+    found = WORLD.bind(text).equality(WORLD.log.state.types.complete["Guest"])
+    assert [(name, type(value), value) for name, _, value in found] == [(n, type(v), v) for n, v in terms]
+    assert all(field is not None for _, field, _ in found)
 
 
 @pytest.mark.parametrize("text", [text for text, terms in EQUALITY if terms])
@@ -275,12 +288,29 @@ def test_whatever_matches_has_the_stored_forms_of_the_equality_terms(text: str) 
     for id in (ANN, BO, CY):
         entity = WORLD.log.state.entities[id]
         if bound.matches(WORLD.log.state, entity):
-            assert all(entity.read(entity.schema.field(name).slot) == value for name, value in bound.equality())
+            for _, field, value in bound.equality(entity.schema):
+                assert field is not None
+                stored = entity.read(field.slot)
+                assert value in stored if field.kind is Kind.EntityList else value == stored
 
 
-def test_equality_needs_the_same_field_in_every_candidate_type() -> None:
-    assert WORLD.bind("Badge == 'x'", "Guest").equality() == [("Badge", "x")]
-    assert WORLD.bind("Badge == 'x'", "Person", "Guest").equality() == []
+def test_equality_is_of_one_type_and_knows_where_there_is_no_field() -> None:
+    complete = WORLD.log.state.types.complete
+    for text in ("Badge == 'G1'", "'G1' in Badge", "Badge && Age == 2"):
+        (term, *_) = WORLD.bind(text).equality(complete["Person"])
+        assert term == ("Badge", None, None)
+    (term,) = WORLD.bind("Badge == 'G1'").equality(complete["Guest"])
+    assert term == ("Badge", complete["Guest"].by_name["Badge"], "G1")
+    assert WORLD.bind("'G1' in Badge").equality(complete["Guest"]) == []
+
+
+def test_a_field_that_types_give_different_kinds_has_a_term_where_its_kind_has_one() -> None:
+    world = World()
+    world.log.do(SchemaSet(schemas=[type_of("Odd", field("Age", Kind.String), field("Friends"))]))
+    complete = world.log.state.types.complete
+    bound = world.bind("Age == 30 && 12 in Friends", "Person", "Odd")
+    assert [(name, value) for name, _, value in bound.equality(complete["Person"])] == [("Age", 30), ("Friends", 12)]
+    assert bound.equality(complete["Odd"]) == []
 
 
 def test_an_entity_of_a_type_not_asked_for_has_no_field_or_an_answer() -> None:

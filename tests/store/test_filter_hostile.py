@@ -230,4 +230,6 @@ def test_a_quoted_text_reads_as_itself(text: str) -> None:
 def test_a_parsed_filter_may_be_bound_again() -> None:
     parsed = parse("Age == 30")
     complete = WORLD.log.state.types.complete
-    assert bind(parsed, [complete["Person"]]).equality() == bind(parsed, [complete["Guest"]]).equality()
+    for name in ("Person", "Guest"):
+        (term,) = bind(parsed, [complete[name]]).equality(complete[name])
+        assert term == ("Age", complete[name].by_name["Age"], 30)

@@ -16,7 +16,7 @@ from qcore.model.errors import BadParams, NotFound, RequestError, TooLarge, Wron
 from qcore.model.queries import Find
 from qcore.model.results import Page
 from qcore.model.values import Kind
-from qcore.store import order, search
+from qcore.store import indexes, order, search
 from qcore.store.filter import Filter, bind, parse
 from qcore.store.order import MAX_FIELDS, MAX_TEXT, Least
 from qcore.store.pages import write_cursor
@@ -468,6 +468,9 @@ def test_pages_show_whoever_did_not_change_once_and_in_order_while_others_come_a
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
             (search, "_SLICE", 3),
+            (search, "_WORTH", 1),
+            (indexes, "_SLICE", 2),
+            (indexes, "_SHARE", 1),
             (order, "_BATCH", 2),
         ):
             patch.setattr(module, name, value)

@@ -165,24 +165,36 @@ def _may_be_bool(node: Node, types: Sequence[CompleteSchema]) -> bool:
     return True
 
 
-def conjunction(root: Node) -> Iterator[tuple[str, Any]]:
-    """Each ``Field == constant`` that has to be true for the whole to be; constants as values of the filter."""
+def conjunction(root: Node) -> Iterator[tuple[str, str, Any]]:
+    """Each ``Field == constant`` and ``constant in Field`` that has to be true for the whole to be.
+
+    Yields the field's name, ``==`` or ``in``, and the constant as a value of the filter.
+    """
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        match node:
-            case Logic(op="&&"):
-                waiting.extend(reversed(node.terms))
-            case Name():
-                yield node.name, True
-            case Unary(op="!", operand=Name() as name):
-                yield name.name, False
-            case (
-                Compare(op="==", left=Name() as name, right=other) | Compare(op="==", left=other, right=Name() as name)
-            ):
-                found, value = _constant(other)
-                if found:
-                    yield name.name, value
+        if type(node) is Logic and node.op == "&&":
+            waiting.extend(reversed(node.terms))
+            continue
+        term = _term(node)
+        if term is not None and term[0] not in _ENTITY and term[0] not in TYPE_NAMES:
+            yield term
+
+
+def _term(node: Node) -> tuple[str, str, Any] | None:
+    match node:
+        case Name():
+            return node.name, "==", True
+        case Unary(op="!", operand=Name() as name):
+            return name.name, "==", False
+        case (
+            Compare(op="==", left=Name() as name, right=other)
+            | Compare(op="==", left=other, right=Name() as name)
+            | Compare(op="in", left=other, right=Name() as name)
+        ):
+            found, value = _constant(other)
+            return (name.name, node.op, value) if found else None
+    return None
 
 
 def _constant(node: Node) -> tuple[bool, Any]:

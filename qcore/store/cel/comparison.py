@@ -12,7 +12,7 @@ from qcore.store.cel.code import NOTHING, Code, Run
 from qcore.store.cel.values import NUMBERS, FilterError, Frame, Timestamp, charge, comparable, contains, equal
 from qcore.store.entity import Entity
 
-__all__ = ["compare", "stored_form"]
+__all__ = ["compare", "element_form", "stored_form"]
 
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -200,3 +200,10 @@ def stored_form(field: CompleteField, value: Any) -> Any:
     if field.kind is Kind.Float:
         return float(value) if float(value) == value else None
     return int(value) if kind is Timestamp else value
+
+
+def element_form(field: CompleteField, value: Any) -> Any:
+    """What a field's list contains whenever a constant is in it, None where it never is or the field is no list."""
+    if field.kind is not Kind.EntityList or type(value) not in NUMBERS:
+        return None
+    return int(value) if value == value // 1 and value > 0 else None
