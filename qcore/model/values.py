@@ -28,7 +28,7 @@ import binascii
 import math
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,7 +36,21 @@ from qcore.model.errors import BadParams, BadValue, RequestError, TooLarge
 from qcore.model.ids import is_digits
 from qcore.model.times import format_time, parse_time
 
-__all__ = ["INT_MAX", "INT_MIN", "PLAIN", "ZEROS", "Kind", "Resolve", "Stored", "parse_value", "value_to_json"]
+__all__ = [
+    "INT_MAX",
+    "INT_MIN",
+    "MAX_SIZE",
+    "PLAIN",
+    "ZEROS",
+    "Kind",
+    "Resolve",
+    "Stored",
+    "check_size",
+    "parse_value",
+    "value_to_json",
+]
+
+T = TypeVar("T", str, bytes)
 
 Stored = bytes | bool | str | tuple[int, ...] | float | int
 """A value as the store holds it."""
@@ -61,6 +75,9 @@ class Kind(StrEnum):
     Timestamp = "Timestamp"
 
 
+MAX_SIZE = 8 << 20
+"""Characters of a String, bytes of a Blob: what one answer can carry, however it has to be escaped."""
+
 ZEROS: dict[Kind, Stored] = {
     Kind.Blob: b"",
     Kind.Bool: False,
@@ -83,6 +100,17 @@ def _fail(field: str, expected: str, given: object) -> BadValue:
     return BadValue(f"field {field}: expected {expected}, given {_shown(given)}", field=field)
 
 
+def check_size(field: str, value: T) -> T:
+    """Return a String or Blob.
+
+    Raises:
+        TooLarge: it has more than `MAX_SIZE` characters or bytes.
+    """
+    if len(value) > MAX_SIZE:
+        raise TooLarge(f"field {field}: a String has at most {MAX_SIZE} characters, a Blob as many bytes", field=field)
+    return value
+
+
 def _blob(field: str, value: Any) -> bytes:
     if isinstance(value, str):
         try:
@@ -91,9 +119,9 @@ def _blob(field: str, value: Any) -> bytes:
             found = b""
         # decoders differ in what they overlook; what would be written the same is the same to all of them
         if base64.b64encode(found).decode("ascii") == value:
-            return found
+            return check_size(field, found)
     elif isinstance(value, bytes):
-        return value
+        return check_size(field, value)
     raise _fail(field, "a Blob as padded base64", value)
 
 
@@ -145,7 +173,7 @@ def _float(field: str, value: Any) -> float:
 
 def _string(field: str, value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return check_size(field, value)
     raise _fail(field, "a String", value)
 
 

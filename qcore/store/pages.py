@@ -12,13 +12,26 @@ from qcore.model.errors import BadParams, TooLarge
 from qcore.model.ids import MAX_NAME
 from qcore.model.wire import decode_json, encode_json
 
-__all__ = ["MAX_PATHS", "MAX_VALUES", "check_limit", "check_paths", "no_cursor", "read_cursor", "write_cursor"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PATHS",
+    "MAX_VALUES",
+    "check_limit",
+    "check_paths",
+    "no_cursor",
+    "read_cursor",
+    "weight",
+    "write_cursor",
+]
 
 MAX_PATHS = 10_000
 """Fields that one request may ask for; each hop of a path counts."""
 
 MAX_VALUES = 500_000
 """Values on one page: its limit times the fields."""
+
+MAX_BYTES = 8 << 20
+"""About how long the values of one answer may be together, beyond the first of them."""
 
 _MAX_CURSOR = 200_000
 """Characters; the longest we make hold 16 texts of 1,000 characters, up to 8 for each."""
@@ -49,6 +62,14 @@ def check_paths(paths: Sequence[str], items: int = 1) -> int:
     if hops * items > MAX_VALUES:
         raise TooLarge(f"a page has at most {MAX_VALUES} values, {items} items of {hops} fields asked")
     return hops
+
+
+def weight(value: Any) -> int:
+    """About how many bytes a value as JSON has."""
+    kind = type(value)
+    if kind is str:
+        return len(value)
+    return 8 * len(value) if kind is list else 8
 
 
 def write_cursor(parts: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from qcore.model.errors import BadParams, RequestError
+from qcore.model.errors import BadParams, RequestError, TooLarge
 from qcore.model.queries import Digest, Exists, FieldExists, FieldGet, Get, SchemaComplete, SchemaGet, TypesList
 from qcore.model.results import DigestNow, FailedField, FieldError, FieldValue, TypesPage
 from qcore.model.results import Entity as EntityResult
@@ -13,7 +13,7 @@ from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
 from qcore.store.entity import Entity
-from qcore.store.pages import check_limit, check_paths, read_cursor, write_cursor
+from qcore.store.pages import MAX_BYTES, check_limit, check_paths, read_cursor, weight, write_cursor
 from qcore.store.resolve import Place, entity_at, walk
 from qcore.store.state import State
 
@@ -46,13 +46,20 @@ def get(state: State, query: Get) -> EntityResult:
 
     Raises:
         NotFound: no such entity.
-        TooLarge: too many fields.
+        TooLarge: too many fields, or too much in them.
     """
     entity = entity_at(state, query.id)
     if query.fields is not None:
         check_paths(query.fields)
     paths = query.fields if query.fields is not None else [field.name for field in entity.schema.fields]
-    return EntityResult(entity.id, entity.type, {path: _field(state, entity, path) for path in paths})
+    fields: dict[str, FieldValue | FailedField] = {}
+    size = 0
+    for path in paths:
+        if size > MAX_BYTES:
+            raise TooLarge(f"the fields up to {path[:80]!r} have more than {MAX_BYTES} bytes: ask for fewer at a time")
+        fields[path] = found = _field(state, entity, path)
+        size += weight(found.value) if isinstance(found, FieldValue) else len(found.error.message)
+    return EntityResult(entity.id, entity.type, fields)
 
 
 def _field(state: State, entity: Entity, path: str) -> FieldValue | FailedField:

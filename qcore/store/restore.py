@@ -88,11 +88,12 @@ class _Restorer:
         if not names:
             return
         values, stamps = list(entity.values), array("q", entity.stamps)
-        for name in names:
-            slot = entity.schema.by_name[name].slot
+        fields = [entity.schema.by_name[name] for name in names]
+        for field in fields:
+            slot = field.slot
             values[slot] = None
             stamps[2 * slot] = stamps[2 * slot + 1] = 0
-        self._state.relay(entity, entity.schema, values, stamps)
+        self._state.relay(entity, entity.schema, values, stamps, fields)
 
     def _create(self) -> None:
         """Create by ascending id; an entity whose parent has a higher id stands alone until that is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -111,22 +112,52 @@ def replace_types(state: State, types: Types) -> None:
 
 
 def _relay(state: State, name: str, schema: CompleteSchema) -> None:
+    """Give all entities of a type their new slots; they have one schema, so what goes where is found out once."""
+    fitting: _Fitting | None = None
     for id in state.ids(name):
         entity = state.entities.get(id)
         if entity is not None:
-            state.relay(entity, schema, *_fitted(entity, schema))
+            if fitting is None:
+                fitting = _Fitting(entity.schema, schema)
+            state.relay(entity, schema, *fitting.fit(entity), fitting.dropped)
 
 
-def _fitted(entity: Entity, schema: CompleteSchema) -> tuple[list[Any], array[int]]:
-    values: list[Any] = [None] * len(schema.slots)
-    stamps = array("q", bytes(16 * len(schema.slots)))
-    for field in schema.slots:
-        old = entity.schema.by_name.get(field.name)
-        if old is None or old.kind is not field.kind:
-            continue
-        value = entity.values[old.slot]
-        if field.kind is Kind.Choice and value is not None and value not in field.labels:
-            raise InUse(f"label {value!r} of {schema.type}.{field.name} is in use by entity {entity.id}")
-        values[field.slot] = value
-        stamps[2 * field.slot : 2 * field.slot + 2] = entity.stamps[2 * old.slot : 2 * old.slot + 2]
-    return values, stamps
+_UNWRITTEN = array("q", (0, 0))
+
+
+class _Fitting:
+    """From the slots of one complete schema to those of another of the same type."""
+
+    def __init__(self, old: CompleteSchema, new: CompleteSchema) -> None:
+        kept = [old.by_name.get(field.name) for field in new.slots]
+        self._type = new.type
+        nothing = len(old.slots)  # a slot behind the others: of a field that is new or has another kind
+        slots = [
+            before.slot if before is not None and before.kind is field.kind else nothing
+            for before, field in zip(kept, new.slots, strict=True)
+        ]
+        self._values = itemgetter(*slots)
+        self._stamps = itemgetter(*(place for slot in slots for place in (2 * slot, 2 * slot + 1)))
+        taken = set(slots)
+        self.dropped = [field for field in old.slots if field.slot not in taken]
+        self._labels = [
+            (field, before.slot)
+            for before, field in zip(kept, new.slots, strict=True)
+            if before is not None
+            and before.kind is field.kind is Kind.Choice
+            and not set(before.labels) <= set(field.labels)
+        ]
+        """Choices that lose a label, and where they were."""
+
+    def fit(self, entity: Entity) -> tuple[list[Any], array[int]]:
+        """Values and stamps by the new slots.
+
+        Raises:
+            InUse: a label that the entity holds would go.
+        """
+        for field, slot in self._labels:
+            label = entity.values[slot]
+            if label is not None and label not in field.labels:
+                raise InUse(f"label {label!r} of {self._type}.{field.name} is in use by entity {entity.id}")
+        values = list(self._values([*entity.values, None]))
+        return values, array("q", self._stamps(entity.stamps + _UNWRITTEN))

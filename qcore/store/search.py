@@ -14,7 +14,7 @@ from qcore.store.entity import Entity
 from qcore.store.filter import Filter, FilterError
 from qcore.store.indexes import Hits
 from qcore.store.order import Least, Order
-from qcore.store.pages import check_limit, check_paths, no_cursor, read_cursor, write_cursor
+from qcore.store.pages import MAX_BYTES, check_limit, check_paths, no_cursor, read_cursor, weight, write_cursor
 from qcore.store.read import value_at
 from qcore.store.resolve import walk
 from qcore.store.state import State
@@ -80,15 +80,16 @@ def _by_id(state: State, query: Find, search: _Search, hops: int) -> Generator[N
     total = (yield from search.count()) if query.total else None
     items: list[Item] = []
     cursor = None
-    work = 0
+    work = size = 0
     for entity in search.matches(after):
         if entity is None:
             yield
             continue
-        if len(items) == query.limit:
+        if len(items) == query.limit or size > MAX_BYTES:
             cursor = write_cursor([items[-1].id])
             break
         items.append(_item(state, entity, query.fields))
+        size += _size(items[-1])
         work += hops
         if work >= _SLICE:
             work = 0
@@ -124,10 +125,15 @@ def _by_fields(state: State, query: Find, search: _Search, hops: int, order: Ord
     keys = least.keys()
     cursor = order.cursor(keys[query.limit - 1]) if len(keys) > query.limit else None
     items: list[Item] = []
-    for key in keys[: query.limit]:
+    size = 0
+    for place, key in enumerate(keys[: query.limit]):
+        if size > MAX_BYTES:
+            cursor = order.cursor(keys[place - 1])
+            break
         entity = state.entities.get(key[-1])
         if entity is not None and search.holds(entity):  # in a pause it may have changed
             items.append(_item(state, entity, query.fields))
+            size += _size(items[-1])
         work += hops + 1
         if work >= _SLICE:
             work = 0
@@ -143,6 +149,10 @@ def _item(state: State, entity: Entity, paths: list[str]) -> Item:
         except RequestError as exc:
             fields[path] = FailedField(FieldError(exc.kind, exc.message))
     return Item(entity.id, entity.type, entity.name, fields)
+
+
+def _size(item: Item) -> int:
+    return sum(map(weight, item.fields.values()))
 
 
 class _Search:

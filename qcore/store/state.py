@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from qcore.model.ids import ROOT_ID
-from qcore.model.schema import CompleteSchema, Types
+from qcore.model.schema import CompleteField, CompleteSchema, Types
 from qcore.store.checks import Checks
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
@@ -173,16 +173,26 @@ class State:
         parent.values[CHILDREN] = children
         self._names.forget(parent.id)
 
-    def relay(self, entity: Entity, schema: CompleteSchema, values: list[Any], stamps: array[int]) -> None:
-        """Give an entity another complete schema of its type, with values and stamps by the new slots."""
+    def relay(
+        self,
+        entity: Entity,
+        schema: CompleteSchema,
+        values: list[Any],
+        stamps: array[int],
+        dropped: Iterable[CompleteField],
+    ) -> None:
+        """Give an entity another complete schema of its type, with values and stamps by the new slots.
+
+        `dropped` are the old fields whose values go; all others keep value, time and revision.
+        """
         if self._pins:
             self._keep(entity.id)
             values[CHILDREN] = entity.values[CHILDREN]  # a view may have taken over the list that the caller saw
         self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
-        self._sum -= self._fields_sum(entity)
+        for field in dropped:
+            self._sum -= self._written_hash(entity, field)
         self.indexes.relaid(entity, schema, values)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
-        self._sum += self._fields_sum(entity)
 
     def set_types(self, types: Types) -> None:
         """Replace the schemas; the caller relays the entities of every type that changed."""
@@ -307,14 +317,15 @@ class State:
     def _place(self, siblings: list[int], order: int) -> int:
         return bisect_left(siblings, order, key=lambda i: self.entities[i].order)
 
+    def _written_hash(self, entity: Entity, field: CompleteField) -> int:
+        """The hash of a field, 0 if it was never written."""
+        slot = field.slot
+        revision = entity.revision(slot)
+        value = () if slot in _PLACED else entity.values[slot]
+        return field_hash(entity.id, field.name, value, entity.time(slot), revision) if revision else 0
+
     def _fields_sum(self, entity: Entity) -> int:
-        total = 0
-        for slot, field in enumerate(entity.schema.slots):
-            revision = entity.revision(slot)
-            if revision:
-                value = () if slot in _PLACED else entity.values[slot]
-                total += field_hash(entity.id, field.name, value, entity.time(slot), revision)
-        return total
+        return sum(self._written_hash(entity, field) for field in entity.schema.slots)
 
     def _undo(self, line: Change) -> None:
         match line:

@@ -13,7 +13,7 @@ from qcore.model.ids import check_entity_name
 from qcore.model.results import SetDone
 from qcore.model.schema import CompleteField
 from qcore.model.times import NS, format_time
-from qcore.model.values import INT_MAX, INT_MIN, Kind, parse_value, value_to_json
+from qcore.model.values import INT_MAX, INT_MIN, Kind, check_size, parse_value, value_to_json
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state import State
@@ -172,6 +172,8 @@ def _combined(state: State, entity: Entity, field: CompleteField, value: Any, mo
         raise BadValue(f"field {field.name}: the result is not finite", field=field.name)
     if field.kind is Kind.EntityList:
         _check_length(field, new, max_list)
+    elif field.kind in (Kind.String, Kind.Blob):
+        check_size(field.name, new)
     return new
 
 

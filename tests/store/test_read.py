@@ -7,7 +7,7 @@ import pytest
 from qcore.model.errors import BadParams, NotFound, TooLarge
 from qcore.model.queries import Count, Exists, FieldExists, FieldGet, Find, Get, TypesList
 from qcore.model.times import format_time
-from qcore.model.values import Kind
+from qcore.model.values import MAX_SIZE, Kind
 from qcore.store import read, search
 from tests.store.samples import Log, field, through, type_of
 
@@ -247,3 +247,14 @@ def test_a_field_is_known_through_inheritance(log: Log) -> None:
     assert not read.field_exists(log.state, FieldExists("Ghost", "Age"))
     with pytest.raises(NotFound):
         read.field_get(log.state, FieldGet("Tool", "Color"))
+
+
+def test_fields_that_are_too_much_together_are_refused_and_one_is_always_read() -> None:
+    log = Log(type_of("Note", field("Text", Kind.String), field("Self", Kind.EntityReference)))
+    note = log.create("Note", "n", Text="x" * MAX_SIZE)
+    log.set(note, "Self", note)
+    assert len(log.value(note, "Text")) == MAX_SIZE
+    assert len(log.get(note, "Self", "Text")) == 2
+    paths = ["->".join(["Self"] * hops + ["Text"]) for hops in range(1, 4)]
+    with pytest.raises(TooLarge, match="ask for fewer at a time"):
+        log.get(note, *paths)

@@ -7,6 +7,7 @@ import pytest
 from qcore.model.errors import BadFilter
 from qcore.model.queries import Count, Find
 from qcore.model.results import Page
+from qcore.model.values import Kind
 from qcore.store import search
 from qcore.store.filter import Filter, bind, parse
 from tests.store.samples import Log, field, through, type_of
@@ -83,3 +84,22 @@ def test_a_filter_that_is_too_expensive_ends_the_search(log: Log) -> None:
     types = [log.state.types.of("Thing")]
     with pytest.raises(BadFilter, match="too expensive"):
         through(search.find(log.state, Find("Thing", exact=True), 100, bind(parse(text), types, steps=500)))
+
+
+@pytest.mark.parametrize("order", [[], ["Name"]], ids=["by id", "by name"])
+def test_a_page_of_long_values_ends_early_and_the_next_goes_on(
+    monkeypatch: pytest.MonkeyPatch, order: list[str]
+) -> None:
+    monkeypatch.setattr(search, "MAX_BYTES", 1000)
+    log = Log(type_of("Note", field("Text", Kind.String)))
+    made = [log.create("Note", f"n{number}", Text="x" * 400) for number in range(10)]
+    found: list[int] = []
+    cursor = None
+    while True:
+        page = log.find("Note", fields=["Text"], order_by=order, cursor=cursor)
+        assert len(page.items) <= 3
+        found += [item.id for item in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert found == made

@@ -353,3 +353,18 @@ def test_writing_name_renames_and_keeps_to_the_rules_of_names(log: Log, thing: i
         log.set(thing, "Name", "x" * 250, mode="add")
     log.set(1, "Name", "Home")
     assert log.value("/Home/other name", "Parent") == 1
+
+
+def test_texts_and_blobs_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qcore.model.values.MAX_SIZE", 10)
+    log = Log(type_of("Note", field("Text", Kind.String), field("Data", Kind.Blob)))
+    note = log.create("Note", "n", Text="1234567890", Data="MTIzNDU2Nzg5MA==")
+    for mode in ("set", "add"):
+        for name, value in (("Text", "12345678901"), ("Data", "MTIzNDU2Nzg5MDE=")):
+            with pytest.raises(TooLarge, match=f"field {name}: a String has at most 10"):
+                log.set(note, name, value, mode=mode)
+    with pytest.raises(TooLarge):
+        log.set(note, "Text", "x", mode="add")
+    with pytest.raises(TooLarge):
+        log.create("Note", "m", Text="12345678901")
+    assert log.value(note, "Text") == "1234567890"
