@@ -19,8 +19,10 @@ SALT_BYTES = 16
 
 _LN, _R, _P = 15, 8, 3
 _HASH_BYTES = 32
-_MAX_MEMORY = 256 * 1024 * 1024
-"""Bytes a hash may ask for when it is verified: the text comes from a field that clients write."""
+_MAX_BYTES = 64
+"""Bytes of a salt or hash that is verified. The text comes from a field that clients write, so its cost is bounded."""
+_MAX_WORK = 256 * 1024 * 1024
+"""Bytes that verifying a hash may fill, in memory or one after the other: less than a second."""
 
 
 def hash_password(text: str, salt: bytes) -> str:
@@ -34,7 +36,7 @@ def verify_password(phc: str, text: str) -> bool:
     if len(parts) != 5 or parts[:2] != ["", "scrypt"]:
         return False
     costs, salt, wanted = _costs(parts[2]), _decode(parts[3]), _decode(parts[4])
-    if costs is None or salt is None or not wanted:
+    if costs is None or salt is None or not wanted or max(len(salt), len(wanted)) > _MAX_BYTES:
         return False
     try:
         found = _scrypt(text, salt, *costs, len(wanted))
@@ -44,7 +46,7 @@ def verify_password(phc: str, text: str) -> bool:
 
 
 def _scrypt(text: str, salt: bytes, ln: int, r: int, p: int, length: int) -> bytes:
-    return hashlib.scrypt(text.encode("utf-8"), salt=salt, n=1 << ln, r=r, p=p, maxmem=2 * _MAX_MEMORY, dklen=length)
+    return hashlib.scrypt(text.encode("utf-8"), salt=salt, n=1 << ln, r=r, p=p, maxmem=2 * _MAX_WORK, dklen=length)
 
 
 def _costs(text: str) -> tuple[int, int, int] | None:
@@ -54,7 +56,7 @@ def _costs(text: str) -> tuple[int, int, int] | None:
     if not all(is_digits(value) and len(value) <= 4 for _, _, value in names_and_values):
         return None
     ln, r, p = (int(value) for _, _, value in names_and_values)
-    if not (1 <= ln <= 24 and r >= 1 and 1 <= p <= 16) or 128 * r << ln > _MAX_MEMORY:
+    if not 1 <= ln <= 24 or r < 1 or p < 1 or 128 * r * p << ln > _MAX_WORK:
         return None
     return ln, r, p
 
