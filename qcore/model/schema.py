@@ -16,6 +16,7 @@ import msgspec
 from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound, TooLarge
 from qcore.model.ids import MAX_NAME, is_identifier
 from qcore.model.values import PLAIN, ZEROS, Kind, Stored, parse_value, value_to_json
+from qcore.model.wire import encode_json
 
 __all__ = [
     "BUILTIN",
@@ -108,7 +109,10 @@ class CompleteSchema:
 
     def equals(self, other: CompleteSchema) -> bool:
         """Whether entities of both would be the same, slot by slot."""
-        return self.ancestors == other.ancestors and [f.schema for f in self.slots] == [f.schema for f in other.slots]
+        return self.ancestors == other.ancestors and self._written() == other._written()
+
+    def _written(self) -> bytes:
+        return encode_json([field.schema for field in self.slots])  # as text, in which -0.0 is not 0.0
 
     def as_schema(self, own: EntitySchema) -> EntitySchema:
         """The complete schema in the shape of an own one, fields by (rank, name)."""

@@ -379,6 +379,12 @@ def test_a_default_that_does_not_fit_is_refused(kind: Kind, given: Any, said: st
     assert said in message
 
 
+def test_a_default_of_which_only_the_sign_changes_is_another_one() -> None:
+    types = Types().with_schemas([one(data_type=Kind.Float, default=0.0), schema("Heir", "T")])
+    types = types.with_schemas([one(data_type=Kind.Float, default=-0.0)])
+    assert [str(types.of(name).field("F").default) for name in ("T", "Heir")] == ["-0.0", "-0.0"]
+
+
 def test_checking_a_schema_does_not_change_what_was_given() -> None:
     given = with_fields("T", FieldSchema("F", Kind.Float, "5"))
     check_schema(given)
