@@ -16,15 +16,17 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import MAX_MESSAGE, BadParams, BadValue
+from qcore.model.errors import BadParams, BadValue, cut
 from qcore.model.ids import is_identifier
 from qcore.model.schema import CompleteField, EntitySchema
-from qcore.model.times import NS, format_time, parse_time
+from qcore.model.times import NS, parse_time
 from qcore.model.values import INT_MAX, INT_MIN, Kind, Resolve, Stored, parse_value, value_to_json
 from qcore.model.wire import encode_json
 
 __all__ = [
     "MAX_PROBLEMS",
+    "PATH_HEAD",
+    "PATH_TAIL",
     "STRUCTURE",
     "Document",
     "DocumentEntity",
@@ -47,8 +49,14 @@ STRUCTURE = ("entityType", "id", "Name", "Children")
 MAX_PROBLEMS = 1000
 """Problems that an error carries."""
 
+PATH_HEAD, PATH_TAIL = 48, 12
+"""Steps of a JSON path that are shown at either end: a problem costs the same however deep it stands."""
+
 _OPENING, _CLOSING = "__hashpw__(", ")"
 _ESCAPE = "\\"
+_ESCAPED_KEYS = {_ESCAPE + key: key for key in STRUCTURE}
+_ONLY_HERE = frozenset({Kind.Timestamp, Kind.Blob})
+"""Kinds that documents write in more ways than other requests."""
 
 
 class DocumentEntity(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -76,9 +84,8 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
     def __post_init__(self) -> None:
-        for name, text in (("path", self.path), ("message", self.message)):
-            if len(text) > MAX_MESSAGE:  # both quote what a document says, which has no limit of its own
-                msgspec.structs.force_setattr(self, name, f"{text[: MAX_MESSAGE - 205]} ... {text[-200:]}")
+        msgspec.structs.force_setattr(self, "path", cut(self.path))  # both quote what a document says, which has
+        msgspec.structs.force_setattr(self, "message", cut(self.message))  # no limit of its own
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -100,7 +107,7 @@ def key_of_field(name: str) -> str:
 
 def field_of_key(key: str) -> str:
     """The field a key of an entity stands for."""
-    return key[1:] if key.startswith(_ESCAPE) and key[1:] in STRUCTURE else key
+    return _ESCAPED_KEYS.get(key, key)
 
 
 def step_of_key(key: str) -> str:
@@ -120,6 +127,8 @@ def password_in(value: Any) -> str | None:
 
 def escape_text(text: str) -> str:
     """Write a String so that it is never taken for a password to hash."""
+    if not text.endswith(_CLOSING):
+        return text
     return _ESCAPE + text if password_in(text.lstrip(_ESCAPE)) is not None else text
 
 
@@ -139,19 +148,31 @@ def read_form(field: CompleteField, value: Any, resolve: Resolve, max_list: int 
         BadValue: names field, expected and given; also for a password that nobody has hashed yet.
         NotFound, TooLarge: as `parse_value` does.
     """
-    if field.kind is Kind.String and isinstance(value, str):
-        if password_in(value) is not None:
-            raise BadValue(f"field {field.name}: the password is not hashed yet", field=field.name)
-        return _unescape_text(value)
-    value = standard_form(field.kind, field.name, value)
-    stored = parse_value(field.kind, field.name, value, field.labels, resolve, max_list)
-    if isinstance(stored, tuple) and len(set(stored)) != len(stored):
+    kind = field.kind
+    if kind is Kind.String and isinstance(value, str):
+        return _text(field.name, value)
+    if kind in _ONLY_HERE or isinstance(value, dict | list):
+        value = standard_form(kind, field.name, value)
+    if field.plain is not None:
+        return field.plain(field.name, value)
+    stored = parse_value(kind, field.name, value, field.labels, resolve, max_list)
+    if kind is Kind.EntityList and len(set(stored)) != len(stored):  # type: ignore[arg-type]
         raise BadValue(f"field {field.name}: an entity stands twice in the list", field=field.name)
     return stored
 
 
+def _text(name: str, value: str) -> str:
+    if not value.endswith(_CLOSING):
+        return value
+    if password_in(value) is not None:
+        raise BadValue(f"field {name}: the password is not hashed yet", field=name)
+    return _unescape_text(value)
+
+
 def standard_form(kind: Kind, name: str, value: Any) -> Any:
     """Turn what only documents accept (a Timestamp in seconds, a Blob as byte numbers) into what every API does.
+
+    A Timestamp becomes nanoseconds.
 
     Raises:
         BadValue: names the field, expected and given.
@@ -167,14 +188,14 @@ def standard_form(kind: Kind, name: str, value: Any) -> Any:
     return value
 
 
-def _timestamp(name: str, value: Any) -> str:
+def _timestamp(name: str, value: Any) -> int:
     ns: int | None = None
     if isinstance(value, str):
         ns = parse_time(value)
     elif type(value) is int or (type(value) is float and math.isfinite(value)):
         ns = round(Fraction(repr(value)) * NS)  # as it was written, not as a double keeps it
     if ns is not None and INT_MIN <= ns <= INT_MAX:
-        return format_time(ns)
+        return ns
     given = repr(value)[:80]
     raise BadValue(
         f"field {name}: expected a Timestamp (RFC 3339, or seconds since 1970, of the years 1677-2262), given {given}",

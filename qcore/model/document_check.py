@@ -14,9 +14,9 @@ from qcore.model.document import (
     read_form,
     step_of_key,
 )
-from qcore.model.document_tree import MAX_DOCUMENT_ID, DocumentTree
+from qcore.model.document_tree import DocumentTree
 from qcore.model.errors import RequestError
-from qcore.model.ids import ROOT_ID, check_entity_name
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
 from qcore.model.schema import MAINTAINED, CompleteField, CompleteSchema, Types
 from qcore.model.values import Kind
 
@@ -36,6 +36,7 @@ def validate(document: Document, unsure: Set[str] = frozenset()) -> list[Problem
     """All problems, in the order of the entities.
 
     `unsure` types were not read whole: fields they may have had, and their absence, are not held against entities.
+    With "" among them, entities without type or name are not either: whoever read the text has noted them.
     """
     try:
         types = document_types(document)
@@ -52,20 +53,21 @@ class _Checker:
         self._document = document
         self._types = types
         self._unsure = unsure
+        self._whole = "" not in unsure
         self._tree = DocumentTree(document)
         self._problems: list[Problem] = []
 
     def run(self) -> list[Problem]:
         for place, entity in enumerate(self._document.entities):
             self._id(place, entity.id)
-            if entity.name:
+            if entity.name or self._whole:
                 self._name(place, entity.name)
-            if entity.type:
+            if entity.type or self._whole:
                 self._type(place, entity)
         next_id = self._document.next_id
-        lowest = max(self._tree.by_id, default=ROOT_ID) + 1
-        if next_id is not None and not min(lowest, MAX_DOCUMENT_ID) <= next_id <= MAX_DOCUMENT_ID:
-            message = f"expected a number above every id, {lowest}..{MAX_DOCUMENT_ID}, given {next_id}"
+        lowest = max(id for id in self._tree.by_id if id <= MAX_GIVEN_ID) + 1
+        if next_id is not None and not lowest <= next_id <= MAX_GIVEN_ID + 1:
+            message = f"expected a number above every id, {lowest}..{MAX_GIVEN_ID + 1}, given {next_id}"
             self._problems.append(Problem("$.nextId", message))
         return self._problems
 
@@ -75,8 +77,8 @@ class _Checker:
     def _id(self, place: int, id: int | None) -> None:
         if id is None:
             return
-        if not 1 <= id <= MAX_DOCUMENT_ID:
-            self._note(place, ".id", f"expected 1..{MAX_DOCUMENT_ID}, given {id}")
+        if not 1 <= id <= MAX_GIVEN_ID:
+            self._note(place, ".id", f"expected 1..{MAX_GIVEN_ID}, given {id}")
         elif (place == 0) is not (id == ROOT_ID):
             self._note(place, ".id", f"{ROOT_ID} is the id of the Root and of no other entity, given {id}")
         elif self._tree.by_id[id] != place:
@@ -100,31 +102,30 @@ class _Checker:
                 self._note(place, ".entityType", f"unknown type {entity.type!r}")
             return
         for name, value in entity.fields.items():
-            self._field(place, schema, name, value)
+            field = schema.by_name.get(name)
+            if field is None or name in MAINTAINED:
+                self._no_field(place, schema, name)
+                continue
+            try:
+                read_form(field, value, self._tree.find)
+            except RequestError as exc:
+                self._bad_value(place, field, value, exc.message)
 
-    def _field(self, place: int, schema: CompleteSchema, name: str, value: Any) -> None:
-        field = schema.by_name.get(name)
+    def _no_field(self, place: int, schema: CompleteSchema, name: str) -> None:
         if name in MAINTAINED:
             self._note_field(place, name, f"{name} is no field to give: the place of an entity says it")
-        elif field is not None:
-            self._value(place, field, value)
         elif self._unsure.isdisjoint(schema.ancestors):
             self._note_field(place, name, f"type {schema.type} has no field {name!r}")
 
     def _note_field(self, place: int, name: str, message: str, step: str = "") -> None:
         self._note(place, step_of_key(key_of_field(name)) + step, message)
 
-    def _value(self, place: int, field: CompleteField, value: Any) -> None:
+    def _bad_value(self, place: int, field: CompleteField, value: Any, message: str) -> None:
         password = password_in(value) if field.kind is Kind.String else None
-        if password is not None:
-            if not password:
-                self._note_field(place, field.name, "the password to hash is empty")
-            return
-        try:
-            read_form(field, value, self._tree.find)
-        except RequestError as exc:
-            if not self._elements(place, field, value):
-                self._note_field(place, field.name, exc.message)
+        if password == "":
+            self._note_field(place, field.name, "the password to hash is empty")
+        elif password is None and not self._elements(place, field, value):
+            self._note_field(place, field.name, message)
 
     def _elements(self, place: int, field: CompleteField, value: Any) -> bool:
         """Note the elements of a list that are wrong by themselves; returns whether there are any."""

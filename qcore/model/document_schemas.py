@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Iterator
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from qcore.model.document import Problem, standard_form, step_of_key
 from qcore.model.errors import RequestError
 from qcore.model.ids import is_identifier
-from qcore.model.schema import BUILTIN, EntitySchema, FieldSchema, Scope, Types, check_schema
+from qcore.model.schema import BUILTIN, EntitySchema, FieldSchema, Scope, Types, check_schema, fits_maintained
 from qcore.model.values import Kind
 
 __all__ = ["DocumentSchemas", "known_keys", "shown"]
@@ -16,7 +18,9 @@ __all__ = ["DocumentSchemas", "known_keys", "shown"]
 _SCHEMA_KEYS = ("entityType", "inheritsFrom", "fields")
 _FIELD_KEYS = ("name", "dataType", "default", "rank", "choices", "storageScope")
 _KINDS = frozenset(kind.value for kind in Kind)
-_MOST_CYCLES = 100
+_MOST_RINGS = 100
+_SHOWN_RING = 20
+"""Types of a ring that are named."""
 _SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
@@ -56,7 +60,7 @@ class DocumentSchemas:
             self._schema(item, f"$.schemas[{place}]")
         for name, schema in self._schemas.items():
             self._drop_unknown(name, schema)
-        self._break_cycles()
+        self._break_rings()
         schemas = list(self._schemas.values())
         try:
             Types().with_schemas(schemas)
@@ -98,7 +102,9 @@ class DocumentSchemas:
             return
         if name in self._schemas:
             self._note(f"{path}.entityType", f"type {name} is given twice, first at {self._paths[name]}")
-        elif self._fits(EntitySchema(name, parents), path):
+        elif self._fits(EntitySchema(name), f"{path}.entityType") and self._fits(
+            EntitySchema(name, parents), f"{path}.inheritsFrom"
+        ):
             self._schemas[name] = EntitySchema(name, parents, fields)
             self._paths[name] = path
         if len(self._problems) > before:
@@ -158,17 +164,27 @@ class DocumentSchemas:
         return FieldSchema(name, Kind(kind), keys.get("default"), rank, choices, scope)
 
     def _field_fits(self, field: FieldSchema, path: str, owner: str) -> bool:
-        """Judge a field without its default, then with it, so that each problem has its own path."""
-        default, field.default = field.default, None
-        if not self._fits(EntitySchema(owner, [], [field]), path):
+        """Judge a field part by part, so that each problem has its own path."""
+        bare = FieldSchema(field.name, field.data_type, choices=["any"] if field.data_type is Kind.Choice else [])
+        if not self._part_fits(bare, f"{path}.{'name' if fits_maintained(field) else 'dataType'}", owner):
             return False
-        if default is not None:
+        ranked = self._part_fits(replace(bare, rank=field.rank), f"{path}.rank", owner)
+        return self._part_fits(replace(bare, choices=field.choices), f"{path}.choices", owner) and (
+            self._default_fits(field, path, owner) and ranked
+        )
+
+    def _default_fits(self, field: FieldSchema, path: str, owner: str) -> bool:
+        """Judge the default, and give it the form that every API takes."""
+        if field.default is not None:
             try:
-                field.default = standard_form(field.data_type, field.name, default)
+                field.default = standard_form(field.data_type, field.name, field.default)
             except RequestError as exc:
                 self._note(f"{path}.default", exc.message)
                 return False
-        return self._fits(EntitySchema(owner, [], [field]), f"{path}.default")
+        return self._part_fits(replace(field, rank=None), f"{path}.default", owner)
+
+    def _part_fits(self, field: FieldSchema, path: str, owner: str) -> bool:
+        return self._fits(EntitySchema(owner, [], [field]), path)
 
     def _drop_unknown(self, name: str, schema: EntitySchema) -> None:
         for place, parent in enumerate(schema.inherits_from):
@@ -179,24 +195,45 @@ class DocumentSchemas:
                 self.unsure.add(name)
         schema.inherits_from = [p for p in schema.inherits_from if p in self._schemas or p in BUILTIN]
 
-    def _break_cycles(self) -> None:
-        for _ in range(_MOST_CYCLES):
-            graph = {name: schema.inherits_from for name, schema in self._schemas.items()}
-            try:
-                TopologicalSorter(graph).prepare()
-                return
-            except CycleError as exc:
-                ring: list[str] = exc.args[1][:0:-1]
-            order = list(self._schemas)
-            first = min(range(len(ring)), key=lambda place: order.index(ring[place]))
-            ring = ring[first:] + ring[:first]
-            message = f"types inherit each other: {' -> '.join([*ring, ring[0]])}"
-            self._note(f"{self._paths[ring[0]]}.inheritsFrom", message)
-            for name in ring:
-                kept = [parent for parent in self._schemas[name].inherits_from if parent not in ring]
-                self._schemas[name].inherits_from = kept
-                self.unsure.add(name)
-        self._note("$.schemas", f"more than {_MOST_CYCLES} rings of types that inherit each other")
+    def _break_rings(self) -> None:
+        """Take out what closes a ring: walk up from every type, and look whether a parent is on the way already."""
+        seen: set[str] = set()
+        rings = 0
+        for top in self._schemas:
+            way: dict[str, Iterator[str]] = {}
+            self._step(top, way, seen)
+            while way:
+                name = next(reversed(way))
+                parent = next(way[name], None)
+                if parent is None:
+                    del way[name]
+                elif parent in way:
+                    rings += 1
+                    if rings > _MOST_RINGS:
+                        return self._give_up()
+                    self._ring(list(way), parent)
+                else:
+                    self._step(parent, way, seen)
+        return None
+
+    def _step(self, name: str, way: dict[str, Iterator[str]], seen: set[str]) -> None:
+        if name in self._schemas and name not in seen:
+            seen.add(name)
+            way[name] = iter(self._schemas[name].inherits_from)
+
+    def _ring(self, way: list[str], parent: str) -> None:
+        ring = way[way.index(parent) :]
+        self._schemas[ring[-1]].inherits_from = [p for p in self._schemas[ring[-1]].inherits_from if p != parent]
+        self.unsure.update(ring)
+        places = {name: place for place, name in enumerate(self._schemas)}
+        first = ring.index(min(ring, key=places.__getitem__))
+        ring = ring[first:] + ring[:first]
+        shown_ring = [*ring[:_SHOWN_RING], *(["..."] if len(ring) > _SHOWN_RING else []), ring[0]]
+        message = f"types inherit each other: {' -> '.join(shown_ring)}"
+        self._note(f"{self._paths[ring[0]]}.inheritsFrom", message)
+
+    def _give_up(self) -> None:
+        self._note("$.schemas", f"more than {_MOST_RINGS} rings of types that inherit each other")
         self.unsure.update(self._schemas)
         for schema in self._schemas.values():
             schema.inherits_from = []

@@ -6,21 +6,25 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.deep_json import decode_deep
+from qcore.model.deep_json import count_keys, decode_deep, keys_written
 from qcore.model.document import STRUCTURE, Document, DocumentEntity, Problem, field_of_key, refuse
 from qcore.model.document_check import validate
 from qcore.model.document_schemas import DocumentSchemas, known_keys, shown
+from qcore.model.document_tree import DocumentTree
 from qcore.model.wire import decode_json
 
 __all__ = ["Parsed", "check", "parse", "read_document"]
 
 _DOCUMENT_KEYS = ("schemas", "tree", "detached", "nextId")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Some editors write it before UTF-8."""
 
 
 class Parsed(msgspec.Struct):
     """What could be read of a text (None: it is no JSON object) and what could not.
 
-    Entities that could not be read stand in the document without type or name. `unsure` are types with problems.
+    Entities that could not be read stand in the document without type or name. `unsure` are types with problems, ""
+    among them where such an entity is.
     """
 
     document: Document | None
@@ -50,31 +54,49 @@ def check(data: bytes | str) -> tuple[Document | None, list[Problem]]:
 
 def parse(data: bytes | str) -> Parsed:
     """Read a text as far as its form goes: keys, and the JSON types of what stands under them."""
+    twins: list[str] = []
     try:
-        value = _decoded(data)
-    except msgspec.DecodeError as exc:
-        return Parsed(None, [Problem("$", f"no JSON: {exc}")], set())
-    except UnicodeDecodeError as exc:
-        return Parsed(None, [Problem("$", f"no JSON: byte {exc.start} is not UTF-8")], set())
-    problems: list[Problem] = []
+        value = _decoded(data, twins)
+    except (msgspec.DecodeError, UnicodeError) as exc:
+        return Parsed(None, [Problem("$", f"no JSON: {_words(exc)}")], set())
+    problems = [Problem(path, "the key stands in its object twice") for path in twins]
     keys = known_keys(value, "$", _DOCUMENT_KEYS, problems)
     if keys is None:
         return Parsed(None, problems, set())
     schemas = DocumentSchemas(problems)
     typed = schemas.read(keys.get("schemas"))
-    entities = _Entities(problems).read(keys)
     next_id = keys.get("nextId")
     if next_id is not None and type(next_id) is not int:
         problems.append(Problem("$.nextId", f"expected a whole number, given {shown(next_id)}"))
         next_id = None
-    return Parsed(Document(typed, entities, next_id), problems, schemas.unsure)
+    entities = _Entities(problems)
+    document = Document(typed, entities.read(keys), next_id)
+    if problems or entities.notes:
+        entities.note(DocumentTree(document))
+        schemas.unsure.add("")
+    return Parsed(document, problems, schemas.unsure)
 
 
-def _decoded(data: bytes | str) -> Any:
+def _decoded(data: bytes | str, twins: list[str]) -> Any:
+    text = (data if isinstance(data, bytes) else data.encode()).removeprefix(_BYTE_ORDER_MARK)
     try:
-        return decode_json(data)
+        value = decode_json(text)
     except RecursionError:  # a tree deeper than the fast decoder goes
-        return decode_deep(data.decode() if isinstance(data, bytes) else data)
+        return decode_deep(text.decode(), twins)
+    except UnicodeDecodeError:
+        text.decode()  # says where in the whole text
+        raise
+    if keys_written(text) != count_keys(value):
+        decode_deep(text.decode(), twins)
+    return value
+
+
+def _words(exc: Exception) -> str:
+    if isinstance(exc, UnicodeDecodeError):
+        return f"byte {exc.start} is not UTF-8"
+    if isinstance(exc, UnicodeEncodeError):
+        return f"character {exc.start} is half of a surrogate pair"
+    return str(exc)
 
 
 class _Entities:
@@ -83,43 +105,45 @@ class _Entities:
     def __init__(self, problems: list[Problem]) -> None:
         self._problems = problems
         self._found: list[DocumentEntity] = []
-        self._steps: list[str] = []
+        self.notes: list[tuple[int, str, str]] = []
+        """Problems of entities: place, what comes behind its JSON path, message."""
 
     def read(self, keys: dict[str, Any]) -> list[DocumentEntity]:
         """All entities; one that is none leaves a blank behind, so that places match the text."""
         if "tree" in keys:
-            self._below(keys["tree"], "$.tree")
+            self._below(keys["tree"])
         else:
             self._problems.append(Problem("$", "no Root: the document has no tree"))
             self._found.append(DocumentEntity("", ""))
-            self._steps.append("$.tree")
         detached = keys.get("detached")
         if isinstance(detached, list):
-            for place, value in enumerate(detached):
-                self._below(value, f"$.detached[{place}]")
+            for value in detached:
+                self._below(value)
         elif detached is not None:
             self._problems.append(Problem("$.detached", f"expected a list, given {shown(detached)}"))
         return self._found
 
-    def _below(self, top: Any, path: str) -> None:
-        waiting: list[tuple[Any, str, int | None]] = [(top, path, None)]
+    def note(self, tree: DocumentTree) -> None:
+        """Add the problems of entities to the others."""
+        self._problems += [Problem(tree.json_path(place) + step, message) for place, step, message in self.notes]
+
+    def _below(self, top: Any) -> None:
+        waiting: list[tuple[Any, int | None]] = [(top, None)]
         while waiting:
-            value, step, parent = waiting.pop()
+            value, parent = waiting.pop()
             place = len(self._found)
-            self._steps.append(step)
-            self._found.append(DocumentEntity("", "", parent))
             if not isinstance(value, dict):
-                self._note(place, "", f"expected an entity (an object), given {shown(value)}")
+                self._found.append(DocumentEntity("", "", parent))
+                self.notes.append((place, "", f"expected an entity (an object), given {shown(value)}"))
                 continue
-            self._found[place] = self._entity(value, parent, place)
-            children = [(child, f".Children[{i}]", place) for i, child in enumerate(self._children(value, place))]
-            waiting.extend(reversed(children))
+            self._found.append(self._entity(value, parent, place))
+            waiting.extend([(child, place) for child in reversed(self._children(value, place))])
 
     def _entity(self, value: dict[str, Any], parent: int | None, place: int) -> DocumentEntity:
         fields = {field_of_key(key): item for key, item in value.items() if key not in STRUCTURE}
         id = value.get("id")
         if id is not None and type(id) is not int:
-            self._note(place, ".id", f"expected a whole number, given {shown(id)}")
+            self.notes.append((place, ".id", f"expected a whole number, given {shown(id)}"))
             id = None
         return DocumentEntity(
             self._text(value, "entityType", place), self._text(value, "Name", place), parent, id, fields
@@ -130,9 +154,9 @@ class _Entities:
         if isinstance(text, str) and text:
             return text
         if key in value:
-            self._note(place, f".{key}", f"expected text that is not empty, given {shown(text)}")
+            self.notes.append((place, f".{key}", f"expected text that is not empty, given {shown(text)}"))
         else:
-            self._note(place, "", f"{key} is missing")
+            self.notes.append((place, "", f"{key} is missing"))
         return ""
 
     def _children(self, value: dict[str, Any], place: int) -> list[Any]:
@@ -140,13 +164,5 @@ class _Entities:
         if isinstance(children, list):
             return children
         if children is not None:
-            self._note(place, ".Children", f"expected a list of entities, given {shown(children)}")
+            self.notes.append((place, ".Children", f"expected a list of entities, given {shown(children)}"))
         return []
-
-    def _note(self, place: int, step: str, message: str) -> None:
-        steps = [step]
-        current: int | None = place
-        while current is not None:
-            steps.append(self._steps[current])
-            current = self._found[current].parent
-        self._problems.append(Problem("".join(reversed(steps)), message))

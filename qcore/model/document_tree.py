@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from qcore.model.commands import IdForm
-from qcore.model.document import Document
+from qcore.model.document import PATH_HEAD, PATH_TAIL, Document
 from qcore.model.errors import BadParams, BadValue, NotFound
-from qcore.model.ids import parse_id
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, parse_id
 from qcore.model.path import Step, join_path, split_path
-from qcore.model.values import INT_MAX
 
-__all__ = ["MAX_DOCUMENT_ID", "DocumentTree"]
-
-MAX_DOCUMENT_ID = INT_MAX
-"""Highest id a document may give: room stays for the ids a store gives out itself."""
+__all__ = ["DocumentTree"]
 
 
 class DocumentTree:
@@ -25,11 +21,13 @@ class DocumentTree:
         """Places of the entities without a parent; the Root is the first."""
         self.children: list[list[int]] = [[] for _ in document.entities]
         """Places of the children, by place of the parent."""
-        self.by_id: dict[int, int] = {}
+        self.by_id = {ROOT_ID: 0}
+        """Places by the ids that the document gives; the Root's is known without."""
         self._twins: dict[tuple[int | None, str], list[int]] = {}
         self._found: dict[str, int] = {}
         self._numbers: list[tuple[int, int]] = []
         """By place: which of its siblings it is, from 0, and which of its twins, from 1."""
+        self._heads: list[int] = []
         for place, entity in enumerate(document.entities):
             siblings = self.top if entity.parent is None else self.children[entity.parent]
             twins = self._twins.setdefault((entity.parent, entity.name), [])
@@ -51,11 +49,13 @@ class DocumentTree:
         number = form if isinstance(form, int) else parse_id(form)
         if number is None:
             raise BadParams("a reference in a document is a path /Root/Name or a decimal id")
-        if not 1 <= number <= MAX_DOCUMENT_ID:
-            raise BadValue(f"an id in a document is 1..{MAX_DOCUMENT_ID}, {number} given")
+        if not 1 <= number <= MAX_GIVEN_ID:
+            raise BadValue(f"an id in a document is 1..{MAX_GIVEN_ID}, {number} given")
         place = self.by_id.get(number)
         if place is not None:
             return ~place
+        if self._next_id is None and len(self.by_id) > 1:
+            raise NotFound(f"no entity of the document has the id {number}, and without nextId it may be anyone's")
         if self._next_id is not None and number >= self._next_id:
             raise NotFound(f"no entity of the document has the id {number}, and its nextId is {self._next_id}")
         return number
@@ -88,11 +88,31 @@ class DocumentTree:
         return join_path(reversed(steps))
 
     def json_path(self, place: int) -> str:
-        """JSON path of an entity in the text of the document."""
+        """JSON path of an entity in the text of the document; a long one without its middle."""
+        if not self._heads:
+            self._find_heads()
+        head = self._heads[place]
+        current, end = self._steps_up(place, head, PATH_TAIL)
+        top, begin = self._steps_up(head, -1, PATH_HEAD)
+        number = self._numbers[top][0]
+        gap = "" if current == head else " ... "
+        return ("$.tree" if number == 0 else f"$.detached[{number - 1}]") + begin + gap + end
+
+    def _find_heads(self) -> None:
+        """For each place, what stands above it where the head of its JSON path ends; the place itself if not deep."""
+        depths: list[int] = []
+        for place, entity in enumerate(self._entities):
+            depth = 0 if entity.parent is None else depths[entity.parent] + 1
+            depths.append(depth)
+            self._heads.append(place if entity.parent is None or depth <= PATH_HEAD else self._heads[entity.parent])
+
+    def _steps_up(self, place: int, last: int, most: int) -> tuple[int, str]:
+        """Walk up to `last` or a top, at most so many steps: where that ends, and the steps as text, downwards."""
         steps: list[str] = []
-        current = place
-        while (parent := self._entities[current].parent) is not None:
-            steps.append(f".Children[{self._numbers[current][0]}]")
-            current = parent
-        top = self._numbers[current][0]
-        return ("$.tree" if top == 0 else f"$.detached[{top - 1}]") + "".join(reversed(steps))
+        while place != last and len(steps) < most:
+            parent = self._entities[place].parent
+            if parent is None:
+                break
+            steps.append(f".Children[{self._numbers[place][0]}]")
+            place = parent
+        return place, "".join(reversed(steps))

@@ -79,11 +79,17 @@ __all__ = [
     "Unauthorized",
     "UnknownMethod",
     "WrongKind",
+    "cut",
     "error_from_wire",
 ]
 
 MAX_MESSAGE = 1000
 """Characters in the message of an answer: what clients send is quoted in it, and answers are kept in sessions."""
+
+
+def cut(text: str) -> str:
+    """The text, without its middle where it is longer than `MAX_MESSAGE`."""
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 205]} ... {text[-200:]}"
 
 
 class QcoreError(Exception):
@@ -103,9 +109,7 @@ class RequestError(QcoreError):
     code: ClassVar[int] = -32000
 
     def __init__(self, message: str, /, **data: Any) -> None:
-        if len(message) > MAX_MESSAGE:
-            message = f"{message[: MAX_MESSAGE - 205]} ... {message[-200:]}"
-        super().__init__(message, **data)
+        super().__init__(cut(message), **data)
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON-RPC error object ``{"code", "message", "data": {"kind", ...}}``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from qcore.model.errors import BadParams, BadValue
 
 __all__ = [
+    "MAX_GIVEN_ID",
     "MAX_ID",
     "MAX_NAME",
     "ROOT_ID",
@@ -20,6 +21,8 @@ __all__ = [
 ]
 
 MAX_ID = 2**64 - 1
+MAX_GIVEN_ID = 2**63 - 2
+"""Highest id that a store gives out and a document may give: the next one is still a signed 64-bit number."""
 ROOT_ID = 1
 MAX_NAME = 255
 

@@ -35,15 +35,15 @@ def parse_time(text: str) -> int | None:
         or text[16] != ":"
     ):
         return None
-    parts = (text[0:4], text[5:7], text[8:10], text[11:13], text[14:16], text[17:19])
-    if not all(is_digits(part) for part in parts):
+    if not is_digits(text[0:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:19]):
         return None
-    year, month, day, hour, minute, second = map(int, parts)
+    date = int(text[0:4]), int(text[5:7]), int(text[8:10])
+    clock = int(text[11:13]), int(text[14:16]), int(text[17:19])
     rest, offset = _split_offset(text[19:])
     if offset is None or (rest and not (rest[0] == "." and is_digits(rest[1:]) and len(rest) <= 10)):
         return None
     try:
-        span = datetime(year, month, day, hour, minute, second, tzinfo=UTC) - _EPOCH
+        span = datetime(*date, *clock, tzinfo=UTC) - _EPOCH
     except ValueError:
         return None
     seconds = span.days * 86_400 + span.seconds - offset

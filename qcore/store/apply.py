@@ -25,8 +25,8 @@ from qcore.model.commands import (
 )
 from qcore.model.compound import COMPOUND, Pipeline, Transaction
 from qcore.model.entry import Entry, Logged
-from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError
-from qcore.model.ids import ROOT_ID, check_entity_name
+from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError, TooLarge
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
 from qcore.model.leader import Check, Commit, Raise, Stage
 from qcore.model.restore import Restore
 from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
@@ -168,6 +168,8 @@ def _new(state: State, command: Create, parent: int, now: int, revision: int) ->
     if "Root" in schema.ancestors:
         raise Forbidden("there is one Root and it exists already")
     check_depth(state, parent, 1, command.max_depth)
+    if state.next_id > MAX_GIVEN_ID:
+        raise TooLarge("the store has given out all of its ids")
     entity = Entity(state.next_id, schema)
     state.next_id += 1
     entity.values[NAME] = check_entity_name(command.name)

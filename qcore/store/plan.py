@@ -18,10 +18,11 @@ from qcore.model.document import Document, key_of_field, password_in, read_form,
 from qcore.model.document_check import document_types, validate
 from qcore.model.document_tree import DocumentTree
 from qcore.model.errors import NotFound, RequestError, TooLarge
-from qcore.model.ids import ROOT_ID
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID
 from qcore.model.restore import Password, PlanLine
 from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema, Types, check_schema
 from qcore.model.values import Kind, Stored
+from qcore.model.wire import encode_json
 from qcore.store.entity import Entity
 from qcore.store.matching import Matching
 from qcore.store.paths import Paths, View
@@ -271,13 +272,15 @@ class _Planner:
         self._plan.created = [place for place, id in enumerate(ids) if not id]
         self._plan.keeps_ids = self._view.next_id == ROOT_ID + 1
         if self._plan.keeps_ids:
-            self._base = max(self._document.next_id or 0, max(self._tree.by_id, default=ROOT_ID) + 1)
+            self._base = max(self._document.next_id or 0, max(self._tree.by_id) + 1)
         next_id = self._base
         for place in self._plan.created:
             kept = self._document.entities[place].id if self._plan.keeps_ids else None
             if kept is None:
                 kept, next_id = next_id, next_id + 1
             ids[place] = kept
+        if next_id > MAX_GIVEN_ID + 1:
+            raise TooLarge(f"the store would run out of ids: they end at {MAX_GIVEN_ID}")
         self._plan.next_id = next_id
 
     # -- values --------------------------------------------------------------------------------------------
@@ -355,13 +358,11 @@ class _Planner:
 
 def _same_schema(old: EntitySchema, new: EntitySchema) -> bool:
     """Whether two own schemas say the same; the order in which fields were listed does not count."""
-    return old.inherits_from == new.inherits_from and sorted(old.fields, key=_by_name) == sorted(
-        new.fields, key=_by_name
-    )
+    return old.inherits_from == new.inherits_from and _fields(old) == _fields(new)
 
 
-def _by_name(field: Any) -> str:
-    return str(field.name)
+def _fields(schema: EntitySchema) -> list[bytes]:
+    return sorted(encode_json(field) for field in schema.fields)  # as text, in which -0.0 is not 0.0
 
 
 def _current(entity: Entity | None, field: CompleteField) -> Stored | None:

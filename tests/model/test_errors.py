@@ -17,17 +17,19 @@ from qcore.model.errors import (
     NotFound,
     QcoreError,
     RequestError,
+    cut,
     error_from_wire,
 )
 
 ANSWERS = RequestError.__subclasses__()
+NAMES = [name for name in errors.__all__ if name not in ("cut", "error_from_wire")]
 
 
 def test_every_public_error_is_listed_and_drawn_in_the_tree() -> None:
     defined = {
         name for name, found in vars(errors).items() if inspect.isclass(found) and found.__module__ == errors.__name__
     }
-    assert defined == set(errors.__all__) - {"error_from_wire"}
+    assert defined == set(NAMES)
     drawn = errors.__doc__ or ""
     assert [name for name in defined if name not in drawn] == []
 
@@ -106,6 +108,11 @@ def test_a_message_that_quotes_too_much_is_cut_in_the_middle() -> None:
     assert str(error) == error.message
 
 
+def test_a_text_is_cut_only_where_it_is_too_long() -> None:
+    assert cut("a" * 1000) == "a" * 1000
+    assert cut("a" * 800 + "b" * 201) == "a" * 795 + " ... " + "b" * 200
+
+
 def test_a_fatal_error_is_never_cut_because_it_may_list_every_error_of_a_file() -> None:
     assert len(ConfigError("x" * 5000).message) == 5000
 
@@ -127,4 +134,4 @@ def test_fatal_errors_end_with_their_own_code(name: str, code: int) -> None:
 
 
 def test_one_root_catches_all() -> None:
-    assert all(issubclass(getattr(errors, name), QcoreError) for name in errors.__all__ if name != "error_from_wire")
+    assert all(issubclass(getattr(errors, name), QcoreError) for name in NAMES)

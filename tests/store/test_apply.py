@@ -5,6 +5,7 @@ import pytest
 from qcore.model.commands import Bootstrap, Create, Delete, SetFields, TreeNode
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.errors import BadParams, BadSchema, BadValue, Conflict, Forbidden, NotFound, TooLarge
+from qcore.model.ids import MAX_GIVEN_ID
 from qcore.model.results import Booted, Created, Deleted
 from qcore.model.values import Kind
 from qcore.store.apply import apply_entry
@@ -130,6 +131,16 @@ def test_create_refuses_what_it_cannot_make(log: Log) -> None:
         with pytest.raises(error, match=words):
             log.do(command)
     assert log.ids("Object") == [1]
+
+
+def test_a_store_that_has_given_out_its_last_id_creates_nothing(log: Log) -> None:
+    log.state.next_id = MAX_GIVEN_ID
+    assert log.create("Thing", "last") == MAX_GIVEN_ID
+    before = dump(log.state)
+    with pytest.raises(TooLarge, match="given out all of its ids"):
+        log.create("Thing", "one more")
+    assert dump(log.state)["entities"] == before["entities"]
+    assert log.state.next_id == MAX_GIVEN_ID + 1
 
 
 def test_the_tree_is_no_deeper_than_the_limit_in_the_log(log: Log) -> None:

@@ -1,0 +1,193 @@
+"""JSON of any depth: the same as msgspec's decoder wherever that goes, and what hostile texts cost."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from qcore.model.deep_json import count_keys, decode_deep, keys_written
+from qcore.model.wire import decode_json, encode_json
+
+TEXTS = st.text(st.sampled_from('"\\:{}[],/ab é\n\U0001f600') | st.characters(exclude_categories=["Cs"]), max_size=8)
+NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(TEXTS, below, max_size=4),
+    max_leaves=20,
+)
+PIECES = st.sampled_from(
+    [
+        *("{", "}", "[", "]", ",", ":", '"', '"a"', '"a":', "\\", " ", "\t", "\n", "\r", "\x0b", "\xa0", "\x00", "é"),
+        *("1", "-", "0", ".", "e5", "1e999", "NaN", "Infinity", "-0.0", "true", "null", "nul", "/**/"),
+        *('"\\ud800"', '"\\u0041"', '"\n"'),
+    ]
+)
+
+
+def outcome(decode: Any, text: Any) -> tuple[str, str]:
+    """What a decoder makes of a text: equal only for what is the same to the bit."""
+    try:
+        return "value", repr(decode(text))
+    except msgspec.DecodeError:
+        return "refused", ""
+
+
+def message(text: str) -> str:
+    with pytest.raises(msgspec.DecodeError) as caught:
+        decode_deep(text)
+    return str(caught.value)
+
+
+# -- the same as the fast decoder --------------------------------------------------------------------------
+
+
+@given(VALUES, st.sampled_from([None, 1, "\t"]))
+def test_a_value_is_read_as_the_fast_decoder_reads_it(value: Any, indent: Any) -> None:
+    for text in (encode_json(value).decode(), json.dumps(value, indent=indent)):
+        assert outcome(decode_deep, text) == outcome(decode_json, text)
+        assert outcome(decode_deep, text)[0] == "value"
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+@example("[1]]")
+@example('{"a":1}{}')
+@example('{"a":}')
+@example('{"a" 1}')
+@example("[1 2]")
+@example('["a"b]')
+@example("[,1]")
+@example("[1\n]\n ")
+@example('"a\\"')
+@example("{1:2}")
+@example('{"a":1,}')
+@example("1\n\n")
+@example("\ufeff1")
+def test_any_text_is_read_or_refused_as_the_fast_decoder_does(text: str) -> None:
+    assert outcome(decode_deep, text) == outcome(decode_json, text)
+
+
+@given(VALUES, st.data())
+def test_a_text_with_something_changed_is_read_or_refused_as_the_fast_decoder_does(
+    value: Any, data: st.DataObject
+) -> None:
+    text = encode_json(value).decode()
+    begin = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(begin, min(begin + 2, len(text))))
+    changed = text[:begin] + data.draw(PIECES | st.just("")) + text[end:]
+    assert outcome(decode_deep, changed) == outcome(decode_json, changed)
+
+
+def test_the_last_of_two_equal_keys_counts_as_everywhere() -> None:
+    assert decode_deep('{"a":1,"b":2,"\\u0061":3}') == {"a": 3, "b": 2} == decode_json('{"a":1,"b":2,"\\u0061":3}')
+
+
+# -- depth and size ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_a_text_of_a_hundred_thousand_levels_is_read(opening: str, closing: str) -> None:
+    levels = 100_000
+    value = decode_deep(f"{opening * levels}0{closing * levels}")
+    depth = 0
+    while isinstance(value, list | dict):
+        (value,) = value if isinstance(value, list) else value.values()
+        depth += 1
+    assert value == 0
+    assert depth == levels * len(closing)
+
+
+def test_strings_of_ten_million_characters_are_read() -> None:
+    assert decode_deep(f'["{"a" * 10_000_000}"]') == ["a" * 10_000_000]
+    assert decode_deep('["' + "\\n" * 5_000_000 + '"]') == ["\n" * 5_000_000]
+    assert "a string without end (character 1)" in message('["' + "a" * 10_000_000)
+    assert "a string without end (character 1)" in message('["' + "\\" * 9_999_999 + '"')
+
+
+def test_a_list_of_a_million_elements_is_read() -> None:
+    assert decode_deep(f"[{','.join(['1'] * 1_000_000)}]") == [1] * 1_000_000
+
+
+# -- places ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected a value, given the end of the text (character 0)"),
+        ("  [", "expected a value, given the end of the text (character 3)"),
+        ("[1 2]", "expected , or ], given '2' (character 3)"),
+        ('{"a":1 "b"', "expected , or }, given '\"b\"' (character 7)"),
+        ("[1]\n x", "expected the end of the text, given 'x' (character 5)"),
+        ("[1,nul]", "expected a value, given 'nul' (character 3)"),
+        ("[NaN]", "expected a value, given 'NaN' (character 1)"),
+        ("[1e999]", "expected a value, given '1e999' (character 1)"),
+        ('{"a":1,}', "expected a key, given '}' (character 7)"),
+        ('{"a\n":1}', "expected a key, given '\"a\\n\"' (character 1)"),
+        ('{"a",1}', "expected :, given ',' (character 4)"),
+        ('["\\x"]', "expected a value, given '\"\\\\x\"' (character 1)"),
+        ('["\ud800"]', "expected a value, given '\"\\ud800\"' (character 1)"),
+        ('["a', "a string without end (character 1)"),
+        ("[" + "x" * 100, f"given '{'x' * 20}' (character 1)"),
+    ],
+)
+def test_an_error_names_the_place(text: str, words: str) -> None:
+    assert message(text).endswith(words)
+
+
+# -- twins -------------------------------------------------------------------------------------------------
+
+
+@given(VALUES)
+def test_the_keys_of_a_text_are_counted_as_it_writes_them(value: Any) -> None:
+    for text in (
+        encode_json(value),
+        json.dumps(value, indent=1).encode(),
+        json.dumps(value, separators=(" ,", " :")).encode(),
+    ):
+        assert keys_written(text) == count_keys(value)
+
+
+@given(st.lists(st.tuples(TEXTS, NUMBERS | TEXTS), max_size=8))
+def test_twins_are_found_by_counting_and_named(pairs: list[tuple[str, Any]]) -> None:
+    text = f"{{{','.join(f'{json.dumps(key)}:{json.dumps(value)}' for key, value in pairs)}}}"
+    twins: list[str] = []
+    value = decode_deep(text, twins)
+    assert value == dict(pairs)
+    assert len(twins) == len(pairs) - len(value) == keys_written(text.encode()) - count_keys(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ('{"a":1,"a":2,"a":3}', ["$.a", "$.a"]),
+        ('[0,{"a":[{"b":1,"c d":2,"c d":3}]}]', ['$[1].a[0]["c d"]']),
+        ('{"a":{"x":1,"x":2},"a":{"x":1}}', ["$.a.x", "$.a"]),
+        ('{"a":{"x":1},"b":{"x":1}}', []),
+        ('{"":1,"":2}', ['$[""]']),
+    ],
+)
+def test_a_twin_is_named_by_its_json_path(text: str, paths: list[str]) -> None:
+    twins: list[str] = []
+    decode_deep(text, twins)
+    assert twins == paths
+
+
+def test_a_twin_at_each_of_a_hundred_thousand_levels_is_named_without_its_middle() -> None:
+    levels = 100_000
+    twins: list[str] = []
+    decode_deep('{"a":0,"a":' * levels + "0" + "}" * levels, twins)
+    assert len(twins) == levels
+    assert twins[59] == "$" + ".a" * 60
+    assert twins[60] == twins[-1] == f"${'.a' * 48} ... {'.a' * 12}"
+
+
+def test_numbers_keep_every_bit() -> None:
+    assert decode_deep("[9223372036854775808,-9223372036854775809,1e-999]") == [2**63, -(2**63) - 1, 0.0]
+    (zero,) = decode_deep("[-0.0]")
+    assert math.copysign(1, zero) == -1
