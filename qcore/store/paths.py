@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from qcore.model.path import escape_name
@@ -13,6 +13,8 @@ __all__ = ["Paths", "View"]
 
 _MOST = 10_000
 """Paths of parents that are remembered."""
+_SLICE = 1_000
+"""Siblings that are counted between two pauses."""
 
 
 class View(Protocol):
@@ -55,6 +57,19 @@ class Paths:
                 self._remember(entity.id, path)
         return path
 
+    def ready(self, id: int) -> bool:
+        """Whether `of` takes no time worth a pause; so too for an entity that does not exist."""
+        entity = self._view.entities.get(id)
+        return entity is None or entity.parent in self._counted
+
+    def prepare(self, id: int) -> Iterator[None]:
+        """Make it so: count the twins among the siblings of an entity and of all above it, with pauses."""
+        while id:
+            id = self._view.entities[id].parent
+            if id in self._counted:  # then everything above is, too
+                return
+            yield from self._count(id)
+
     def _remember(self, id: int, path: str) -> None:
         if len(self._parents) >= _MOST:
             self._parents = {0: ""}
@@ -62,15 +77,18 @@ class Paths:
 
     def _step(self, entity: Entity) -> str:
         if entity.parent not in self._counted:
-            self._count(entity.parent)
+            for _ in self._count(entity.parent):
+                pass
         twin = self._twins.get(entity.id, 1)
         return f"/{escape_name(entity.name)}" + (f"#{twin}" if twin > 1 else "")
 
-    def _count(self, parent: int) -> None:
+    def _count(self, parent: int) -> Iterator[None]:
         seen: dict[str, int] = {}
-        for child in self._view.children(parent):
+        for number, child in enumerate(self._view.children(parent), 1):
             name = self._view.entities[child].name
             seen[name] = twin = seen.get(name, 0) + 1
             if twin > 1:
                 self._twins[child] = twin
+            if number % _SLICE == 0:
+                yield
         self._counted.add(parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -17,12 +17,13 @@ from qcore.model.restore import Restore, Restored
 from qcore.model.schema import EntitySchema
 from qcore.model.times import NS
 from qcore.model.values import INT_MAX, INT_MIN, Kind
+from qcore.store.entity import Entity
 from qcore.store.export import Exported, export
 from qcore.store.restore import restore
 from qcore.store.state import State
 from tests.store.samples import START, Log, field, type_of
 
-__all__ = ["OTHER_SCHEMAS", "SCHEMAS", "restored", "stores", "take", "taken"]
+__all__ = ["OTHER_SCHEMAS", "SCHEMAS", "Watched", "restored", "stores", "take", "taken"]
 
 LATER = START + 1_000_000 * NS
 
@@ -55,11 +56,18 @@ SCHEMAS = [
         field("Mode", Kind.Choice, choices=["On", "Off"], storage_scope="Runtime"),
     ),
     type_of("Leaf", field("id", Kind.String), field("entityType", Kind.Int), inherits=["Base"]),
-    type_of("A", inherits=["Leaf"]),
-    type_of("Folder", field("Int", Kind.String)),
+    type_of(
+        "A",
+        field("Int", Kind.Timestamp, 1),
+        field("Choice", Kind.Choice, choices=["0", "2", "1", "__hashpw__(x)"]),
+        field("Seen", Kind.Blob),
+        field("Name", Kind.String, "a", rank=9),
+        inherits=["Leaf", "Folder"],
+    ),
+    type_of("Folder", field("Int", Kind.String), field("Float", Kind.Bool), field("More", Kind.Float)),
     type_of("Root", field("Site", Kind.String), field("Home", Kind.EntityReference)),
 ]
-"""Names that sort before their parents', a field that another type has with another kind, keys of the document."""
+"""Names that sort before their parents', fields that hide a parent's, labels like numbers, the document's own keys."""
 
 OTHER_SCHEMAS = [
     type_of(
@@ -142,6 +150,49 @@ def _reorder(log: Log, chance: Random) -> None:
 
 def _delete(log: Log, chance: Random) -> None:
     log.delete(_any(log, chance))
+
+
+class Watched:
+    """A view that counts how often an entity is looked up."""
+
+    def __init__(self, state: State) -> None:
+        self.types = state.types
+        self.next_id = state.next_id
+        self.entities: Mapping[int, Entity] = _Lookups(self, state.entities)
+        self.count = 0
+        self._state = state
+
+    def children(self, parent: int) -> Sequence[int]:
+        return self._state.children(parent)
+
+    def most_between(self, work: Iterator[object]) -> int:
+        """The most entities that are looked up between two pauses of a generator, which is run to its end."""
+        most = 0
+        ended = False
+        while not ended:
+            self.count = 0
+            try:
+                next(work)
+            except StopIteration:
+                ended = True
+            most = max(most, self.count)
+        return most
+
+
+class _Lookups(Mapping[int, Entity]):
+    def __init__(self, view: Watched, entities: dict[int, Entity]) -> None:
+        self._view = view
+        self._entities = entities
+
+    def __getitem__(self, id: int) -> Entity:
+        self._view.count += 1
+        return self._entities[id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entities)
+
+    def __len__(self) -> int:
+        return len(self._entities)
 
 
 def take(state: State, **kwargs: Any) -> tuple[bytes, Exported]:
