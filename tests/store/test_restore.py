@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.model.commands import Create, SchemaSet
+from qcore.model.commands import DEFAULT_MAX_DEPTH, Create, SchemaSet
 from qcore.model.document import Document, with_texts
 from qcore.model.document_text import read_document
 from qcore.model.errors import BadParams, BadValue, InUse, NotFound, TooLarge
@@ -146,6 +146,40 @@ def test_the_plan_counts_what_the_restore_does(log: Log, other: Log, prune: bool
     assert sum(line.entities for line in lines if line.action == "delete") == counts.get("delete", 0)
     for action in ("set type", "delete type", "create", "update", "move"):
         assert sum(line.action == action for line in lines) == counts.get(action, 0)
+
+
+def test_a_chain_as_deep_as_allowed_comes_back_from_its_file() -> None:
+    log = Log(USER)
+    parent = 1
+    for number in range(DEFAULT_MAX_DEPTH - 1):
+        parent = log.create("User", "a/b", parent, Age=number, Boss=parent)
+    text, _ = take(log.state)
+    state = State()
+    restored(state, read_document(text))
+    assert take(state)[0] == text
+    with pytest.raises(TooLarge, match="100 levels deep, at most 99"):
+        restored(State(), read_document(text), max_depth=DEFAULT_MAX_DEPTH - 1)
+
+
+def test_names_are_found_as_before_when_a_restore_is_taken_back() -> None:
+    log = Log(USER)
+    for number in range(200):
+        log.create("User", f"n{number % 70}")
+    asked = [("new", 1), *[(f"n{number % 70}", number // 70 + 1) for number in range(210)]]
+
+    def found() -> list[int | None]:
+        return [log.state.child_named(1, name, twin) for name, twin in asked]
+
+    before = found()
+    wanted = document(user("new"), *[user(f"n{number}") for number in range(60, -1, -1)])
+    for prune in (False, True):
+        with pytest.raises(Undo):
+            restored(log.state, wanted, prune=prune, then=undo)
+        assert found() == before
+    restored(log.state, wanted, prune=True)
+    by_name = {(name, 1): id for name, id in zip(names(log), log.children(1), strict=True)}
+    assert found() == [by_name.get(each) for each in asked]
+    assert names(log) == ["new", *[f"n{number}" for number in range(60, -1, -1)]]
 
 
 # -- matching ----------------------------------------------------------------------------------------------
