@@ -1,11 +1,14 @@
-"""JSON of any depth to Python values, with a stack of its own; and keys that stand twice, which other decoders hide.
+"""JSON texts of any size and depth to Python values, and the keys that stand in their object twice.
 
-For text that is too deep for the fast decoder, or has been found to have twins. Depth has no limit here, so that this
-is for texts whose size is bounded otherwise.
+The decoder of the standard library reads them: it comes back to Python for each object, so that other threads have
+their turn, and says line and column. What it does not take, or takes but should not, goes to a decoder with a stack of
+its own. Depth has no limit there, so that this is for texts whose size is bounded otherwise.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -14,45 +17,51 @@ import msgspec
 from qcore.model.document import PATH_HEAD, PATH_TAIL, step_of_key
 from qcore.model.wire import decode_json
 
-__all__ = ["count_keys", "decode_deep", "keys_written"]
+__all__ = ["decode_deep", "read_json"]
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*+([{}\[\],:]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^ \t\n\r{}\[\],:"]++|\Z)',
     re.DOTALL,
 )
 _CLOSING = {list: "]", dict: "}"}
-_OTHER = bytes(set(range(256)) - set(b'":'))
 
 
-def decode_deep(text: str, twins: list[str] | None = None) -> Any:
-    """The value a JSON text stands for; strings and other scalars are as `decode_json` reads them.
+def read_json(text: str, twins: list[str]) -> Any:
+    """The value a JSON text stands for, as `decode_json` reads it.
 
     Args:
         twins: gets the JSON path of each key that stood in its object before; the last one counts.
 
     Raises:
-        msgspec.DecodeError: it is no JSON; names the place.
+        json.JSONDecodeError: it is no JSON; names the place.
     """
+    try:
+        if "\\ud" in text or "\\uD" in text:
+            decode_json(text)  # refuses halves of surrogate pairs
+        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return decode_deep(text, twins)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
+
+
+def decode_deep(text: str, twins: list[str] | None = None) -> Any:
+    """The same for texts out of the ordinary, with a stack of its own; slower."""
     return _Decoder(text, [] if twins is None else twins).decode()
-
-
-def keys_written(text: bytes) -> int:
-    """How many keys the objects of a JSON text have, counting twins: the colons that stand outside of strings."""
-    bare = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER)
-    return sum(map(len, bare.split(b'"')[::2]))
-
-
-def count_keys(value: Any) -> int:
-    """How many keys the objects of a decoded value have."""
-    count = 0
-    waiting = [value]
-    for item in waiting:
-        if isinstance(item, dict):
-            count += len(item)
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
-    return count
 
 
 class _Decoder:
@@ -90,19 +99,17 @@ class _Decoder:
     def _next(self) -> None:
         found = _TOKEN.match(self._text, self._at)
         if found is None:
-            begin = self._text.index('"', self._at)
-            raise msgspec.DecodeError(f"JSON is malformed: a string without end (character {begin})")
+            raise json.JSONDecodeError("A string without end", self._text, self._text.index('"', self._at))
         self._token = found[1]
         self._at = found.end()
 
     def _fail(self, words: str) -> NoReturn:
         given = repr(self._token[:20]) if self._token else "the end of the text"
-        begin = self._at - len(self._token)
-        raise msgspec.DecodeError(f"JSON is malformed: {words}, given {given} (character {begin})")
+        raise json.JSONDecodeError(f"{words}, given {given}", self._text, self._at - len(self._token))
 
     def _expect(self, token: str, words: str) -> None:
         if self._token != token:
-            self._fail(f"expected {words}")
+            self._fail(f"Expected {words}")
 
     def _value(self) -> Any:
         if self._token == "[":
@@ -115,7 +122,7 @@ class _Decoder:
         try:
             return decode_json(self._token)
         except (msgspec.DecodeError, UnicodeEncodeError):
-            self._fail(f"expected {words}")
+            self._fail(f"Expected {words}")
 
     def _put(self, value: Any) -> None:
         innermost = self._open[-1]
@@ -159,7 +166,7 @@ class _Decoder:
         if not isinstance(self._open[-1], dict):
             return
         if not self._token.startswith('"'):
-            self._fail("expected a key")
+            self._fail("Expected a key")
         self._keys[-1] = self._scalar("a key")
         self._next()
         self._expect(":", ":")

@@ -6,17 +6,16 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.deep_json import count_keys, decode_deep, keys_written
+from qcore.model.deep_json import read_json
 from qcore.model.document import STRUCTURE, Document, DocumentEntity, Problem, field_of_key, refuse
 from qcore.model.document_check import validate
 from qcore.model.document_schemas import DocumentSchemas, known_keys, shown
 from qcore.model.document_tree import DocumentTree
-from qcore.model.wire import decode_json
 
 __all__ = ["Parsed", "check", "parse", "read_document"]
 
 _DOCUMENT_KEYS = ("schemas", "tree", "detached", "nextId")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = "\ufeff"
 """Some editors write it before UTF-8."""
 
 
@@ -57,7 +56,7 @@ def parse(data: bytes | str) -> Parsed:
     twins: list[str] = []
     try:
         value = _decoded(data, twins)
-    except (msgspec.DecodeError, UnicodeError) as exc:
+    except ValueError as exc:
         return Parsed(None, [Problem("$", f"no JSON: {_words(exc)}")], set())
     problems = [Problem(path, "the key stands in its object twice") for path in twins]
     keys = known_keys(value, "$", _DOCUMENT_KEYS, problems)
@@ -78,20 +77,14 @@ def parse(data: bytes | str) -> Parsed:
 
 
 def _decoded(data: bytes | str, twins: list[str]) -> Any:
-    text = (data if isinstance(data, bytes) else data.encode()).removeprefix(_BYTE_ORDER_MARK)
-    try:
-        value = decode_json(text)
-    except RecursionError:  # a tree deeper than the fast decoder goes
-        return decode_deep(text.decode(), twins)
-    except UnicodeDecodeError:
-        text.decode()  # says where in the whole text
-        raise
-    if keys_written(text) != count_keys(value):
-        decode_deep(text.decode(), twins)
-    return value
+    """The value of a text; raises ValueError where it is no JSON in UTF-8."""
+    if isinstance(data, str):
+        data.encode()
+        return read_json(data.removeprefix(_BYTE_ORDER_MARK), twins)
+    return read_json(data.decode().removeprefix(_BYTE_ORDER_MARK), twins)
 
 
-def _words(exc: Exception) -> str:
+def _words(exc: ValueError) -> str:
     if isinstance(exc, UnicodeDecodeError):
         return f"byte {exc.start} is not UTF-8"
     if isinstance(exc, UnicodeEncodeError):
