@@ -61,6 +61,7 @@ def test_hashes_with_other_costs_verify(costs: Any) -> None:
 @pytest.mark.parametrize(
     "costs",
     [
+        "ln=17,r=1,p=1",
         "ln=24,r=1,p=1",
         "ln=20,r=8,p=1",
         "ln=18,r=8,p=2",

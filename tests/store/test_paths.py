@@ -89,6 +89,18 @@ def test_counting_many_siblings_pauses() -> None:
     assert found.of(last) == "/Root/n499#6/a"
 
 
+def test_an_entity_beside_others_that_were_counted_is_prepared_up_to_them() -> None:
+    log = Log(type_of("T"))
+    a, b = log.create("T", "a"), log.create("T", "b")
+    below = [log.create("T", "x", a), log.create("T", "x", b)]
+    found = Paths(log.state)
+    for id in below:
+        assert not found.ready(id)
+        assert list(found.prepare(id)) == []
+        assert found.ready(id)
+    assert [found.of(id) for id in below] == ["/Root/a/x", "/Root/b/x"]
+
+
 def test_what_does_not_exist_needs_no_preparation() -> None:
     log = Log(type_of("T"))
     gone = log.create("T", "a")

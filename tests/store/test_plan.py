@@ -371,9 +371,13 @@ def test_planning_pauses_over_many_entities(prune: bool) -> None:
     for number in range(3000):
         log.create("User", f"n{number % 100}", Age=1)
         other.create("User", f"n{number % 70}", Age=2)
+    extra = other.create("User", "extra")
+    for _ in range(1000):
+        other.create("User", "below", extra)
     view = Watched(other.state)
     work = planning(view, prepare(taken(log.state)), prune=prune)
     assert view.most_between(work) < 1500
+    assert plan(other.state, taken(log.state), prune=prune).sizes.get(extra) == (1001 if prune else None)
 
 
 @given(stores(), stores(OTHER_SCHEMAS), st.booleans())
