@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import msgspec
 
-from qcore.model.commands import Command, Create, Delete, SchemaDelete, SchemaSet, SessionOpen, SetFields
+from qcore.model.commands import (
+    Command,
+    Create,
+    Delete,
+    FieldChange,
+    FieldSet,
+    SchemaDelete,
+    SchemaSet,
+    SessionOpen,
+    SetFields,
+)
+from qcore.model.compound import Condition, Pipeline, Transaction
+from qcore.model.document import Document, DocumentEntity
+from qcore.model.document_text import read_document
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.queries import Find, Get
+from qcore.model.restore import Restore
 from qcore.model.results import Created, Deleted, Page, SetDone
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import NS
@@ -19,11 +33,13 @@ from qcore.store import read, search
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.entity import CHILDREN, PARENT
+from qcore.store.export import export
 from qcore.store.state import State
 
 __all__ = [
     "START",
     "Log",
+    "any_command",
     "busy_log",
     "dump",
     "field",
@@ -189,7 +205,7 @@ def busy_log(seed: int, entries: int) -> Log:
     log.do(SessionOpen())
     sent: list[Command] = []
     for number in range(entries):
-        commands = [some_command(chance, log.state) for _ in range(chance.randint(1, 4))]
+        commands = [any_command(chance, log.state) for _ in range(chance.randint(1, 4))]
         if chance.random() < 0.3:
             commands[0].session, commands[0].seq, commands[0].hash = 1, len(sent) + 1, str(number)
             sent.append(commands[0])
@@ -214,8 +230,35 @@ def some_command(chance: random.Random, state: State) -> Command:
         (1, lambda: Delete(max(id, 3))),
         (1, lambda: SchemaSet(type_of("Part", *chance.sample(PART.fields, 5)))),
         (1, lambda: SchemaDelete(chance.choice(["Device", "Ghost"]))),
+        (1, lambda: FieldSet("Device", chance.choice(["Extra", "Size"]), FieldChange(chance.choice(list(Kind)[:2])))),
     ]
+    return _chosen(chance, makers)
+
+
+def any_command(chance: random.Random, state: State) -> Command:
+    """As `some_command`, and now and then several as one, or what an edited snapshot of the state says."""
+    steps: list[Any] = [some_command(chance, state) for _ in range(chance.randint(1, 4))]
+    conditions = [Condition(chance.randint(1, state.next_id), exists=chance.random() < 0.8)]
+    makers = [
+        (30, lambda: steps[0]),
+        (3, lambda: Pipeline([*steps, Create("Part", "made", "$1"), Get(1)])),
+        (3, lambda: Transaction([*steps, Find("Part")], chance.choice([[], conditions]))),
+        (1, lambda: Restore(_edited(chance, state), prune=chance.random() < 0.5)),
+    ]
+    return _chosen(chance, makers)
+
+
+def _chosen(chance: random.Random, makers: list[tuple[int, Callable[[], Command]]]) -> Command:
     weights, choices = zip(*makers, strict=True)
     (make,) = chance.choices(choices, weights)
     made: Command = make()
     return made
+
+
+def _edited(chance: random.Random, state: State) -> Document:
+    """What the state holds, without some of its leaves and with a new one."""
+    document = read_document(b"".join(export(state, runtime=chance.random() < 0.5)))
+    kept = document.entities[: chance.randint(1, len(document.entities))]
+    document.entities = [*kept, DocumentEntity("Part", "restored", 0, None, {"Label": "new"})]
+    document.next_id = None
+    return document

@@ -16,7 +16,7 @@ from qcore.store.export import export
 from qcore.store.paths import View
 from qcore.store.pinned import Pinned
 from tests.store.documents import restored, stores, taken
-from tests.store.samples import Log, busy_log, field, some_command, type_of, typed
+from tests.store.samples import Log, any_command, busy_log, field, type_of, typed
 
 THING = type_of("Thing", field("Age"), field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList))
 
@@ -48,7 +48,7 @@ def test_a_view_stays_as_it_was_whatever_happens_to_the_state(seed: int, before:
             pinned.append((log.state.pin(), shown(log.state)))
         if pinned and chance.random() < 0.1:
             pinned.pop(chance.randrange(len(pinned)))[0].release()
-        log.entry(*(some_command(chance, log.state) for _ in range(chance.randint(1, 3))))
+        log.entry(*(any_command(chance, log.state) for _ in range(chance.randint(1, 3))))
     for view, expected in pinned:
         assert shown(view) == expected
 

@@ -15,7 +15,7 @@ from qcore.model.values import INT_MAX, INT_MIN, Kind
 from qcore.store.snapshot import Loader, Snapshot
 from qcore.store.state import State
 from tests.store.documents import stores
-from tests.store.samples import Log, busy_log, dump, field, full_digest, some_command, type_of
+from tests.store.samples import Log, any_command, busy_log, dump, field, full_digest, type_of
 
 THING = type_of(
     "Thing",
@@ -80,7 +80,7 @@ def test_a_log_goes_on_from_a_snapshot_as_it_would_have(seed: int, before: int, 
     copy.state, copy.records, copy.time = again(log.state), list(log.records), log.time
     chance = random.Random(seed)
     for _ in range(after):
-        commands = [some_command(chance, log.state) for _ in range(chance.randint(1, 3))]
+        commands = [any_command(chance, log.state) for _ in range(chance.randint(1, 3))]
         commands[0].session, commands[0].seq = chance.choice([(0, 0), (1, chance.randint(1, 9))])
         for each in (log, copy):
             each.entry(*commands)
@@ -96,7 +96,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(seed: int, entries: int) 
     found = b""
     for piece in snapshot.pieces():
         found += piece
-        log.entry(SessionOpen(), *(some_command(chance, log.state) for _ in range(2)))
+        log.entry(SessionOpen(), *(any_command(chance, log.state) for _ in range(2)))
         log.entry(
             Create("Part", "x", session=1, seq=chance.randint(1, 50)), Check(log.state.applied, log.state.digest())
         )
