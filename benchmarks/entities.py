@@ -18,7 +18,7 @@ from tests.process import NodeProcess
 
 __all__ = ["main"]
 
-SCHEMAS = [
+SCHEMAS: list[dict[str, Any]] = [
     {"entityType": "BenchFolder", "inheritsFrom": ["Object"], "fields": []},
     {
         "entityType": "BenchItem",
@@ -37,6 +37,8 @@ SCHEMAS = [
 ]
 FOLDER_SIZE = 1_000
 BATCH = 1_000
+_BEGUN = 1.0
+"""Seconds after which the load surely runs."""
 
 
 def fields(number: int, folder: int) -> dict[str, Any]:
@@ -89,6 +91,7 @@ def snapshot_under_load(node: NodeProcess) -> None:
     quiet = press(node, 3)
     with Api(node.url) as api, ThreadPoolExecutor() as threads:
         load = threads.submit(press, node, 3)
+        time.sleep(_BEGUN)
         api.call("snapshot.take", timeout=600)
         busy = load.result()
     (record,) = node.events("snapshot_taken")[-1:]
@@ -97,6 +100,20 @@ def snapshot_under_load(node: NodeProcess) -> None:
     for name, one in (("without", quiet), ("beside", busy)):
         times = f"p50 {one.p50_us / 1000:.1f}, p99 {one.p99_us / 1000:.1f}, longest {one.max_us / 1000:.1f} ms"
         click.echo(f"writes   {name}: {one.rate:,.0f}/s, {times}, {one.errors} errors")
+
+
+def schema_change_under_load(node: NodeProcess) -> None:
+    """Write while all items get one field more, and then lose it."""
+    added = [*SCHEMAS[1]["fields"], {"name": "Extra", "dataType": "Int"}]
+    for name, fields in (("gained", added), ("lost", SCHEMAS[1]["fields"])):
+        with Api(node.url) as api, ThreadPoolExecutor() as threads:
+            load = threads.submit(press, node, 3)
+            time.sleep(_BEGUN)
+            begun = time.monotonic()
+            api.call("schema.set", schemas=[{**SCHEMAS[1], "fields": fields}], timeout=600)
+            seconds = time.monotonic() - begun
+            longest = load.result().max_us / 1000
+        click.echo(f"schema   a field {name} in {seconds:.1f} s, longest wait of a writer {longest:,.0f} ms")
 
 
 def restarts(node: NodeProcess, what: str) -> None:
@@ -126,6 +143,7 @@ def report(node: NodeProcess, count: int) -> None:
     restarts(node, "the log")
     snapshot_under_load(node)
     restarts(node, "a snapshot")
+    schema_change_under_load(node)
 
 
 @click.command(help=__doc__)
