@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -26,9 +27,11 @@ from qcore.disk.identity import Identity, load_identity, new_identity, store_ide
 from qcore.disk.log import Log
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
+from qcore.disk.preparer import Preparer
 from qcore.disk.snapshots import Snapshots
+from qcore.disk.survey import survey
 from qcore.model.entry import LogId, Vote
-from qcore.model.errors import AlreadyRunning, DiskFailed
+from qcore.model.errors import AlreadyRunning, DiskFailed, Fatal
 
 __all__ = ["Directory"]
 
@@ -50,10 +53,11 @@ class Directory:
         self.snapshots.scan()
         self.identity = identity
         self.log = log
-        self.warnings = list(log.warnings)
+        self.warnings: list[str] = []
         self._files = files
         self._lock = lock
         self._marks = marks
+        self._preparer = Preparer(files, str(path / "logs"), log.stock)
 
     @classmethod
     def open(cls, data_dir: Path, node: int, *, machine: str | None = None, files: Files | None = None) -> Directory:
@@ -86,19 +90,25 @@ class Directory:
         folders = [str(path / "logs"), str(path / "snapshots"), str(path)]
         for folder in folders:
             files.make_folder(folder)
-            _remove_temporary(files, folder)
-        identity = _open_identity(files, path, node, machine)
+        identity = _renamed(known_identity(files, path, node) or new_identity(node, machine), machine)
         marks = Marks(files, str(path))
-        log = Log.open(files, folders[0], marks)
-        marks.settle()
-        log.settle()
-        marks.replace_committed(_between(log.purged, marks.committed, log.last), log.last)
-        for folder in [*folders, *_readable(path.parent, path.parent.parent)]:
-            files.sync_folder(folder)
+        found = survey(files, folders[0], marks)
+        log = Log(files, folders[0], marks, found)
         directory = cls(path, files, lock, identity, marks, log)
-        warning = durability_warning(str(path.resolve()), mount_table())
-        directory.warnings += [warning] if warning else []
+        directory.warnings += found.warnings + durability_warnings(path)
+        directory._settle(folders)
         return directory
+
+    def _settle(self, folders: list[str]) -> None:
+        """Repair what a crash may have left, and make durable what was found; only now anything is changed."""
+        self.save_identity(self.identity)
+        for folder in folders:
+            _remove_temporary(self._files, folder)
+        self._marks.settle()
+        self.log.settle()
+        self._marks.replace_committed(_between(self.log.purged, self._marks.committed, self.log.last), self.log.last)
+        for folder in [*folders, *_readable(self.path.parent, self.path.parent.parent)]:
+            self._files.sync_folder(folder)
 
     @property
     def vote(self) -> Vote | None:
@@ -137,8 +147,16 @@ class Directory:
         """
         self._marks.save_committed(committed, self.log.last, sync)
 
+    def prepare(self, failed: Callable[[Fatal], None]) -> None:
+        """Have the slow thread keep files ready for the next entries, until the directory is closed.
+
+        `failed` hears on that thread that it could not: from then on nothing can be written.
+        """
+        self._preparer.start(failed)
+
     def close(self) -> None:
         """Give the directory back; nothing is written."""
+        self._preparer.stop()
         self._files.close()
         self.snapshots.close()
         if self._lock >= 0:
@@ -179,23 +197,32 @@ def _identity_path(path: Path) -> str:
     return str(path / "node.json")
 
 
-def _open_identity(files: Files, path: Path, node: int, machine: str | None) -> Identity:
-    """Return the identity in node.json, or that of a directory still empty; written anew either way."""
+def known_identity(files: Files, path: Path, node: int) -> Identity | None:
+    """Return the identity in node.json, None in a directory that holds nothing yet.
+
+    Raises:
+        Damaged: the file fails its check, it is that of another node, or it is missing where other files are.
+    """
     name = _identity_path(path)
     identity = load_identity(files, name, node)
-    if identity is None:
-        if not _is_new(files, path):
-            raise damaged(name, "expected the identity of the node whose files lie here, found no such file")
-        identity = new_identity(node, machine)
-    elif machine is not None:
-        identity = msgspec.structs.replace(identity, machine=machine)
-    store_identity(files, name, identity)
+    if identity is None and not _is_new(files, path):
+        raise damaged(name, "expected the identity of the node whose files lie here, found no such file")
     return identity
+
+
+def _renamed(identity: Identity, machine: str | None) -> Identity:
+    return identity if machine is None else msgspec.structs.replace(identity, machine=machine)
 
 
 def _is_new(files: Files, path: Path) -> bool:
     """Tell whether nothing but empty folders is there; node.json is durable before anything else is written."""
     return not files.names(str(path / "logs")) and not any(name.endswith(".json") for name in files.names(str(path)))
+
+
+def durability_warnings(path: Path) -> list[str]:
+    """Return what must be said of the file system at `path`, if anything."""
+    warning = durability_warning(str(path.resolve()), mount_table())
+    return [warning] if warning else []
 
 
 def _between(low: LogId | None, hint: LogId | None, high: LogId | None) -> LogId | None:

@@ -21,6 +21,7 @@ TEMPORARY = ".tmp"
 """Suffix of files that have no name of their own yet; left behind by a crash only."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_CREATE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 
@@ -59,13 +60,13 @@ class Files:
                 os.close(descriptor)
 
     def overwrite(self, path: str, data: bytes, sync: bool) -> None:
-        """Write over the first bytes of a file that is there; durable on return only with `sync`."""
+        """Write over the first bytes of a file that is no shorter; durable on return only with `sync`."""
         with self._writing("overwrite", path):
             descriptor = os.open(path, os.O_WRONLY)
             try:
                 _write_all(descriptor, data)
                 if sync:
-                    self.fsync(descriptor, path)
+                    self.fdatasync(descriptor, path)
             finally:
                 os.close(descriptor)
 
@@ -87,9 +88,32 @@ class Files:
         twin._folders = {}
         return twin
 
+    def create(self, path: str, data: bytes) -> int | None:
+        """Write a new file and return its descriptor, for `finish`; None if the name is taken."""
+        with self._writing("create", path):
+            try:
+                descriptor = os.open(path, _CREATE_NEW, _FILE_MODE)
+            except FileExistsError:
+                return None
+            try:
+                _write_all(descriptor, data)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
+
+    def finish(self, descriptor: int, path: str) -> None:
+        """Fsync a file that `create` left open; its name is not durable yet."""
+        with self._writing("write", path):
+            self.fsync(descriptor, path)
+
     def fsync(self, descriptor: int, path: str) -> None:
         """Make the file's content durable. `path` is only told to whoever listens in."""
         os.fsync(descriptor)
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        """Make content durable that was written over the old one of a file of the same size."""
+        os.fdatasync(descriptor)
 
     def rename(self, source: str, target: str) -> None:
         """Rename within a folder, replacing the target; durable after `sync_folder`."""
@@ -122,6 +146,16 @@ class Files:
             if descriptor is None:
                 descriptor = self._folders[path] = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(descriptor)
+
+    def shape(self, path: str) -> tuple[int, int] | None:
+        """Return a file's size in bytes and its number of names; None if there is no such file."""
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DiskFailed(_message("examine", path, error)) from error
+        return found.st_size, found.st_nlink
 
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, in no order."""

@@ -1,12 +1,18 @@
-"""The log ids of a contiguous log, kept as the places where its leader changes."""
+"""The log ids of a contiguous log, kept as the places where its leader changes.
+
+One thread changes them, any thread may ask: what is read is replaced, or added to, in one step.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from operator import attrgetter
 
 from qcore.model.entry import LogId
 
 __all__ = ["LogIds", "follows"]
+
+_index = attrgetter("index")
 
 
 def follows(previous: LogId | None, log_id: LogId) -> bool:
@@ -27,50 +33,48 @@ class LogIds:
     def __init__(self, purged: LogId | None) -> None:
         self.purged = purged
         self.last = purged
-        self._starts: list[int] = []
-        self._leaders: list[tuple[int, int]] = []
+        self._heads: list[LogId] = []
+        """The first entry of each leader; the lowest may lie below the purge mark."""
 
     @property
     def next_index(self) -> int:
         """The index the next entry will have."""
-        return 0 if self.last is None else self.last.index + 1
+        last = self.last
+        return 0 if last is None else last.index + 1
 
     @property
     def first_index(self) -> int:
         """The lowest index above the purge mark, whether or not an entry is there."""
-        return 0 if self.purged is None else self.purged.index + 1
+        purged = self.purged
+        return 0 if purged is None else purged.index + 1
 
     def push(self, log_id: LogId) -> None:
         """Add the id of the next entry, which must follow the last one."""
-        leader = (log_id.term, log_id.node)
-        if not self._leaders or self._leaders[-1] != leader:
-            self._starts.append(log_id.index)
-            self._leaders.append(leader)
+        heads = self._heads
+        if not heads or (heads[-1].term, heads[-1].node) != (log_id.term, log_id.node):
+            heads.append(log_id)
         self.last = log_id
 
     def at(self, index: int) -> LogId | None:
         """Return the id at `index`: an entry's or the purge mark's; None outside."""
-        if self.purged is not None and index == self.purged.index:
-            return self.purged
-        if not self.first_index <= index < self.next_index:
+        heads, purged = self._heads, self.purged
+        if purged is not None and index <= purged.index:
+            return purged if index == purged.index else None
+        place = bisect_right(heads, index, key=_index) - 1
+        if place < 0 or index >= self.next_index:
             return None
-        term, node = self._leaders[bisect_right(self._starts, index) - 1]
-        return LogId(term, node, index)
+        return LogId(heads[place].term, heads[place].node, index)
 
     def truncate(self, index: int) -> None:
         """Forget `index` and everything above it."""
         self.last = self.at(index - 1)
-        while self._starts and self._starts[-1] >= index:
-            self._starts.pop()
-            self._leaders.pop()
+        self._heads = [head for head in self._heads if head.index < index]
 
     def purge(self, upto: LogId) -> None:
         """Forget `upto` and everything below it; a mark above the last entry becomes the last id."""
-        if upto.index >= self.next_index - 1:
-            self.purged = self.last = upto
-            self._starts.clear()
-            self._leaders.clear()
-            return
         self.purged = upto
-        passed = bisect_right(self._starts, upto.index + 1) - 1
-        del self._starts[:passed], self._leaders[:passed]
+        if upto.index >= self.next_index - 1:
+            self.last = upto
+            self._heads = []
+        else:
+            self._heads = self._heads[max(0, bisect_right(self._heads, upto.index + 1, key=_index) - 1) :]

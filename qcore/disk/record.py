@@ -20,8 +20,9 @@ import msgspec
 
 from qcore.disk.damage import FORMAT, damaged, newer, wrong_format
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
+from qcore.model.errors import Damaged
 
-__all__ = ["HEAD_SIZE", "check", "decode", "encode", "is_blank"]
+__all__ = ["HEAD_SIZE", "check", "decode", "encode", "is_blank", "stated_length"]
 
 _OPEN = b'{"head":"'
 _CLOSE = b'",'
@@ -87,6 +88,15 @@ def decode(data: bytes, index: int, path: str) -> Entry:
         raise damaged(path, f"expected an entry, but its JSON does not fit: {error}") from error
     _refuse_newer(body.feature, path)
     return Entry(log_id, body)
+
+
+def stated_length(data: bytes, index: int) -> int | None:
+    """Return the length that a valid head of entry `index` states, None where there is no such head."""
+    try:
+        length, log_id, _ = _parse_head(data, "")
+    except Damaged:
+        return None
+    return length if log_id.index == index else None
 
 
 def is_blank(data: bytes) -> bool:

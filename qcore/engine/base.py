@@ -96,7 +96,10 @@ class Engine(Protocol):
         """The last membership that was applied, and the log id of its entry."""
 
     def purge(self, upto: LogId) -> None:
-        """Drop the log up to `upto`, which a durable snapshot holds; it goes when it can."""
+        """Drop the log up to and including `upto`, which a durable snapshot holds.
+
+        Returns at once: it is done after what was proposed before, and the files go later still.
+        """
 
     def status(self) -> EngineStatus:
         """A picture of now."""

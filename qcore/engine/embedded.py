@@ -33,7 +33,7 @@ _WINDOW = 1
 _HINT_EVERY = 0.1
 """Seconds between two writings of committed.json, which is a hint."""
 
-_Job = tuple[LogId, bytes, Entry, Any]
+_Append = tuple[LogId, bytes, Entry, Any]
 _Purge = LogId
 
 
@@ -60,8 +60,10 @@ class EmbeddedEngine:
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._jobs: SimpleQueue[_Job | _Purge | None] = SimpleQueue()
-        self._done: list[_Job | Fatal] = []
+        self._jobs: SimpleQueue[_Append | _Purge | None] = SimpleQueue()
+        """For the log's thread, in order; None at the end."""
+        self._done: list[_Append | Fatal] = []
+        self._failed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="qcore-log", daemon=True)
         self._host: Host
@@ -94,6 +96,8 @@ class EmbeddedEngine:
             self._membership = known
         self._last = self._committed = log.last
         self._campaign(known is None and log.last is None, replay)
+        self._loop = asyncio.get_running_loop()
+        self._directory.prepare(self._finish)
         self._thread.start()
 
     def _behind(self, base: Base | None) -> int:
@@ -171,7 +175,6 @@ class EmbeddedEngine:
         self._appended += len(record)
         self._in_flight += 1
         self._idle.clear()
-        self._loop = asyncio.get_running_loop()
         self._jobs.put((id, record, Entry(id, proposal.body), proposal.token))
 
     def read_barrier(self, done: Callable[[int], None]) -> None:
@@ -185,7 +188,6 @@ class EmbeddedEngine:
     def purge(self, upto: LogId) -> None:
         """See `Engine.purge`; the log's thread does it between two entries."""
         if not self._stopping:
-            self._loop = asyncio.get_running_loop()
             self._jobs.put(upto)
 
     def status(self) -> EngineStatus:
@@ -207,33 +209,29 @@ class EmbeddedEngine:
     # -- the log's thread ----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Store entries one after another; each is durable before the next is begun."""
-        log = self._directory.log
+        """Do one job after another: an entry is durable before the next is begun."""
         hinted = 0.0
-        while (job := self._jobs.get()) is not None:
-            begun = clock.monotonic()
-            try:
+        try:
+            while (job := self._jobs.get()) is not None:
                 if isinstance(job, LogId):
-                    log.purge(job)
+                    self._directory.log.purge(job)
                     continue
-                id, record, _, _ = job
-                log.append(id, record)
+                begun = clock.monotonic()
+                self._directory.log.append(job[0], job[1])
+                self._finish(job)
+                took = clock.monotonic() - begun
+                if took > self._slow_fsync:
+                    self._loop.call_soon_threadsafe(self._slow, took)
                 if begun - hinted > _HINT_EVERY:
-                    self._directory.save_committed(id)
+                    self._directory.save_committed(job[0])
                     hinted = begun
-            except DiskFailed as exc:
-                self._finish(exc)
-                return
-            except Exception as exc:
-                what = "purging the log" if isinstance(job, LogId) else f"writing log entry {job[0].index}"
-                self._finish(Fatal(f"{what} failed: {exc!r}"))
-                return
-            self._finish(job)
-            took = clock.monotonic() - begun
-            if took > self._slow_fsync:
-                self._loop.call_soon_threadsafe(self._slow, took)
+        except DiskFailed as exc:
+            self._finish(exc)
+        except Exception as exc:
+            self._finish(Fatal(f"writing the log failed: {exc!r}"))
 
-    def _finish(self, done: _Job | Fatal) -> None:
+    def _finish(self, done: _Append | Fatal) -> None:
+        """Tell the loop; called from the log's thread and, of a failure, from the one that prepares files."""
         with self._lock:
             self._done.append(done)
             if len(self._done) > 1:
@@ -243,8 +241,11 @@ class EmbeddedEngine:
     def _drain(self) -> None:
         with self._lock:
             finished, self._done = self._done, []
+        if self._failed:
+            return
         for job in finished:
             if isinstance(job, Fatal):
+                self._failed = True
                 self._host.failed(job)
                 return
             self._in_flight -= 1

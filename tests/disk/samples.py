@@ -6,11 +6,12 @@ from pathlib import Path
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
+from qcore.disk.preparer import Preparer
 from qcore.disk.record import encode
 from qcore.model.commands import Create
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
 
-__all__ = ["NODE", "Unsynced", "append", "body", "filled", "log_id", "open_node"]
+__all__ = ["NODE", "Unsynced", "append", "body", "entries", "filled", "log_id", "names", "open_node", "prepare"]
 
 NODE = 65_536
 
@@ -19,6 +20,9 @@ class Unsynced(Files):
     """The real operations, but for the wait: tests that cut no power need no fsync."""
 
     def fsync(self, descriptor: int, path: str) -> None:
+        pass
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
         pass
 
     def sync_folder(self, path: str) -> None:
@@ -42,16 +46,36 @@ def append(directory: Directory, index: int, term: int = 1, text: str = "") -> b
     return data
 
 
+def entries(directory: Directory) -> list[tuple[int, int]]:
+    """Index and term of everything in the log, read from the files."""
+    first = directory.log.first
+    return [(each.id.index, each.id.term) for each in directory.log.read(first.index if first else 0, 1_000)]
+
+
+def names(path: Path) -> list[str]:
+    """The names in a node's logs/."""
+    return sorted(each.name for each in (path / "logs").iterdir())
+
+
+def prepare(directory: Directory, files: Files | None = None) -> None:
+    """Do what the slow thread has to do."""
+    slow = Preparer(files or Unsynced(), str(directory.path / "logs"), directory.log.stock)
+    for _ in slow.steps():
+        pass
+
+
 def open_node(folder: Path, **kwargs: str) -> Directory:
     return Directory.open(folder, 1, files=Unsynced(), **kwargs)
 
 
-def filled(folder: Path, count: int) -> Path:
-    """Make node 1's directory with `count` entries, closed again; return its path."""
+def filled(folder: Path, count: int, text: str = "", prepared: bool = False) -> Path:
+    """Make node 1's directory with `count` entries, perhaps in prepared files, closed again; return its path."""
     directory = open_node(folder)
     directory.save_vote(Vote(1, NODE, True))
     for index in range(count):
-        append(directory, index)
+        if prepared:
+            prepare(directory)
+        append(directory, index, text=text)
     if count:
         directory.save_committed(directory.log.last, sync=True)
     directory.close()

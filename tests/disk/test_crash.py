@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,10 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.disk.log import Log
+from qcore.disk.prepared import SIZES
+from qcore.disk.preparer import Preparer
 from qcore.disk.record import encode
+from qcore.disk.stock import Stock
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Damaged
 from tests.disk.crash import Image, Killed, Operation, Recorder, crash_states, materialise
@@ -51,8 +55,23 @@ class Violation(AssertionError):
     """A state that a power cut can leave, and that breaks a promise."""
 
 
+Pace = Callable[[int], int]
+"""How many operations the slow thread does before the writer's n-th."""
+
+PACES: dict[str, Pace] = {
+    "never": lambda number: 0,
+    "at once": lambda number: 1_000,
+    "one by one": lambda number: 1,
+    "slowly": lambda number: int(number % 15 == 0),
+    "by chance": lambda number: random.Random(number).choice((0, 0, 1, 1, 2, 5)),
+}
+
+
 class Life:
-    """Runs a directory, step by step, and keeps what each step promised and when."""
+    """Runs a directory, step by step, and keeps what each step promised and when.
+
+    The slow thread's operations come between the writer's, as many as `pace` says.
+    """
 
     def __init__(
         self,
@@ -61,13 +80,18 @@ class Life:
         kill_at: int | None = None,
         recorder: type[Recorder] = Recorder,
         known: Held = Held(),
+        pace: Pace = PACES["never"],
     ) -> None:
         self.root = root
         self.trace: list[Operation] = []
         self.bounds = [Bounds(0, known, known)]
         self._recorder = recorder
         self._kill_at = kill_at
+        self._pace = pace
+        self._count = 0
         self._opened: Directory | None = None
+        self._slow: Preparer | None = None
+        self._steps: Generator[None, None, None] | None = None
 
     @property
     def directory(self) -> Directory:
@@ -78,14 +102,31 @@ class Life:
         """Open the directory; from then on all it holds is promised."""
         files = self._recorder(self.root, self.trace, self._kill_at)
         self._opened = Directory.open(self.root, 1, machine="press", files=files)
+        self._slow = Preparer(files, str(self._opened.path / "logs"), self._opened.log.stock)
+        files.between = self._work
         found = held(self.directory)
         check(found, self.bounds[-1], "a start")
         self._promise(found, found)
 
     def stop(self) -> None:
+        self._slow = None
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
         if self._opened is not None:
             self._opened.close()
         self._opened = None
+
+    def _work(self) -> None:
+        """Let the slow thread do some operations."""
+        assert self._slow is not None
+        self._count += 1
+        for _ in range(self._pace(self._count)):
+            if self._steps is None:
+                self._steps = self._slow.steps()
+            if next(self._steps, self) is self:
+                self._steps = None
+                return
 
     def restart_after_kill(self) -> None:
         """Start in the page cache that a killed process left; closing tells the disk nothing."""
@@ -101,12 +142,23 @@ class Life:
         identity = msgspec.structs.replace(self.directory.identity, cluster=cluster)
         self._step(lambda now: replace(now, identity=identity), lambda: self.directory.save_identity(identity))
 
-    def append(self, index: int, term: int) -> None:
-        data = encode(log_id(index, term), body(f"entry {index} of term {term}" + "." * 700 * (index % 2)))
+    def append(self, index: int, term: int, length: int = 0) -> None:
+        """Append an entry of one, two or, with `length`, that many bytes' sectors."""
+        data = entry_of(index, term, length)
         self._step(
             lambda now: replace(now, entries=(*now.entries, (index, data))),
             lambda: self.directory.log.append(log_id(index, term), data),
         )
+
+    def append_two(self, index: int, term: int) -> None:
+        """Append two entries, one after the other, and acknowledge both at the end."""
+        both = tuple((each, entry_of(each, term)) for each in (index, index + 1))
+
+        def act() -> None:
+            for each, data in both:
+                self.directory.log.append(log_id(each, term), data)
+
+        self._step(lambda now: replace(now, entries=(*now.entries, *both)), act)
 
     def truncate(self, index: int) -> None:
         self._step(
@@ -137,6 +189,11 @@ class Life:
     def at(self, count: int) -> Bounds:
         """Return what holds once `count` operations are done."""
         return next(bounds for bounds in reversed(self.bounds) if bounds.since <= count)
+
+
+def entry_of(index: int, term: int, length: int = 0) -> bytes:
+    """The record of an entry of a few hundred bytes, or of about `length`."""
+    return encode(log_id(index, term), body(f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))))
 
 
 def held(directory: Directory) -> Held:
@@ -199,7 +256,7 @@ class Cuts:
 
 
 def go_on(directory: Directory) -> None:
-    """Use the directory: it takes a vote and an entry like any other."""
+    """Use the directory: it takes a vote and an entry like any other, over whatever lies there."""
     last = directory.log.last
     term = 1 + max(last.term if last else 0, directory.vote.term if directory.vote else 0)
     directory.save_vote(Vote(term, NODE, True))
@@ -216,23 +273,30 @@ def a_life(life: Life) -> None:
     life.vote(1)
     life.append(1, 1)
     life.commit(1, 1)
-    life.append(2, 1)
-    life.append(3, 1)
+    life.append_two(2, 1)
     life.commit(2, 1)
     life.vote(2)
     life.truncate(2)
     life.append(2, 2)
     life.append(3, 2)
     life.purge(1, 1)
-    life.append(4, 2)
-    life.commit(4, 2)
-    life.purge(7, 2)
+    life.append(4, 2, length=5_000)
+    life.append(5, 2)
+    life.commit(5, 2)
+    life.append_two(6, 2)
+    life.truncate(5)
+    life.append(5, 2)
+    life.purge(4, 2)
+    life.append(6, 2)
+    life.append(7, 2, length=5_000)
     life.append(8, 2)
-    life.commit(8, 2, sync=True)
+    life.purge(12, 2)
+    life.append(13, 2)
+    life.commit(13, 2, sync=True)
     life.stop()
     life.start()
     life.vote(3)
-    life.append(9, 3)
+    life.append_two(14, 3)
     life.stop()
 
 
@@ -246,7 +310,11 @@ def image_of(root: Path) -> Image:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in memory where there is one, as power is cut on paper only, and the same chance in each life."""
+    """A folder in memory where there is one, as power is cut on paper only, and the same chance in each life.
+
+    Few files are made ready at a time, so that a short life uses many groups of them.
+    """
+    monkeypatch.setattr("qcore.disk.stock.GROUP", (2, 3))
     monkeypatch.setattr(secrets, "token_hex", lambda size: "5e" * size)
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
@@ -254,11 +322,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @contextmanager
-def living(folder: Path, kill_at: int | None = None, recorder: type[Recorder] = Recorder) -> Iterator[Life]:
+def living(
+    folder: Path, kill_at: int | None = None, recorder: type[Recorder] = Recorder, pace: str = "never"
+) -> Iterator[Life]:
     """Give a life in a fresh folder, which is removed afterwards."""
     root = folder / "life"
     root.mkdir()
-    life = Life(root, kill_at=kill_at, recorder=recorder)
+    life = Life(root, kill_at=kill_at, recorder=recorder, pace=PACES[pace])
     try:
         yield life
     finally:
@@ -266,22 +336,32 @@ def living(folder: Path, kill_at: int | None = None, recorder: type[Recorder] = 
         shutil.rmtree(root)
 
 
-def cut_power(cuts: Cuts, folder: Path, recorder: type[Recorder] = Recorder) -> int:
+def cut_power(
+    cuts: Cuts,
+    folder: Path,
+    pace: str,
+    recorder: type[Recorder] = Recorder,
+    lived: Callable[[Life], None] = a_life,
+) -> int:
     """Cut the power at each operation of a life; return the number of operations."""
-    with living(folder, recorder=recorder) as life:
-        a_life(life)
+    with living(folder, recorder=recorder, pace=pace) as life:
+        lived(life)
         cuts.try_all(life, {})
         return len(life.trace)
 
 
-def kill_then_cut_power(cuts: Cuts, folder: Path, moments: range) -> None:
-    """Kill the process at each moment, start anew in its page cache, and cut the power during that start."""
-    for kill_at in moments:
-        with living(folder, kill_at) as life:
+def kill_then_cut_power(cuts: Cuts, folder: Path, pace: str) -> int:
+    """Kill the process at each operation of a life, start anew in its page cache, and cut the power meanwhile."""
+    with living(folder, pace=pace) as life:
+        a_life(life)
+        operations = len(life.trace)
+    for kill_at in range(operations):
+        with living(folder, kill_at, pace=pace) as life:
             with pytest.raises(Killed):
                 a_life(life)
             life.restart_after_kill()
             cuts.try_all(life, {}, start=kill_at)
+    return operations
 
 
 def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
@@ -289,27 +369,21 @@ def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
         sys.stdout.write(f"\n{text}\n")
 
 
-def test_a_power_cut_at_any_moment_loses_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("pace", PACES)
+def test_a_power_cut_at_any_moment_loses_nothing(folder: Path, pace: str, capsys: pytest.CaptureFixture[str]) -> None:
     cuts = Cuts(folder)
-    operations = cut_power(cuts, folder)
-    say(capsys, f"{cuts.states} states after a power cut at one of {operations} operations")
+    operations = cut_power(cuts, folder, pace)
+    say(capsys, f"{cuts.states} states after a power cut at one of {operations} operations, files prepared {pace}")
     assert cuts.states > operations
 
 
 def test_a_power_cut_after_a_kill_loses_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cuts = Cuts(folder)
-    operations = operations_of_a_life(folder)
-    kill_then_cut_power(cuts, folder, range(operations))
+    operations = kill_then_cut_power(cuts, folder, "by chance")
     say(
         capsys, f"{cuts.states} states after a kill at one of {operations} operations and a power cut at the next start"
     )
     assert cuts.states > operations
-
-
-def operations_of_a_life(folder: Path) -> int:
-    with living(folder) as life:
-        a_life(life)
-        return len(life.trace)
 
 
 def test_a_power_cut_during_the_removal_of_leftovers_loses_nothing(
@@ -322,7 +396,10 @@ def test_a_power_cut_during_the_removal_of_leftovers_loses_nothing(
     directory.log.purge(log_id(2))
     known = held(directory)
     directory.close()
-    leftovers |= {"6.json": b" " * 4096, "7.json": b"\0" * 64, "8.json": b"", "6.json.tmp": b"half"}
+    torn_entry = bytearray(entry_of(6, 1, length=2_000).ljust(4096))
+    torn_entry[512:1024] = b" " * 512
+    leftovers |= {"6.json": bytes(torn_entry), "7.json": b" " * 4096, "8.json": b"", "9.json": b"\0" * 64}
+    leftovers["6.json.tmp"] = b"half"
     for name, data in leftovers.items():
         (path / "logs" / name).write_bytes(data)
     base = image_of(root)
@@ -343,6 +420,14 @@ class NoFsyncBeforeRename(Recorder):
             super().fsync(descriptor, path)
 
 
+class NoFdatasync(Recorder):
+    """Acknowledges entries that were written over blanks and are not on the disk."""
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        if "/logs/" not in path:
+            super().fdatasync(descriptor, path)
+
+
 class NoFolderFsync(Recorder):
     """Acknowledges entries whose names may not be on the disk."""
 
@@ -351,12 +436,20 @@ class NoFolderFsync(Recorder):
             super().sync_folder(path)
 
 
-class NoFsyncAfterOverwrite(Recorder):
+class NoFolderFsyncOfPrepared(Recorder):
+    """Counts files as ready whose names may not be on the disk."""
+
+    def sync_folder(self, path: str) -> None:
+        if not self.elsewhere:
+            super().sync_folder(path)
+
+
+class LowerMarkNotSynced(Recorder):
     """Truncates before the lower watermark is on the disk."""
 
-    def fsync(self, descriptor: int, path: str) -> None:
-        if path.endswith(".tmp"):
-            super().fsync(descriptor, path)
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        if not path.endswith("committed.json"):
+            super().fdatasync(descriptor, path)
 
 
 class FilesGoBeforeTheirMark(Recorder):
@@ -372,16 +465,81 @@ class FilesGoBeforeTheirMark(Recorder):
         self.hasty = False
 
 
+class TwoAtOnce(Recorder):
+    """Begins an entry before the one below it is on the disk; both are there before they are acknowledged."""
+
+    late: str | None = None
+
+    def overwrite(self, path: str, data: bytes, sync: bool) -> None:
+        super().overwrite(path, data, sync)
+        if self.late is not None and self.late != path:
+            self.note("fdatasync", self.late)
+            self.late = None
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        if "/logs/" in path and self.late is None:
+            self.late = path
+        else:
+            super().fdatasync(descriptor, path)
+
+
+class TakesTakenNames(Recorder):
+    """Makes files ready under names that may be those of entries."""
+
+    def create(self, path: str, data: bytes) -> int | None:
+        if os.path.exists(path):
+            os.unlink(path)
+        return super().create(path, data)
+
+
 @pytest.mark.parametrize(
-    "recorder", [NoFsyncBeforeRename, NoFolderFsync, NoFsyncAfterOverwrite, FilesGoBeforeTheirMark]
+    ("recorder", "pace"),
+    [
+        (NoFsyncBeforeRename, "never"),
+        (NoFdatasync, "at once"),
+        (NoFolderFsync, "never"),
+        (NoFolderFsyncOfPrepared, "at once"),
+        (LowerMarkNotSynced, "never"),
+        (LowerMarkNotSynced, "at once"),
+        (FilesGoBeforeTheirMark, "at once"),
+        (TakesTakenNames, "slowly"),
+    ],
 )
-def test_a_directory_that_skips_a_sync_is_caught(folder: Path, recorder: type[Recorder]) -> None:
+def test_a_directory_that_skips_a_step_is_caught(folder: Path, recorder: type[Recorder], pace: str) -> None:
     with pytest.raises(Violation):
-        cut_power(Cuts(folder), folder, recorder)
+        cut_power(Cuts(folder), folder, pace, recorder)
+
+
+def two_appends(life: Life) -> None:
+    life.start()
+    life.append(0, 0)
+    life.append_two(1, 0)
+    life.stop()
+
+
+def test_an_entry_begun_before_the_one_below_is_synced_is_caught(folder: Path) -> None:
+    cut_power(Cuts(folder), folder, "at once", lived=two_appends)
+    with pytest.raises(Violation, match=r"logs/1\.json is damaged"):
+        cut_power(Cuts(folder), folder, "at once", TwoAtOnce, two_appends)
+
+
+def test_a_prepared_file_that_grows_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = Stock.take
+    monkeypatch.setattr(Stock, "take", lambda self, index, length: take(self, index, min(length, SIZES[0])))
+    with pytest.raises(Violation, match="is damaged"):
+        cut_power(Cuts(folder), folder, "at once")
+
+
+def test_a_truncated_entry_that_is_not_blanked_durably_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite = Recorder.overwrite
+    monkeypatch.setattr(
+        Recorder, "overwrite", lambda self, path, data, sync: overwrite(self, path, data, sync and bool(data.strip()))
+    )
+    with pytest.raises(Violation):
+        cut_power(Cuts(folder), folder, "at once")
 
 
 def test_a_start_that_trusts_the_page_cache_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Log, "settle", lambda self: None)
-    operations = operations_of_a_life(folder)
     with pytest.raises(Violation):
-        kill_then_cut_power(Cuts(folder), folder, range(operations))
+        kill_then_cut_power(Cuts(folder), folder, "never")

@@ -38,6 +38,24 @@ def test_overwriting_a_file_that_is_not_there_fails(files: Files, tmp_path: Path
         files.overwrite(str(tmp_path / "nothing"), b"ab", sync=False)
 
 
+def test_a_new_file_is_never_made_over_another(files: Files, tmp_path: Path) -> None:
+    path = str(tmp_path / "7.json")
+    descriptor = files.create(path, b"  ")
+    assert descriptor is not None
+    files.finish(descriptor, path)
+    os.close(descriptor)
+    assert files.create(path, b"other") is None
+    assert files.read(path) == b"  "
+
+
+def test_the_shape_of_a_file_is_its_size_and_its_names(files: Files, tmp_path: Path) -> None:
+    path = tmp_path / "7.json"
+    assert files.shape(str(path)) is None
+    path.write_bytes(b"1234")
+    (tmp_path / "backup").hardlink_to(path)
+    assert files.shape(str(path)) == (4, 2)
+
+
 def test_a_missing_file_reads_as_none_and_an_unreadable_one_is_damage(files: Files, tmp_path: Path) -> None:
     assert files.read(str(tmp_path / "nothing")) is None
     with pytest.raises(Damaged, match="cannot be read: Is a directory"):

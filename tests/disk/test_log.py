@@ -1,25 +1,13 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from qcore.disk.directory import Directory
 from qcore.disk.record import decode, encode
 from qcore.model.entry import Vote
 from qcore.model.errors import Compacted, Damaged
-from tests.disk.samples import NODE, append, body, filled, log_id, open_node
-
-
-def entries(directory: Directory) -> list[tuple[int, int]]:
-    """Index and term of everything in the log, read from the files."""
-    first = directory.log.first
-    return [(each.id.index, each.id.term) for each in directory.log.read(first.index if first else 0, 1_000)]
-
-
-def names(path: Path) -> list[str]:
-    return sorted(each.name for each in (path / "logs").iterdir())
+from tests.disk.samples import NODE, append, body, entries, filled, log_id, names, open_node, prepare
 
 
 def test_appended_entries_are_read_back_in_order(tmp_path: Path) -> None:
@@ -92,8 +80,8 @@ def test_a_mark_at_or_above_the_end_empties_the_log_and_it_goes_on_after_it(tmp_
     directory.log.purge(log_id(mark))
     assert (directory.log.first, directory.log.last) == (None, log_id(mark))
     directory.close()
-    assert names(path) == []
     again = open_node(tmp_path)
+    assert names(path) == []
     assert (again.log.first, again.log.last) == (None, log_id(mark))
     append(again, mark + 1)
     assert entries(again) == [(mark + 1, 1)]
@@ -106,7 +94,7 @@ def test_an_append_at_or_below_the_mark_writes_nothing(tmp_path: Path) -> None:
     directory.log.purge(log_id(6))
     append(directory, 5)
     append(directory, 6)
-    assert names(path) == []
+    assert names(path) == [f"{index}.json" for index in range(5)]
     assert directory.log.last == log_id(6)
     directory.close()
 
@@ -121,94 +109,6 @@ def test_files_at_or_below_the_mark_are_removed_unread_at_start(tmp_path: Path) 
     again = open_node(tmp_path)
     again.close()
     assert names(path) == ["3.json", "4.json"]
-
-
-@pytest.mark.parametrize("content", [b"", b" " * 4096, b"\0" * 100])
-def test_blank_files_above_the_last_entry_are_no_entries(tmp_path: Path, content: bytes) -> None:
-    path = filled(tmp_path, 2)
-    for index in (2, 3, 7):
-        (path / "logs" / f"{index}.json").write_bytes(content)
-    directory = open_node(tmp_path)
-    assert directory.log.last == log_id(1)
-    assert names(path) == ["0.json", "1.json"]
-    directory.close()
-
-
-def test_blanks_behind_a_record_are_accepted(tmp_path: Path) -> None:
-    path = filled(tmp_path, 3)
-    for index in range(3):
-        file = path / "logs" / f"{index}.json"
-        file.write_bytes(file.read_bytes().ljust(4096))
-    directory = open_node(tmp_path)
-    assert entries(directory) == [(0, 1), (1, 1), (2, 1)]
-    directory.close()
-
-
-def test_a_blank_file_below_an_entry_is_damage(tmp_path: Path) -> None:
-    path = filled(tmp_path, 3)
-    (path / "logs" / "1.json").write_bytes(b" " * 4096)
-    with pytest.raises(Damaged, match=r"logs/1\.json is damaged: expected an entry, found blanks"):
-        open_node(tmp_path)
-
-
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_a_flipped_bit_is_refused_by_name(tmp_path: Path, index: int) -> None:
-    path = filled(tmp_path, 3) / "logs" / f"{index}.json"
-    data = bytearray(path.read_bytes())
-    data[-20] ^= 4
-    path.write_bytes(data)
-    with pytest.raises(Damaged, match=rf"logs/{index}\.json is damaged: expected checksum"):
-        open_node(tmp_path)
-
-
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_a_truncated_file_is_refused_by_name(tmp_path: Path, index: int) -> None:
-    path = filled(tmp_path, 3) / "logs" / f"{index}.json"
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(Damaged, match=rf"logs/{index}\.json is damaged: expected at least"):
-        open_node(tmp_path)
-
-
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_missing_file_is_refused_by_name(tmp_path: Path, index: int) -> None:
-    path = filled(tmp_path, 3)
-    (path / "logs" / f"{index}.json").unlink()
-    with pytest.raises(Damaged, match=rf"logs/{index}\.json is damaged: expected this entry below entry {index + 1}"):
-        open_node(tmp_path)
-
-
-def test_an_entry_in_another_s_place_is_refused_by_name(tmp_path: Path) -> None:
-    path = filled(tmp_path, 3) / "logs"
-    shutil.copy(path / "1.json", path / "3.json")
-    with pytest.raises(Damaged, match=r"logs/3\.json is damaged: expected entry 3 by its name, found entry 1"):
-        open_node(tmp_path)
-
-
-def test_an_entry_older_than_the_one_before_is_refused_by_name(tmp_path: Path) -> None:
-    path = filled(tmp_path, 3) / "logs"
-    (path / "3.json").write_bytes(encode(log_id(3, term=0), body("old")))
-    with pytest.raises(Damaged, match=r"logs/3\.json is damaged: expected an entry that follows"):
-        open_node(tmp_path)
-
-
-def test_a_damaged_directory_is_left_as_it_was_found(tmp_path: Path) -> None:
-    path = filled(tmp_path, 3) / "logs"
-    (path / "1.json").write_bytes(b"{}")
-    (path / "3.json").write_bytes(b" " * 4096)
-    with pytest.raises(Damaged):
-        open_node(tmp_path)
-    assert names(path.parent) == ["0.json", "1.json", "2.json", "3.json"]
-
-
-@pytest.mark.parametrize("name", ["1 (copy).json", "01.json", "-1.json", "1.json.bak", "one.json", "１.json"])
-def test_a_stray_file_is_never_taken_for_an_entry(tmp_path: Path, name: str) -> None:
-    path = filled(tmp_path, 2) / "logs"
-    shutil.copy(path / "1.json", path / name)
-    directory = open_node(tmp_path)
-    assert entries(directory) == [(0, 1), (1, 1)]
-    assert any(name in warning for warning in directory.warnings)
-    assert (path / name).exists()
-    directory.close()
 
 
 def test_damage_that_comes_after_the_start_is_found_while_reading(tmp_path: Path) -> None:
@@ -242,4 +142,66 @@ def test_log_ids_of_many_terms_are_known_after_a_start(tmp_path: Path) -> None:
     directory.close()
     again = open_node(tmp_path)
     assert [again.log.log_id(index) for index in range(8)] == [log_id(*each) for each in enumerate(terms)] + [None]
+    again.close()
+
+
+def test_truncated_entries_leave_prepared_files_where_they_can(tmp_path: Path) -> None:
+    path = filled(tmp_path, 0)
+    directory = open_node(tmp_path)
+    directory.save_vote(Vote(2, NODE, True))
+    for index in range(4):
+        if index != 2:
+            prepare(directory)
+        append(directory, index, text="x" * 6_000 if index == 2 else "")
+    sizes = [(path / "logs" / f"{index}.json").stat().st_size for index in range(4)]
+    directory.log.truncate(1)
+    assert [(path / "logs" / f"{index}.json").exists() for index in range(4)] == [True, True, sizes[2] == 4096, True]
+    assert (path / "logs" / "1.json").read_bytes() == b" " * sizes[1]
+    for index in range(1, 4):
+        append(directory, index, term=2)
+    assert entries(directory) == [(0, 1), (1, 2), (2, 2), (3, 2)]
+    directory.close()
+    again = open_node(tmp_path)
+    assert entries(again) == [(0, 1), (1, 2), (2, 2), (3, 2)]
+    again.close()
+
+
+def test_a_file_with_a_second_name_is_never_written_over(tmp_path: Path) -> None:
+    path = filled(tmp_path, 3, prepared=True)
+    backup = tmp_path / "backup.json"
+    backup.hardlink_to(path / "logs" / "1.json")
+    kept = backup.read_bytes()
+    directory = open_node(tmp_path)
+    directory.log.truncate(1)
+    append(directory, 1, term=2)
+    assert backup.read_bytes() == kept
+    directory.close()
+
+
+def test_reading_on_while_entries_are_purged_says_so(tmp_path: Path) -> None:
+    path = filled(tmp_path, 6, prepared=True)
+    directory = open_node(tmp_path)
+    reading = directory.log.read(0, 6)
+    assert [next(reading).id.index for _ in range(2)] == [0, 1]
+    directory.log.purge(log_id(3))
+    (path / "logs" / "2.json").write_bytes(b" " * 4096)
+    with pytest.raises(Compacted, match="entry 2 was purged; the log begins at 4"):
+        next(reading)
+    with pytest.raises(Compacted, match="entry 3 was purged"):
+        next(directory.log.read(3, 6))
+    assert [entry.id.index for entry in directory.log.read(4, 6)] == [4, 5]
+    directory.close()
+
+
+def test_ready_files_outlive_a_restart(tmp_path: Path) -> None:
+    path = filled(tmp_path, 2)
+    directory = open_node(tmp_path)
+    prepare(directory)
+    directory.close()
+    again = open_node(tmp_path)
+    assert again.log.stock.ready == 8
+    (path / "logs" / "2.json").stat()
+    append(again, 2)
+    assert (path / "logs" / "2.json").stat().st_size == 4096
+    assert entries(again) == [(0, 1), (1, 1), (2, 1)]
     again.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,13 @@ def on_disk(directory: Directory) -> list[Entry]:
     return list(directory.log.read(0, 1_000_000))
 
 
+async def prepared(bench: Bench) -> None:
+    """Wait until files for the next entries lie ready."""
+    assert bench.directory is not None
+    stock = bench.directory.log.stock
+    await until(lambda: stock.ready)
+
+
 async def test_a_blank_disk_begins_with_the_membership_of_this_node_alone(bench: Bench) -> None:
     engine, host = bench.start()
     await engine.stop()
@@ -172,6 +180,7 @@ async def test_there_is_room_again_when_an_entry_was_stored_and_before_it_is_app
 async def test_a_failed_fsync_is_told_once_and_nothing_succeeds_afterwards(bench: Bench) -> None:
     files = GatedFiles()
     engine, host = bench.start(files)
+    await prepared(bench)
     files.failing = True
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.failures)
@@ -182,7 +191,44 @@ async def test_a_failed_fsync_is_told_once_and_nothing_succeeds_afterwards(bench
     assert [type(failure) for failure in host.failures] == [DiskFailed]
     assert "2.json" in host.failures[0].message
     assert host.heard == []
-    assert [entry.id.index for entry in on_disk(bench.open())] == [0, 1]
+    assert [entry.id.index for entry in on_disk(bench.open())] == [0, 1, 2], "a was written, b was not"
+
+
+async def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(bench: Bench) -> None:
+    files = GatedFiles()
+    files.open.clear()
+    files.gated = "/logs/9.json"
+    before = threading.active_count()
+    engine, host = bench.start(files)
+    await until(lambda: files.held)
+    files.failing = True
+    files.open.set()
+    await until(lambda: host.failures)
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: threading.active_count() == before)
+    await asyncio.sleep(0)
+    assert [type(failure) for failure in host.failures] == [DiskFailed]
+    assert "9.json" in host.failures[0].message
+    assert host.heard == []
+
+
+async def test_entries_are_purged_after_what_was_proposed_before(bench: Bench) -> None:
+    files = GatedFiles()
+    engine, host = bench.start(files)
+    await prepared(bench)
+    files.open.clear()
+    engine.propose(Proposal(commands(), "a"))
+    engine.purge(LogId(1, SELF, 2))
+    assert engine.status().first == 0
+    files.open.set()
+    await until(lambda: host.tokens() == ["a"] and engine.status().first is None)
+    assert engine.status().last == 2
+    logs = bench.folder / "node_1/logs"
+    await until(lambda: not (logs / "2.json").exists())
+    engine.propose(Proposal(commands(), "b"))
+    await engine.stop()
+    directory = bench.open()
+    assert (directory.purged, directory.log.first) == (LogId(1, SELF, 2), LogId(1, SELF, 3))
 
 
 async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(bench: Bench) -> None:
@@ -191,7 +237,7 @@ async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(be
     bench.directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), commands()))
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.failures)
-    assert "entry 2" in host.failures[0].message
+    assert "index=2) cannot follow" in host.failures[0].message
     assert host.heard == []
 
 

@@ -37,17 +37,26 @@ class GatedFiles(Files):
         self.open = threading.Event()
         self.open.set()
         self.failing = False
+        self.gated = ""
+        """What a path must hold for its flush to be held back."""
         self.held = 0
         """Flushes that began while the gate was shut."""
 
     def fsync(self, descriptor: int, path: str) -> None:
-        if not self.open.is_set():
+        self._pass(path)
+        super().fsync(descriptor, path)
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        self._pass(path)
+        super().fdatasync(descriptor, path)
+
+    def _pass(self, path: str) -> None:
+        if not self.open.is_set() and self.gated in path:
             self.held += 1
             if not self.open.wait(DEADLINE):
                 raise AssertionError("the gate stayed shut")
         if self.failing:
             raise OSError(5, "Input/output error")
-        super().fsync(descriptor, path)
 
 
 class Running:

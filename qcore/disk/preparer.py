@@ -1,0 +1,83 @@
+"""The slow thread beside the log's writer: it makes files ready for the entries to come, and takes purged ones away.
+
+A new file has a name that was free, so it can never replace an entry that the writer has stored meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator
+
+from qcore.disk.files import Files
+from qcore.disk.prepared import blanks
+from qcore.disk.stock import Free, Make, Stock
+from qcore.disk.survey import entry_path
+from qcore.model.errors import Fatal
+
+__all__ = ["Preparer"]
+
+_PATIENCE = 10.0
+"""Seconds that `stop` waits for a disk that does not answer."""
+
+
+class Preparer:
+    """Keeps `stock` filled with files in `folder`."""
+
+    def __init__(self, files: Files, folder: str, stock: Stock) -> None:
+        self._files = files
+        self._folder = folder
+        self._stock = stock
+        self._thread: threading.Thread | None = None
+
+    def start(self, failed: Callable[[Fatal], None]) -> None:
+        """Begin; `failed` hears, on the slow thread, why it ended: nothing may be written any more."""
+        self._thread = threading.Thread(target=self._run, args=(failed,), name="qcore-prepare", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the file operation under way; half-made files are no entries and go at the next start."""
+        self._stock.close()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+
+    def steps(self, wait: bool = False) -> Generator[None, None, None]:
+        """Do all that is to be done, or with `wait` all that ever will be; yields after each file operation."""
+        while (order := self._stock.next_order(wait)) is not None:
+            yield from self._make(order) if isinstance(order, Make) else self._free(order)
+
+    def _run(self, failed: Callable[[Fatal], None]) -> None:
+        try:
+            for _ in self.steps(wait=True):
+                if self._stock.closed:
+                    return
+        except Fatal as exc:
+            failed(exc)
+        except Exception as exc:
+            failed(Fatal(f"preparing files for the log failed: {exc!r}"))
+
+    def _path(self, index: int) -> str:
+        return entry_path(self._folder, index)
+
+    def _make(self, order: Make) -> Generator[None, None, None]:
+        made: dict[int, int] = {}
+        try:
+            for index in order.indices:
+                descriptor = self._files.create(self._path(index), blanks(order.size))
+                if descriptor is not None:
+                    made[index] = descriptor
+                yield
+            for index, descriptor in made.items():
+                self._files.finish(descriptor, self._path(index))
+                yield
+        finally:
+            for descriptor in made.values():
+                os.close(descriptor)
+        self._files.sync_folder(self._folder)
+        self._stock.made(list(made), order.size)
+        yield
+
+    def _free(self, order: Free) -> Generator[None, None, None]:
+        for index in order.indices:
+            self._files.unlink(self._path(index))
+            yield
