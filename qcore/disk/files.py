@@ -120,6 +120,19 @@ class Files:
         with self._writing("rename", source):
             os.rename(source, target)
 
+    def move(self, source: str, target: str) -> bool:
+        """Rename within a folder, but never over another file: False, and no rename, if the target is taken.
+
+        For a moment the file has both names. Durable after `sync_folder`.
+        """
+        with self._writing("rename", source):
+            try:
+                os.link(source, target)
+            except FileExistsError:
+                return False
+            os.unlink(source)
+            return True
+
     def unlink(self, path: str) -> None:
         """Remove a file; durable after `sync_folder`."""
         with self._writing("remove", path):

@@ -29,10 +29,12 @@ class Log:
 
     Attributes:
         stock: the prepared files.
+        max_spares: how many purged files may wait to be used again.
     """
 
     def __init__(self, files: Files, folder: str, marks: Marks, found: Survey) -> None:
         self.stock = Stock(found.ids.next_index)
+        self.max_spares = 1_000
         self._files = files
         self._folder = folder
         self._marks = marks
@@ -135,7 +137,7 @@ class Log:
         self._marks.save_purged(upto)
         entries = range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
         self._ids.purge(upto)
-        self.stock.free(entries, upto.index)
+        self.stock.free(entries, upto.index, self.max_spares)
 
     def _path(self, index: int) -> str:
         return entry_path(self._folder, index)

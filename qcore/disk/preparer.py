@@ -1,16 +1,18 @@
 """The slow thread beside the log's writer: it makes files ready for the entries to come, and takes purged ones away.
 
-A new file has a name that was free, so it can never replace an entry that the writer has stored meanwhile.
+A file purged by this process is blanked and used again if it can be, which spares the file system most of the work.
+Every file made gets a name that was free, so it can never replace an entry that the writer has stored meanwhile.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 
 from qcore.disk.files import Files
-from qcore.disk.prepared import blanks
+from qcore.disk.prepared import blanks, reusable_size
 from qcore.disk.stock import Free, Make, Stock
 from qcore.disk.survey import entry_path
 from qcore.model.errors import Fatal
@@ -28,6 +30,8 @@ class Preparer:
         self._files = files
         self._folder = folder
         self._stock = stock
+        self._spares: deque[int] = deque()
+        """Numbers of purged files, under their old names, that may be used again."""
         self._thread: threading.Thread | None = None
 
     def start(self, failed: Callable[[Fatal], None]) -> None:
@@ -60,10 +64,38 @@ class Preparer:
         return entry_path(self._folder, index)
 
     def _make(self, order: Make) -> Generator[None, None, None]:
+        spares = yield from self._blank_spares(len(order.indices), order.size)
+        made = yield from self._create(order.indices[len(spares) :], order.size)
+        for spare, index in zip(spares, order.indices, strict=False):
+            if self._files.move(self._path(spare), self._path(index)):
+                made.append(index)
+            else:
+                self._files.unlink(self._path(spare))
+            yield
+        self._files.sync_folder(self._folder)
+        self._stock.made(made, order.size)
+        yield
+
+    def _blank_spares(self, most: int, size: int) -> Generator[None, None, list[int]]:
+        """Blank up to `most` spares of exactly `size` bytes, durably, and return them; others are removed."""
+        blanked: list[int] = []
+        while self._spares and len(blanked) < most:
+            index = self._spares.popleft()
+            path = self._path(index)
+            if reusable_size(self._files.shape(path)) == size:
+                self._files.overwrite(path, blanks(size), sync=True)
+                blanked.append(index)
+            else:
+                self._files.unlink(path)
+            yield
+        return blanked
+
+    def _create(self, indices: Sequence[int], size: int) -> Generator[None, None, list[int]]:
+        """Create blank files, durable but for their names, and return their numbers; names that are taken are left."""
         made: dict[int, int] = {}
         try:
-            for index in order.indices:
-                descriptor = self._files.create(self._path(index), blanks(order.size))
+            for index in indices:
+                descriptor = self._files.create(self._path(index), blanks(size))
                 if descriptor is not None:
                     made[index] = descriptor
                 yield
@@ -73,11 +105,11 @@ class Preparer:
         finally:
             for descriptor in made.values():
                 os.close(descriptor)
-        self._files.sync_folder(self._folder)
-        self._stock.made(list(made), order.size)
-        yield
+        return list(made)
 
     def _free(self, order: Free) -> Generator[None, None, None]:
-        for index in order.indices:
-            self._files.unlink(self._path(index))
+        """Keep the spares that are wanted, remove the others from the lowest."""
+        self._spares.extend(order.indices)
+        while len(self._spares) > order.spares:
+            self._files.unlink(self._path(self._spares.popleft()))
             yield

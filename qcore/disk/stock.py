@@ -35,9 +35,13 @@ class Make(msgspec.Struct, frozen=True):
 
 
 class Free(msgspec.Struct, frozen=True):
-    """The files `indices` hold nothing any more; the purge mark above them is durable."""
+    """The files `indices` hold nothing any more, and the purge mark above them is durable.
+
+    Up to `spares` of these and earlier ones are kept to be used again.
+    """
 
     indices: Sequence[int]
+    spares: int
 
 
 class Stock:
@@ -56,6 +60,8 @@ class Stock:
         """Lowest number for which no file was ever asked."""
         self._making = False
         self._wanted = GROUP[0]
+        self._used = 0
+        """Entries stored since files were last given away."""
         self._recent: deque[int] = deque(maxlen=_RECENT)
         self._freed: deque[Free] = deque()
 
@@ -71,6 +77,7 @@ class Stock:
         with self._changed:
             self._highest = max(self._highest, index)
             self._recent.append(length)
+            self._used += 1
             size = self._ready.pop(index, None)
             if size is None:
                 self._wanted = min(2 * self._wanted, _MOST)
@@ -84,14 +91,18 @@ class Stock:
             self._ready[index] = size
             self._end = max(self._end, index + 1)
 
-    def free(self, entries: range, upto: int) -> None:
-        """Give away the files of purged entries, and what lies ready up to the purge mark."""
+    def free(self, entries: range, upto: int, max_spares: int) -> None:
+        """Give away the files of purged entries, and what lies ready up to the purge mark.
+
+        As many files as entries were stored since the last time, but at most `max_spares`, will be used again.
+        """
         with self._changed:
             self._highest = max(self._highest, upto)
             unused = sorted(index for index in self._ready if index <= upto)
             for index in unused:
                 del self._ready[index]
-            self._freed.append(Free([*entries, *unused]))
+            self._freed.append(Free([*entries, *unused], min(self._used, max_spares)))
+            self._used = 0
             self._changed.notify()
 
     # -- the slow thread -----------------------------------------------------------------------------------

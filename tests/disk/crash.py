@@ -117,6 +117,14 @@ class Recorder(Files):
         self.note("rename", source, target=target)
         super().rename(source, target)
 
+    def move(self, source: str, target: str) -> bool:
+        self._meet()
+        moved = super().move(source, target)
+        if moved:
+            relative = [os.path.relpath(each, self._root) for each in (source, target)]
+            self._trace.append(Operation("rename", relative[0], target=relative[1]))
+        return moved
+
     def unlink(self, path: str) -> None:
         self.note("unlink", path)
         super().unlink(path)

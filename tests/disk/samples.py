@@ -11,7 +11,20 @@ from qcore.disk.record import encode
 from qcore.model.commands import Create
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
 
-__all__ = ["NODE", "Unsynced", "append", "body", "entries", "filled", "log_id", "names", "open_node", "prepare"]
+__all__ = [
+    "NODE",
+    "Unsynced",
+    "append",
+    "body",
+    "entries",
+    "filled",
+    "log_id",
+    "names",
+    "open_node",
+    "prepare",
+    "slow_of",
+    "work",
+]
 
 NODE = 65_536
 
@@ -57,11 +70,20 @@ def names(path: Path) -> list[str]:
     return sorted(each.name for each in (path / "logs").iterdir())
 
 
-def prepare(directory: Directory, files: Files | None = None) -> None:
-    """Do what the slow thread has to do."""
-    slow = Preparer(files or Unsynced(), str(directory.path / "logs"), directory.log.stock)
+def slow_of(directory: Directory, files: Files | None = None) -> Preparer:
+    """The slow thread's work of a directory, without the thread."""
+    return Preparer(files or Unsynced(), str(directory.path / "logs"), directory.log.stock)
+
+
+def work(slow: Preparer) -> None:
+    """Do all that the slow thread has to do now."""
     for _ in slow.steps():
         pass
+
+
+def prepare(directory: Directory, files: Files | None = None) -> None:
+    """Have files ready for the next entries."""
+    work(slow_of(directory, files))
 
 
 def open_node(folder: Path, **kwargs: str) -> Directory:

@@ -58,11 +58,17 @@ class Violation(AssertionError):
 Pace = Callable[[int], int]
 """How many operations the slow thread does before the writer's n-th."""
 
+
+def pausing(shift: int) -> Pace:
+    """Begin an order, rest while the writer goes on, then finish it."""
+    return lambda number: {0: 1, 20: 8}.get((number + shift) % 30, 0)
+
+
 PACES: dict[str, Pace] = {
     "never": lambda number: 0,
     "at once": lambda number: 1_000,
     "one by one": lambda number: 1,
-    "slowly": lambda number: int(number % 15 == 0),
+    "with long pauses": pausing(0),
     "by chance": lambda number: random.Random(number).choice((0, 0, 1, 1, 2, 5)),
 }
 
@@ -87,7 +93,7 @@ class Life:
         self.bounds = [Bounds(0, known, known)]
         self._recorder = recorder
         self._kill_at = kill_at
-        self._pace = pace
+        self.pace = pace
         self._count = 0
         self._opened: Directory | None = None
         self._slow: Preparer | None = None
@@ -121,7 +127,7 @@ class Life:
         """Let the slow thread do some operations."""
         assert self._slow is not None
         self._count += 1
-        for _ in range(self._pace(self._count)):
+        for _ in range(self.pace(self._count)):
             if self._steps is None:
                 self._steps = self._slow.steps()
             if next(self._steps, self) is self:
@@ -292,11 +298,18 @@ def a_life(life: Life) -> None:
     life.append(8, 2)
     life.purge(12, 2)
     life.append(13, 2)
-    life.commit(13, 2, sync=True)
+    life.append(14, 2)
+    life.purge(13, 2)
+    life.append_two(15, 2)
+    life.append_two(17, 2)
+    life.purge(16, 2)
+    life.append_two(19, 2)
+    life.truncate(20)
+    life.commit(19, 2, sync=True)
     life.stop()
     life.start()
     life.vote(3)
-    life.append_two(14, 3)
+    life.append_two(20, 3)
     life.stop()
 
 
@@ -323,12 +336,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextmanager
 def living(
-    folder: Path, kill_at: int | None = None, recorder: type[Recorder] = Recorder, pace: str = "never"
+    folder: Path, kill_at: int | None = None, recorder: type[Recorder] = Recorder, pace: str | Pace = "never"
 ) -> Iterator[Life]:
     """Give a life in a fresh folder, which is removed afterwards."""
     root = folder / "life"
     root.mkdir()
-    life = Life(root, kill_at=kill_at, recorder=recorder, pace=PACES[pace])
+    life = Life(root, kill_at=kill_at, recorder=recorder, pace=PACES[pace] if isinstance(pace, str) else pace)
     try:
         yield life
     finally:
@@ -339,7 +352,7 @@ def living(
 def cut_power(
     cuts: Cuts,
     folder: Path,
-    pace: str,
+    pace: str | Pace,
     recorder: type[Recorder] = Recorder,
     lived: Callable[[Life], None] = a_life,
 ) -> int:
@@ -351,11 +364,11 @@ def cut_power(
 
 
 def kill_then_cut_power(cuts: Cuts, folder: Path, pace: str) -> int:
-    """Kill the process at each operation of a life, start anew in its page cache, and cut the power meanwhile."""
+    """Kill the process at every third operation of a life, start in its page cache, and cut the power meanwhile."""
     with living(folder, pace=pace) as life:
         a_life(life)
         operations = len(life.trace)
-    for kill_at in range(operations):
+    for kill_at in range(0, operations, 3):
         with living(folder, kill_at, pace=pace) as life:
             with pytest.raises(Killed):
                 a_life(life)
@@ -381,7 +394,7 @@ def test_a_power_cut_after_a_kill_loses_nothing(folder: Path, capsys: pytest.Cap
     cuts = Cuts(folder)
     operations = kill_then_cut_power(cuts, folder, "by chance")
     say(
-        capsys, f"{cuts.states} states after a kill at one of {operations} operations and a power cut at the next start"
+        capsys, f"{cuts.states} states after a kill in one of {operations} operations and a power cut at the next start"
     )
     assert cuts.states > operations
 
@@ -410,6 +423,24 @@ def test_a_power_cut_during_the_removal_of_leftovers_loses_nothing(
     cuts = Cuts(folder)
     cuts.try_all(life, base)
     say(capsys, f"{cuts.states} states after a power cut at one of {len(life.trace)} operations with leftovers")
+
+
+def test_a_power_cut_at_the_start_after_a_power_cut_loses_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with living(folder, pace="by chance") as life:
+        a_life(life)
+        states = list(crash_states({}, life.trace))
+    cuts = Cuts(folder)
+    for count, image in random.Random(len(states)).sample(states, 60):
+        materialise(image, folder / "again")
+        again = Life(folder / "again")
+        again.bounds = [replace(life.at(count), since=0)]
+        again.start()
+        again.stop()
+        cuts.try_all(again, image)
+        shutil.rmtree(folder / "again")
+    say(capsys, f"{cuts.states} states after a power cut at the start after a power cut")
 
 
 class NoFsyncBeforeRename(Recorder):
@@ -492,6 +523,22 @@ class TakesTakenNames(Recorder):
         return super().create(path, data)
 
 
+class ReplacesByRenames(Recorder):
+    """Gives files that are used again names that may be those of entries."""
+
+    def move(self, source: str, target: str) -> bool:
+        self.rename(source, target)
+        return True
+
+
+class BlanksNotSynced(Recorder):
+    """Renames files that are used again before their blanks are on the disk."""
+
+    def fdatasync(self, descriptor: int, path: str) -> None:
+        if not self.elsewhere:
+            super().fdatasync(descriptor, path)
+
+
 @pytest.mark.parametrize(
     ("recorder", "pace"),
     [
@@ -502,7 +549,7 @@ class TakesTakenNames(Recorder):
         (LowerMarkNotSynced, "never"),
         (LowerMarkNotSynced, "at once"),
         (FilesGoBeforeTheirMark, "at once"),
-        (TakesTakenNames, "slowly"),
+        (BlanksNotSynced, "at once"),
     ],
 )
 def test_a_directory_that_skips_a_step_is_caught(folder: Path, recorder: type[Recorder], pace: str) -> None:
@@ -537,6 +584,54 @@ def test_a_truncated_entry_that_is_not_blanked_durably_is_caught(folder: Path, m
     )
     with pytest.raises(Violation):
         cut_power(Cuts(folder), folder, "at once")
+
+
+def a_purge(life: Life) -> None:
+    """Purge entries whose files are all used again, at once as none lie ready, and go on."""
+    pace, life.pace = life.pace, PACES["at once"]
+    life.start()
+    life.name_cluster("ab" * 16)
+    for index in range(4):
+        life.append(index, 0)
+    life.pace = PACES["never"]
+    for index in range(4, 4 + life.directory.log.stock.ready):
+        life.append(index, 0)
+    life.pace = pace
+    life.purge(2, 0)
+    last = life.directory.log.last
+    assert last is not None
+    for index in range(last.index + 1, last.index + 13):
+        life.append(index, 0)
+    life.stop()
+
+
+def used_again(life: Life) -> list[str]:
+    return [step.path for step in life.trace if step.kind == "rename" and not step.path.endswith(".tmp")]
+
+
+def test_a_file_used_again_before_its_mark_is_durable_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(log: Log, upto: LogId) -> None:
+        log.stock.free(range(upto.index + 1), upto.index, log.max_spares)
+        log._marks.save_purged(upto)
+        log._ids.purge(upto)
+
+    with living(folder, pace="at once") as life:
+        a_purge(life)
+        assert used_again(life)[:2] == ["node_1/logs/0.json", "node_1/logs/1.json"]
+        assert not [step for step in life.trace if step.kind == "unlink"]
+    monkeypatch.setattr(Log, "purge", hasty)
+    with pytest.raises(Violation, match=r"logs/0\.json is damaged: expected an entry, found blanks"):
+        cut_power(Cuts(folder), folder, "at once", lived=a_purge)
+
+
+@pytest.mark.parametrize("recorder", [TakesTakenNames, ReplacesByRenames])
+def test_a_file_made_under_the_name_of_an_entry_is_caught(folder: Path, recorder: type[Recorder]) -> None:
+    def meet_often(recorder: type[Recorder]) -> None:
+        for shift in range(0, 30, 4):
+            cut_power(Cuts(folder), folder, pausing(shift), recorder, a_purge)
+
+    with pytest.raises(Violation):
+        meet_often(recorder)
 
 
 def test_a_start_that_trusts_the_page_cache_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

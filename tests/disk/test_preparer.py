@@ -3,16 +3,18 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
+from qcore.disk.prepared import SIZES
+from qcore.disk.preparer import Preparer
 from qcore.disk.stock import GROUP
 from qcore.model.errors import DiskFailed, Fatal
-from tests.disk.samples import Unsynced, append, entries, filled, log_id, names, open_node, prepare
+from tests.disk.samples import Unsynced, append, entries, filled, log_id, names, open_node, prepare, slow_of, work
 from tests.process import DEADLINE
 
 
@@ -63,7 +65,7 @@ def test_files_grow_with_the_entries(tmp_path: Path) -> None:
 
 
 class Meeting(Unsynced):
-    """Something else happens once, after the first file was made."""
+    """Something else happens once, after the first file was made or blanked."""
 
     def __init__(self, meet: Callable[[], object]) -> None:
         super().__init__()
@@ -71,10 +73,17 @@ class Meeting(Unsynced):
 
     def create(self, path: str, data: bytes) -> int | None:
         made = super().create(path, data)
+        self._meet_once()
+        return made
+
+    def overwrite(self, path: str, data: bytes, sync: bool) -> None:
+        super().overwrite(path, data, sync)
+        self._meet_once()
+
+    def _meet_once(self) -> None:
         meet, self._meet = self._meet, None
         if meet is not None:
             meet()
-        return made
 
 
 def test_an_entry_stored_while_its_file_is_made_stays(tmp_path: Path) -> None:
@@ -90,7 +99,99 @@ def test_an_entry_stored_while_its_file_is_made_stays(tmp_path: Path) -> None:
     again.close()
 
 
-def test_purged_files_are_removed(tmp_path: Path) -> None:
+def living(tmp_path: Path, count: int) -> tuple[Directory, Preparer]:
+    """A directory with `count` entries in prepared files, all stored by this process, and its slow thread's work."""
+    filled(tmp_path, 0)
+    directory = open_node(tmp_path)
+    slow = slow_of(directory)
+    for index in range(count):
+        work(slow)
+        append(directory, index)
+    return directory, slow
+
+
+def use_up(directory: Directory, slow: Preparer) -> None:
+    """Append entries until the slow thread has to make files, and let it."""
+    last = directory.log.last
+    assert last is not None
+    for index in range(last.index + 1, last.index + 1 + directory.log.stock.ready):
+        append(directory, index)
+    work(slow)
+
+
+def inodes(directory: Directory, indices: Iterable[int]) -> set[int]:
+    return {(directory.path / "logs" / f"{index}.json").stat().st_ino for index in indices}
+
+
+def test_purged_files_of_this_process_are_used_again(tmp_path: Path) -> None:
+    directory, slow = living(tmp_path, 8)
+    before = inodes(directory, range(4))
+    directory.log.purge(log_id(3))
+    use_up(directory, slow)
+    last = directory.log.last
+    assert last is not None
+    ready = range(last.index + 1, last.index + 1 + directory.log.stock.ready)
+    assert before <= inodes(directory, ready)
+    assert {(directory.path / "logs" / f"{index}.json").read_bytes() for index in ready} == {b" " * 4096}
+    assert not {f"{index}.json" for index in range(4)} & set(names(directory.path))
+    append(directory, last.index + 1)
+    assert [index for index, _ in entries(directory)] == list(range(4, last.index + 2))
+    directory.close()
+
+
+def test_purged_files_beyond_what_is_wanted_are_removed_from_the_lowest(tmp_path: Path) -> None:
+    directory, slow = living(tmp_path, 8)
+    directory.log.max_spares = 2
+    kept = inodes(directory, (4, 5))
+    directory.log.purge(log_id(5))
+    work(slow)
+    assert {f"{index}.json" for index in range(6)} & set(names(directory.path)) == {"4.json", "5.json"}
+    use_up(directory, slow)
+    assert kept <= inodes(directory, (int(name.removesuffix(".json")) for name in names(directory.path)))
+    directory.close()
+
+
+def test_a_purged_file_of_another_size_or_with_a_second_name_is_not_used_again(tmp_path: Path) -> None:
+    directory, slow = living(tmp_path, 8)
+    append(directory, 8, text="x" * 5_000)
+    backup = tmp_path / "backup.json"
+    backup.hardlink_to(directory.path / "logs" / "2.json")
+    kept = backup.read_bytes()
+    directory.log.purge(log_id(8))
+    for _ in range(3):
+        use_up(directory, slow)
+    assert all(file.stat().st_size in SIZES for file in (directory.path / "logs").iterdir())
+    assert backup.stat().st_nlink == 1
+    assert backup.read_bytes() == kept
+    directory.close()
+
+
+def test_a_file_that_was_purged_before_a_restart_is_removed_never_used_again(tmp_path: Path) -> None:
+    directory, _ = living(tmp_path, 8)
+    directory.log.purge(log_id(3))
+    directory.close()
+    again = open_node(tmp_path)
+    assert not {f"{index}.json" for index in range(4)} & set(names(again.path))
+    again.close()
+
+
+def test_an_entry_stored_while_a_purged_file_is_on_its_way_to_its_name_stays(tmp_path: Path) -> None:
+    directory, _ = living(tmp_path, 8)
+    directory.log.purge(log_id(5))
+    last = 7 + directory.log.stock.ready
+    for index in range(8, last + 1):
+        append(directory, index)
+    prepare(directory, Meeting(lambda: append(directory, last + 1)))
+    assert entries(directory)[-1] == (last + 1, 1)
+    append(directory, last + 2)
+    assert (directory.path / "logs" / f"{last + 2}.json").stat().st_size == 4096
+    directory.close()
+    again = open_node(tmp_path)
+    assert entries(again) == [(index, 1) for index in range(6, last + 3)]
+    again.close()
+
+
+def test_purged_files_are_removed_where_none_are_kept(tmp_path: Path) -> None:
     path = filled(tmp_path, 5)
     directory = open_node(tmp_path)
     directory.log.purge(log_id(2))

@@ -136,7 +136,7 @@ def test_purged_files_are_freed_before_new_ones_are_made_and_what_lies_ready_bel
     stock = Stock(0)
     make(stock)
     use(stock, 0, [300] * 6)
-    stock.free(range(6), 6)
+    stock.free(range(6), 6, 1_000)
     order = stock.next_order()
     assert isinstance(order, Free)
     assert list(order.indices) == [0, 1, 2, 3, 4, 5, 6]
@@ -144,9 +144,22 @@ def test_purged_files_are_freed_before_new_ones_are_made_and_what_lies_ready_bel
     assert stock.take(7, 300)
 
 
+def test_as_many_files_are_kept_as_entries_were_stored_since_the_last_purge_up_to_a_limit() -> None:
+    stock = Stock(0)
+    kept = []
+    after = use(stock, 0, [300] * 20)
+    for entries, most in [(0, 1_000), (5, 1_000), (30, 12)]:
+        after = use(stock, after, [300] * entries)
+        stock.free(range(after - 2, after - 1), after - 2, most)
+        order = stock.next_order()
+        assert isinstance(order, Free)
+        kept.append(order.spares)
+    assert kept == [20, 5, 12]
+
+
 def test_files_are_made_above_a_mark_that_lies_above_all_there_was() -> None:
     stock = Stock(0)
-    stock.free(range(0), 99)
+    stock.free(range(0), 99, 1_000)
     assert isinstance(stock.next_order(), Free)
     assert make(stock).indices[0] == 100
 
@@ -164,11 +177,11 @@ def test_who_waits_for_an_order_gets_it_or_hears_the_end() -> None:
             if orders[-1] is None:
                 return
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     use(stock, 0, [300] * 4)
     assert heard.acquire(timeout=DEADLINE)
-    stock.free(range(1), 0)
+    stock.free(range(1), 0, 1_000)
     assert heard.acquire(timeout=DEADLINE)
     stock.close()
     thread.join(DEADLINE)

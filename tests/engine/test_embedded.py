@@ -216,6 +216,8 @@ async def test_entries_are_purged_after_what_was_proposed_before(bench: Bench) -
     files = GatedFiles()
     engine, host = bench.start(files)
     await prepared(bench)
+    assert bench.directory is not None
+    bench.directory.log.max_spares = 0
     files.open.clear()
     engine.propose(Proposal(commands(), "a"))
     engine.purge(LogId(1, SELF, 2))
