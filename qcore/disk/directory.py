@@ -14,7 +14,6 @@ Every save belongs to the one thread that writes the log.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ import msgspec
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
+from qcore.disk.lock import take_lock
 from qcore.disk.log import Log
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
@@ -31,9 +31,9 @@ from qcore.disk.preparer import Preparer
 from qcore.disk.snapshots import Snapshots
 from qcore.disk.survey import survey
 from qcore.model.entry import LogId, Vote
-from qcore.model.errors import AlreadyRunning, DiskFailed, Fatal
+from qcore.model.errors import Fatal
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "durability_warnings", "known_identity"]
 
 
 class Directory:
@@ -77,7 +77,7 @@ class Directory:
         files = files or Files()
         path = data_dir.absolute() / f"node_{node}"
         files.make_folder(str(path))
-        lock = _take_lock(path)
+        lock = take_lock(path)
         try:
             return cls._open_locked(path, node, machine, files, lock)
         except BaseException:
@@ -87,20 +87,20 @@ class Directory:
 
     @classmethod
     def _open_locked(cls, path: Path, node: int, machine: str | None, files: Files, lock: int) -> Directory:
-        folders = [str(path / "logs"), str(path / "snapshots"), str(path)]
-        for folder in folders:
-            files.make_folder(folder)
         identity = _renamed(known_identity(files, path, node) or new_identity(node, machine), machine)
         marks = Marks(files, str(path))
-        found = survey(files, folders[0], marks)
-        log = Log(files, folders[0], marks, found)
+        folder = str(path / "logs")
+        found = survey(files, folder, marks)
+        log = Log(files, folder, marks, found)
         directory = cls(path, files, lock, identity, marks, log)
         directory.warnings += found.warnings + durability_warnings(path)
-        directory._settle(folders)
+        directory._settle([folder, str(directory.snapshots), str(path)])
         return directory
 
     def _settle(self, folders: list[str]) -> None:
         """Repair what a crash may have left, and make durable what was found; only now anything is changed."""
+        for folder in folders:
+            self._files.make_folder(folder)
         self.save_identity(self.identity)
         for folder in folders:
             _remove_temporary(self._files, folder)
@@ -162,29 +162,6 @@ class Directory:
         if self._lock >= 0:
             os.close(self._lock)
         self._lock = -1
-
-
-def _take_lock(path: Path) -> int:
-    """Lock the directory and leave this process's id in the lock file."""
-    name = path / "lock"
-    try:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o640)
-    except OSError as error:
-        raise DiskFailed(f"cannot open {name}: {error.strerror}", path=str(name)) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
-    except BlockingIOError as error:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise AlreadyRunning(
-            f"{path} is in use by the process with pid {holder}; stop it, or start with another --id or --data-dir"
-        ) from error
-    except OSError as error:
-        os.close(lock)
-        raise DiskFailed(f"cannot lock {name}: {error.strerror}", path=str(name)) from error
-    return lock
 
 
 def _remove_temporary(files: Files, folder: str) -> None:

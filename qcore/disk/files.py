@@ -171,9 +171,11 @@ class Files:
         return found.st_size, found.st_nlink
 
     def names(self, folder: str) -> list[str]:
-        """Return the names in a folder, in no order."""
+        """Return the names in a folder, in no order; none if there is no such folder."""
         try:
             return os.listdir(folder)
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise DiskFailed(_message("list", folder, error)) from error
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from qcore.model.errors import Fatal
+from qcore.server.check import check
 from qcore.server.config import config
 from qcore.server.options import GroupedHelp, given, options
 from qcore.version import VERSION
@@ -66,6 +67,7 @@ def qcore(ctx: click.Context, /, **_settings: Any) -> None:
         ctx.exit(run(loaded))
 
 
+qcore.add_command(check)
 qcore.add_command(config)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from qcore.server.main import main
 from tests.process import NodeProcess
 from tests.system.load import call
 
@@ -58,6 +59,19 @@ def test_a_missing_entry_is_named_and_refused(node_factory: NodeFactory) -> None
     node = filled(node_factory)
     (logs_of(node) / "3.json").unlink()
     assert "logs/3.json" in refused(node, 65)
+
+
+def test_check_refuses_a_running_node_and_then_agrees_with_its_start(node_factory: NodeFactory) -> None:
+    node = node_factory("--config-file", "schemas.yaml", name="checked")
+    node.start()
+    asyncio.run(fill(node.url, 5))
+    assert main(["check", str(node.data_dir)]) == 73
+    node.kill()
+    assert main(["check", str(node.data_dir)]) == 0
+    path = logs_of(node) / "4.json"
+    path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+    assert main(["check", str(node.folder)]) == 65
+    assert "logs/4.json" in refused(node, 65)
 
 
 def test_a_second_daemon_on_the_same_directory_is_refused(node_factory: NodeFactory) -> None:
