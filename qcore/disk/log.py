@@ -110,6 +110,20 @@ class Log:
                 raise Compacted(f"entry {index} was purged; the log begins at {self._ids.first_index}")
             yield entry
 
+    def replay(self, start: int) -> Iterator[Entry]:
+        """Yield the entries from `start` on as the start found them; once, before anything is appended or removed.
+
+        Raises:
+            Damaged: a file fails its checks.
+        """
+        kept, self._found.kept = self._found.kept, {}
+        for index in range(start, self._ids.next_index):
+            data, id = kept.pop(index, None), self._ids.at(index)
+            if data is None or id is None:
+                yield from self.read(index, index + 1)
+            else:
+                yield record.decode_checked(data, id, self._path(index))
+
     def truncate(self, index: int) -> None:
         """Remove entry `index` and all above it, from the highest down, each durably before the next.
 

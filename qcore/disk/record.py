@@ -22,7 +22,7 @@ from qcore.disk.damage import FORMAT, damaged, newer, wrong_format
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.errors import Damaged
 
-__all__ = ["HEAD_SIZE", "check", "decode", "encode", "is_blank", "stated_length"]
+__all__ = ["HEAD_SIZE", "check", "decode", "decode_checked", "encode", "is_blank", "stated_length"]
 
 _OPEN = b'{"head":"'
 _CLOSE = b'",'
@@ -79,7 +79,15 @@ def decode(data: bytes, index: int, path: str) -> Entry:
     Raises:
         Damaged: a byte is not what was written, or the entry needs a newer version.
     """
-    log_id = check(data, index, path)
+    return decode_checked(data, check(data, index, path), path)
+
+
+def decode_checked(data: bytes, log_id: LogId, path: str) -> Entry:
+    """Return the entry in `data`, which `check` found to be that of `log_id`.
+
+    Raises:
+        Damaged: the entry needs a newer version.
+    """
     text = b"{" + data[HEAD_SIZE:]
     try:
         body = _decoder.decode(text)

@@ -19,6 +19,9 @@ from qcore.disk.prepared import is_torn
 
 __all__ = ["Survey", "entry_path", "survey"]
 
+_KEPT = 64 << 20
+"""Bytes of entries that stay in memory until they are replayed."""
+
 _NAME = re.compile(r"(0|[1-9][0-9]*)\.json")
 
 
@@ -30,6 +33,7 @@ class Survey:
         purged: numbers of the files at or below the purge mark, ascending.
         unwritten: numbers of the files above the last entry, ascending.
         torn: whether the lowest of these was being written when the machine stopped.
+        kept: the content of the first entries by number, as far as `_KEPT` goes, so that they need not be read again.
         warnings: one sentence for each file that is no entry.
     """
 
@@ -38,6 +42,7 @@ class Survey:
         self.purged: list[int] = []
         self.unwritten: list[int] = []
         self.torn = False
+        self.kept: dict[int, bytes] = {}
         self.warnings: list[str] = []
 
 
@@ -63,6 +68,7 @@ class _Surveyor:
         self._folder = folder
         self._marks = marks
         self._found = Survey(LogIds(marks.purged))
+        self._room = _KEPT
 
     def run(self) -> Survey:
         found = self._found
@@ -114,6 +120,10 @@ class _Surveyor:
         if not follows(ids.last, log_id):
             raise damaged(path, f"expected an entry that follows {ids.last}, found {log_id}")
         ids.push(log_id)
+        record_alone = data.rstrip(b" ")
+        self._room -= len(record_alone)
+        if self._room >= 0:
+            self._found.kept[index] = record_alone
 
     def _check_stored(self) -> None:
         """Refuse a log that ends below what the disk once said it holds: a torn or missing entry was acknowledged."""

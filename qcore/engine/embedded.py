@@ -85,8 +85,7 @@ class EmbeddedEngine:
             known = base.membership, base.membership_id
             self._time = base.time
             self._fit(base.last)
-        stored = () if log.first is None or log.last is None else log.read(self._behind(base), log.last.index + 1)
-        for entry in stored:
+        for entry in () if log.first is None else log.replay(self._behind(base)):
             if entry.body.membership is not None:
                 known = entry.body.membership, entry.id
             self._time = max(self._time, entry.body.time)

@@ -205,3 +205,24 @@ def test_ready_files_outlive_a_restart(tmp_path: Path) -> None:
     assert (path / "logs" / "2.json").stat().st_size == 4096
     assert entries(again) == [(0, 1), (1, 1), (2, 1)]
     again.close()
+
+
+@pytest.mark.parametrize("kept", [0, 600, 1 << 20])
+def test_what_a_start_found_is_replayed_however_much_of_it_stayed_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("qcore.disk.survey._KEPT", kept)
+    filled(tmp_path, 6, prepared=True)
+    directory = open_node(tmp_path)
+    assert list(directory.log.replay(2)) == list(directory.log.read(2, 6))
+    assert [entry.id.index for entry in directory.log.replay(0)] == list(range(6))
+    directory.close()
+
+
+def test_what_was_checked_at_start_is_not_read_again_to_be_replayed(tmp_path: Path) -> None:
+    path = filled(tmp_path, 6)
+    directory = open_node(tmp_path)
+    for file in (path / "logs").iterdir():
+        file.unlink()
+    assert [entry.id.index for entry in directory.log.replay(0)] == list(range(6))
+    directory.close()
