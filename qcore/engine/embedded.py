@@ -28,7 +28,8 @@ NOTHING_TO_WAIT_FOR = -1
 """A log index that every state has applied."""
 
 _WINDOW = 1
-"""Entries on their way at a time: while one is written, the next gathers all that arrives."""
+"""Entries on their way at a time: while one is written, the next gathers all that arrives. With more of them each
+gathers less, which costs a tenth of the writes of 50 clients and gains a lone one nothing."""
 
 _HINT_EVERY = 0.1
 """Seconds between two writings of committed.json, which is a hint."""

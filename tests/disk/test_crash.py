@@ -19,6 +19,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.disk.log import Log
+from qcore.disk.marks import Marks
 from qcore.disk.prepared import SIZES
 from qcore.disk.preparer import Preparer
 from qcore.disk.record import encode
@@ -568,6 +569,38 @@ def test_an_entry_begun_before_the_one_below_is_synced_is_caught(folder: Path) -
     cut_power(Cuts(folder), folder, "at once", lived=two_appends)
     with pytest.raises(Violation, match=r"logs/1\.json is damaged"):
         cut_power(Cuts(folder), folder, "at once", TwoAtOnce, two_appends)
+
+
+def lose_a_sector(folder: Path) -> None:
+    """Take a sector of an acknowledged entry away, which no power cut does, and hold what a start makes of it."""
+    with living(folder, pace="at once") as life:
+        life.start()
+        life.name_cluster("ab" * 16)
+        for index in range(3):
+            life.append(index, 0, length=2_000)
+        life.commit(2, 0)
+        file = life.directory.path / "logs" / "2.json"
+        life.stop()
+        data = file.read_bytes()
+        file.write_bytes(data[:512] + b" " * 512 + data[1024:])
+        try:
+            directory = Directory.open(life.root, 1, machine="press", files=Unsynced())
+        except Damaged:
+            return
+        try:
+            check(held(directory), life.bounds[-1], "a lost sector")
+        finally:
+            directory.close()
+
+
+def test_a_log_without_a_watermark_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_a_sector(folder)
+    save = Marks.save_committed
+    monkeypatch.setattr(
+        Marks, "save_committed", lambda self, committed, stored, sync: save(self, committed, None, sync)
+    )
+    with pytest.raises(Violation, match=r"a lost sector: acknowledged entries are lost: \[2\]"):
+        lose_a_sector(folder)
 
 
 def test_a_prepared_file_that_grows_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
