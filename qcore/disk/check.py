@@ -1,25 +1,20 @@
-"""Looking at a node's directory offline: all the checks of a start, and nothing is changed."""
+"""What is said of a node's directory that was looked at offline."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 
-from qcore.disk.directory import durability_warnings, known_identity
-from qcore.disk.files import TEMPORARY, Files
+from qcore.disk.directory import Directory
+from qcore.disk.files import TEMPORARY
 from qcore.disk.identity import Identity
-from qcore.disk.lock import share_lock
-from qcore.disk.log import Log
-from qcore.disk.marks import Marks
-from qcore.disk.survey import Survey, survey
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import ConfigError
 
-__all__ = ["Report", "check_directory", "node_directory"]
+__all__ = ["Report", "node_directory", "report"]
 
 _NAME = re.compile(r"node_([1-9][0-9]*)")
 
@@ -76,52 +71,39 @@ def node_directory(path: Path) -> Path:
     return found[0]
 
 
-def check_directory(path: Path) -> Report:
-    """Check all that is in a node's directory as a start does, entries and all.
+def report(directory: Directory) -> Report:
+    """Say what a directory holds that was only looked at, and read every entry of it.
 
     Raises:
-        Damaged: a file fails its checks, or a newer version wrote it.
-        AlreadyRunning: a daemon uses the directory.
-        DiskFailed: it cannot be read.
+        Damaged: an entry needs a newer version.
     """
-    lock = share_lock(path)
-    try:
-        return _check(path, Files())
-    finally:
-        if lock is not None:
-            os.close(lock)
-
-
-def _check(path: Path, files: Files) -> Report:
-    folder = str(path / "logs")
-    identity = known_identity(files, path, int(path.name.removeprefix("node_")))
-    marks = Marks(files, str(path))
-    found = survey(files, folder, marks)
-    log = Log(files, folder, marks, found)
+    log, found = directory.log, directory.log.found
+    first = log.first
+    entries = () if first is None else log.read(first.index, found.ids.next_index)
     return Report(
-        path=path,
-        identity=identity,
-        first=log.first,
-        last=log.last if log.first is not None else None,
-        kinds=dict(Counter(entry.body.kind for entry in log.read(found.ids.first_index, found.ids.next_index))),
-        vote=marks.vote,
-        committed=marks.committed,
-        stored=marks.stored,
-        purged=log.purged,
+        path=directory.path,
+        identity=directory.identity if (directory.path / "node.json").exists() else None,
+        first=first,
+        last=None if first is None else log.last,
+        kinds=dict(Counter(entry.body.kind for entry in entries)),
+        vote=directory.vote,
+        committed=directory.committed,
+        stored=directory.stored,
+        purged=directory.purged,
         ready=len(found.unwritten) - found.torn,
-        repairs=_repairs(files, path, found),
-        warnings=found.warnings + durability_warnings(path),
+        repairs=_repairs(directory),
+        warnings=directory.warnings,
     )
 
 
-def _repairs(files: Files, path: Path, found: Survey) -> list[str]:
-    repairs = []
+def _repairs(directory: Directory) -> list[str]:
+    repairs, found = [], directory.log.found
     if found.torn:
         repairs.append(f"entry {found.unwritten[0]} was being written at a crash and was never acknowledged: forgotten")
     if found.purged:
         repairs.append(f"{len(found.purged)} files of purged entries are left: removed")
-    folders = [path, path / "logs", path / "snapshots"]
-    temporary = sum(name.endswith(TEMPORARY) for folder in folders for name in files.names(str(folder)))
+    folders = ("", "logs", "snapshots")
+    temporary = sum(1 for folder in folders for _ in (directory.path / folder).glob(f"*{TEMPORARY}"))
     if temporary:
         repairs.append(f"{temporary} temporary files are left: removed")
     return repairs

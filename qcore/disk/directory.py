@@ -23,7 +23,7 @@ import msgspec
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
-from qcore.disk.lock import take_lock
+from qcore.disk.lock import share_lock, take_lock
 from qcore.disk.log import Log
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
@@ -33,7 +33,7 @@ from qcore.disk.survey import survey
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal
 
-__all__ = ["Directory", "durability_warnings", "known_identity"]
+__all__ = ["Directory"]
 
 
 class Directory:
@@ -79,26 +79,43 @@ class Directory:
         files.make_folder(str(path))
         lock = take_lock(path)
         try:
-            return cls._open_locked(path, node, machine, files, lock)
+            directory = cls._checked(path, node, machine, files, lock)
+            directory._settle()
+            return directory
         except BaseException:
             files.close()
             os.close(lock)
             raise
 
     @classmethod
-    def _open_locked(cls, path: Path, node: int, machine: str | None, files: Files, lock: int) -> Directory:
-        identity = _renamed(known_identity(files, path, node) or new_identity(node, machine), machine)
+    def look(cls, path: Path) -> Directory:
+        """Look at the directory of a stopped node: all the checks of `open`, and nothing is changed.
+
+        Raises:
+            AlreadyRunning, Damaged, DiskFailed: as from `open`.
+        """
+        lock = share_lock(path)
+        try:
+            return cls._checked(path, int(path.name.removeprefix("node_")), None, Files(), lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _checked(cls, path: Path, node: int, machine: str | None, files: Files, lock: int) -> Directory:
+        identity = _renamed(_known_identity(files, path, node) or new_identity(node, machine), machine)
         marks = Marks(files, str(path))
         folder = str(path / "logs")
         found = survey(files, folder, marks)
-        log = Log(files, folder, marks, found)
-        directory = cls(path, files, lock, identity, marks, log)
-        directory.warnings += found.warnings + durability_warnings(path)
-        directory._settle([folder, str(directory.snapshots), str(path)])
+        directory = cls(path, files, lock, identity, marks, Log(files, folder, marks, found))
+        directory.warnings += found.warnings
+        warning = durability_warning(str(path.resolve()), mount_table())
+        directory.warnings += [warning] if warning else []
         return directory
 
-    def _settle(self, folders: list[str]) -> None:
+    def _settle(self) -> None:
         """Repair what a crash may have left, and make durable what was found; only now anything is changed."""
+        folders = [str(folder) for folder in (self.path / "logs", self.path / "snapshots", self.path)]
         for folder in folders:
             self._files.make_folder(folder)
         self.save_identity(self.identity)
@@ -174,7 +191,7 @@ def _identity_path(path: Path) -> str:
     return str(path / "node.json")
 
 
-def known_identity(files: Files, path: Path, node: int) -> Identity | None:
+def _known_identity(files: Files, path: Path, node: int) -> Identity | None:
     """Return the identity in node.json, None in a directory that holds nothing yet.
 
     Raises:
@@ -194,12 +211,6 @@ def _renamed(identity: Identity, machine: str | None) -> Identity:
 def _is_new(files: Files, path: Path) -> bool:
     """Tell whether nothing but empty folders is there; node.json is durable before anything else is written."""
     return not files.names(str(path / "logs")) and not any(name.endswith(".json") for name in files.names(str(path)))
-
-
-def durability_warnings(path: Path) -> list[str]:
-    """Return what must be said of the file system at `path`, if anything."""
-    warning = durability_warning(str(path.resolve()), mount_table())
-    return [warning] if warning else []
 
 
 def _between(low: LogId | None, hint: LogId | None, high: LogId | None) -> LogId | None:

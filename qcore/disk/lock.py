@@ -28,15 +28,17 @@ def take_lock(path: Path) -> int:
     return lock
 
 
-def share_lock(path: Path) -> int | None:
-    """Keep daemons out of the directory and change nothing; None where no daemon ever was, as there is no lock file.
+def share_lock(path: Path) -> int:
+    """Keep daemons out of the directory and change nothing; returns the descriptor to close.
+
+    Where no daemon ever was there is no lock file: then nobody is kept out.
 
     Raises:
         AlreadyRunning: a daemon holds it.
         DiskFailed: the file cannot be locked.
     """
     name = path / "lock"
-    return _locked(name, os.O_RDONLY, fcntl.LOCK_SH) if name.exists() else None
+    return _locked(name if name.exists() else path, os.O_RDONLY, fcntl.LOCK_SH)
 
 
 def _locked(name: Path, flags: int, operation: int) -> int:

@@ -28,6 +28,7 @@ class Log:
     """A node's log on disk, as a survey found it; nothing is changed before `settle`.
 
     Attributes:
+        found: the survey.
         stock: the prepared files.
         max_spares: how many purged files may wait to be used again.
     """
@@ -39,7 +40,7 @@ class Log:
         self._folder = folder
         self._marks = marks
         self._ids = found.ids
-        self._found = found
+        self.found = found
 
     def settle(self) -> None:
         """Make what was read at start durable, after the purge mark is: until then no entry may go.
@@ -47,9 +48,9 @@ class Log:
         Purged files are removed. Files for entries to come are blanked anew or removed: what they hold was perhaps
         never on the disk. So was the last entry, which is stored anew, never written over.
         """
-        for index in self._found.purged:
+        for index in self.found.purged:
             self._files.unlink(self._path(index))
-        for index in self._found.unwritten:
+        for index in self.found.unwritten:
             if index >= self._ids.next_index + GROUP[0] or not self._blank(index):
                 self._files.unlink(self._path(index))
         last = self._ids.next_index - 1
@@ -116,7 +117,7 @@ class Log:
         Raises:
             Damaged: a file fails its checks.
         """
-        kept, self._found.kept = self._found.kept, {}
+        kept, self.found.kept = self.found.kept, {}
         for index in range(start, self._ids.next_index):
             data, id = kept.pop(index, None), self._ids.at(index)
             if data is None or id is None:

@@ -109,7 +109,12 @@ class Preparer:
 
     def _free(self, order: Free) -> Generator[None, None, None]:
         """Keep the spares that are wanted, remove the others from the lowest."""
-        self._spares.extend(order.indices)
+        for index in order.indices:
+            if reusable_size(self._files.shape(self._path(index))) is not None:
+                self._spares.append(index)
+            else:
+                self._files.unlink(self._path(index))
+                yield
         while len(self._spares) > order.spares:
             self._files.unlink(self._path(self._spares.popleft()))
             yield

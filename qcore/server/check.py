@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from qcore.disk.check import Report, check_directory, node_directory
+from qcore.disk.check import Report, node_directory, report
+from qcore.disk.directory import Directory
+from qcore.engine.base import Base
 from qcore.model.entry import LogId, public_id
+from qcore.server.snapshots import load
+from qcore.store.apply import apply_entry
+from qcore.store.state import State
 
-__all__ = ["check", "report_lines"]
+__all__ = ["check"]
+
+_DROPPED = "the log ends below the newest snapshot, or is not the one that led to it: dropped"
 
 
 @click.command(short_help="Check a node's data offline.")
@@ -20,41 +29,74 @@ def check(directory: Path) -> None:
     DIR is a node's directory, or a data directory with one node in it. Exits with 65 if anything is damaged, and
     names the file; with 73 while the node is running.
     """
-    report = check_directory(node_directory(directory))
-    for line in report.warnings:
-        click.echo(f"qcore: warning: {line}", err=True)
-    click.echo("\n".join(report_lines(report)))
+    with closing(Directory.look(node_directory(directory))) as looked:
+        found = report(looked)
+        state, base = load(looked)
+        fits = base is None or _fits(looked, base.last)
+        if fits:
+            _replay(looked, state, base)
+        for line in [*found.warnings, *(problem.message for problem in looked.snapshots.problems)]:
+            click.echo(f"qcore: warning: {line}", err=True)
+        facts = [*_facts(found), *_contents(looked, state, base), *(() if fits else [("at start", _DROPPED)])]
+        click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
 
 
-def report_lines(report: Report) -> list[str]:
-    """Render what was found, a fact a line."""
-    facts: list[tuple[str, str]] = [("node", _node(report)), ("entries", _entries(report)), ("vote", _vote(report))]
-    marks = (("committed", report.committed), ("stored", report.stored), ("purged", report.purged))
-    facts += [(name, "up to " + _place(mark)) for name, mark in marks if mark is not None]
-    facts.append(("ready", f"{report.ready} blank files for the next entries"))
-    facts += [("at start", repair) for repair in report.repairs]
-    return [f"OK: {report.path}", *(f"  {name:<10} {value}" for name, value in facts)]
+def _fits(looked: Directory, last: LogId) -> bool:
+    """Tell whether the log goes on where a snapshot leaves off."""
+    log = looked.log
+    return log.last is not None and log.last.index >= last.index and log.log_id(last.index) in (None, last)
 
 
-def _node(report: Report) -> str:
-    identity = report.identity
+def _replay(looked: Directory, state: State, base: Base | None) -> None:
+    """Apply the log behind the snapshot, as a start does.
+
+    Raises:
+        Fatal: it cannot be applied, or the state is not what the log says.
+    """
+    first = looked.log.first
+    if first is not None:
+        for entry in looked.log.replay(first.index if base is None else max(first.index, base.last.index + 1)):
+            for _ in apply_entry(state, entry):
+                pass
+
+
+def _facts(found: Report) -> Iterator[tuple[str, str]]:
+    yield "node", _node(found)
+    yield "entries", _entries(found)
+    yield "vote", _vote(found)
+    for name, mark in (("committed", found.committed), ("stored", found.stored), ("purged", found.purged)):
+        if mark is not None:
+            yield name, "up to " + _place(mark)
+    yield "ready", f"{found.ready} blank files for the next entries"
+    for repair in found.repairs:
+        yield "at start", repair
+
+
+def _contents(looked: Directory, state: State, base: Base | None) -> Iterator[tuple[str, str]]:
+    count = len(looked.snapshots.found)
+    yield "snapshots", "none" if base is None else f"{count}, the newest up to {_place(base.last)}"
+    yield "state", f"{len(state.entities)} entities at revision {state.revision}"
+
+
+def _node(found: Report) -> str:
+    identity = found.identity
     if identity is None:
         return "none yet: nothing was ever stored here"
     return f"{identity.node}, machine {identity.machine}, cluster {identity.cluster or 'none yet'}"
 
 
-def _entries(report: Report) -> str:
-    if report.first is None or report.last is None:
+def _entries(found: Report) -> str:
+    if found.first is None or found.last is None:
         return "none"
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.kinds.items()))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.kinds.items()))
     return (
-        f"{report.entries}, index {report.first.index}..{report.last.index}, "
-        f"terms {report.first.term}..{report.last.term} ({kinds})"
+        f"{found.entries}, index {found.first.index}..{found.last.index}, "
+        f"terms {found.first.term}..{found.last.term} ({kinds})"
     )
 
 
-def _vote(report: Report) -> str:
-    vote = report.vote
+def _vote(found: Report) -> str:
+    vote = found.vote
     if vote is None:
         return "none"
     return f"term {vote.term} for node {public_id(vote.node)}{', committed' if vote.committed else ''}"

@@ -123,6 +123,7 @@ class Snapshots:
         self._interval = settings.log_cleanup_interval
         # What two snapshots hold goes, so that each may take half of what may stay.
         self._most_entries = settings.max_log_files // 2
+        directory.log.max_spares = settings.max_log_files
         self._most_bytes = settings.max_log_size_mb * _MEGABYTE // 2
         self._thread = ThreadPoolExecutor(1, "qcore-snapshots")
         self._looked = -1

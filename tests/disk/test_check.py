@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from qcore.disk.check import check_directory, node_directory
+from qcore.disk.check import Report, node_directory, report
+from qcore.disk.directory import Directory
 from qcore.model.entry import Vote
 from qcore.model.errors import AlreadyRunning, ConfigError, Damaged
 from tests.disk.samples import NODE, append, filled, log_id, open_node, prepare
 
 LONG = "a name of several sectors " * 60
+
+
+def check_directory(path: Path) -> Report:
+    with closing(Directory.look(path)) as directory:
+        return report(directory)
 
 
 def everything(path: Path) -> dict[str, tuple[int, int, int, bytes]]:
@@ -31,21 +38,21 @@ def test_what_is_there_is_reported(tmp_path: Path) -> None:
     prepare(directory)
     directory.save_committed(log_id(4), sync=True)
     directory.close()
-    report = check_directory(directory.path)
-    assert report.identity is not None
-    assert (report.identity.node, report.identity.machine) == (1, "press")
-    assert (report.first, report.last, report.entries) == (log_id(3), log_id(5), 3)
-    assert report.kinds == {"commands": 3}
-    assert report.vote == Vote(1, NODE, True)
-    assert (report.committed, report.stored, report.purged) == (log_id(4), log_id(5), log_id(2))
-    assert report.ready == len(list((directory.path / "logs").iterdir())) - 3
-    assert report.repairs == []
+    found = check_directory(directory.path)
+    assert found.identity is not None
+    assert (found.identity.node, found.identity.machine) == (1, "press")
+    assert (found.first, found.last, found.entries) == (log_id(3), log_id(5), 3)
+    assert found.kinds == {"commands": 3}
+    assert found.vote == Vote(1, NODE, True)
+    assert (found.committed, found.stored, found.purged) == (log_id(4), log_id(5), log_id(2))
+    assert found.ready == len(list((directory.path / "logs").iterdir())) - 3
+    assert found.repairs == []
 
 
 def test_a_directory_in_which_no_node_has_started_is_empty(tmp_path: Path) -> None:
     (tmp_path / "node_7").mkdir()
-    report = check_directory(tmp_path / "node_7")
-    assert (report.identity, report.entries, report.vote) == (None, 0, None)
+    found = check_directory(tmp_path / "node_7")
+    assert (found.identity, found.entries, found.vote) == (None, 0, None)
 
 
 def test_what_a_start_would_repair_is_told_and_left(tmp_path: Path) -> None:
@@ -64,15 +71,15 @@ def test_what_a_start_would_repair_is_told_and_left(tmp_path: Path) -> None:
         (path / name).write_bytes(b"half")
     (path / "logs" / "notes.txt").write_bytes(b"mine")
     before = everything(path)
-    report = check_directory(path)
+    found = check_directory(path)
     assert everything(path) == before
-    assert report.repairs == [
+    assert found.repairs == [
         "entry 5 was being written at a crash and was never acknowledged: forgotten",
         "1 files of purged entries are left: removed",
         "2 temporary files are left: removed",
     ]
-    assert any("logs/notes.txt is not named like an entry" in warning for warning in report.warnings)
-    assert (report.first, report.last) == (log_id(2), log_id(4))
+    assert any("logs/notes.txt is not named like an entry" in warning for warning in found.warnings)
+    assert (found.first, found.last) == (log_id(2), log_id(4))
 
 
 @pytest.mark.parametrize("name", ["node.json", "vote.json", "purged.json", "logs/3.json"])

@@ -5,32 +5,85 @@ from pathlib import Path
 import pytest
 
 from qcore.server.main import main
-from tests.disk.samples import filled, log_id, open_node, prepare
+from tests.disk.samples import filled, open_node
+from tests.server.running import running, until
 
 
-def test_check_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = filled(tmp_path, 6)
-    directory = open_node(tmp_path, machine="press")
-    directory.log.purge(log_id(2))
-    prepare(directory)
+async def lived(folder: Path) -> Path:
+    """The directory of a node that took two snapshots, up to the first of which the log is gone."""
+    async with running(folder) as run:
+        client = run.client()
+        await client.result("schema.set", schema={"entityType": "User", "fields": []})
+        for name in "ab":
+            await client.result("create", type="User", name=name)
+            await client.result("snapshot.take")
+        await client.result("create", type="User", name="c")
+        await until(lambda: run.directory.log.purged is not None)
+        return run.directory.path
+
+
+async def test_check_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = await lived(tmp_path)
+    directory = open_node(tmp_path)
+    last = directory.log.last
     directory.close()
+    assert last is not None
     (path / "vote.json.tmp").write_bytes(b"half")
     (path / "logs" / "notes.txt").write_bytes(b"mine")
     assert main(["check", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == [
-        f"OK: {path}",
-        "  node       1, machine press, cluster none yet",
-        "  entries    3, index 3..5, terms 1..1 (3 commands)",
+    lines = out.splitlines()
+    assert lines[0] == f"OK: {path}"
+    assert lines[1].startswith("  node       1, machine testbed, cluster ")
+    assert lines[2:] == [
+        f"  entries    {last.index - 3}, index 4..{last.index}, terms 1..1 ({last.index - 3} commands)",
         "  vote       term 1 for node 1, committed",
-        "  committed  up to index 5, term 1",
-        "  stored     up to index 5, term 1",
-        "  purged     up to index 2, term 1",
+        f"  committed  up to index {last.index}, term 1",
+        f"  stored     up to index {last.index}, term 1",
+        "  purged     up to index 3, term 1",
         "  ready      8 blank files for the next entries",
         "  at start   1 temporary files are left: removed",
+        "  snapshots  2, the newest up to index 4, term 1",
+        "  state      4 entities at revision 4",
     ]
     assert "qcore: warning:" in err
     assert "notes.txt" in err
+
+
+async def test_check_warns_of_a_damaged_snapshot_that_is_not_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = await lived(tmp_path)
+    newest = max((path / "snapshots").iterdir())
+    newest.write_bytes(newest.read_bytes().replace(b'"b"', b'"x"'))
+    assert main(["check", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert "snapshots  1, the newest up to index 3" in out
+    assert "4 entities at revision 4" in out
+    assert f"qcore: warning: {newest} is damaged" in err
+
+
+async def test_check_refuses_a_directory_whose_log_begins_above_its_snapshots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = await lived(tmp_path)
+    for snapshot in (path / "snapshots").iterdir():
+        snapshot.unlink()
+    assert main(["check", str(path)]) == 65
+    assert "expected a good snapshot at log index 3 or above" in capsys.readouterr().err
+
+
+async def test_check_tells_of_a_log_that_ends_below_the_newest_snapshot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = await lived(tmp_path)
+    for entry in (path / "logs").iterdir():
+        entry.unlink()
+    (path / "committed.json").unlink()
+    assert main(["check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "at start   the log ends below the newest snapshot, or is not the one that led to it: dropped" in out
+    assert "3 entities at revision 3" in out
 
 
 def test_check_of_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
