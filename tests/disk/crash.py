@@ -36,9 +36,9 @@ _SAMPLED_PRODUCTS = 48
 
 @dataclass(frozen=True)
 class Operation:
-    """One step: mkdir, write, create, overwrite, fsync, fdatasync, rename, unlink or sync_folder; paths below the root.
+    """One step: mkdir, write, create, overwrite, extend, fsync, fdatasync, rename, unlink or sync_folder.
 
-    `inode` tells files apart that had the same name one after the other.
+    Paths are below the root. `inode` tells files apart that had the same name one after the other.
     """
 
     kind: str
@@ -92,6 +92,10 @@ class Recorder(Files):
     def overwrite(self, path: str, data: bytes, sync: bool) -> None:
         self.note("overwrite", path, data)
         super().overwrite(path, data, sync)
+
+    def extend(self, path: str, data: bytes, sync: bool) -> None:
+        self.note("extend", path, data)
+        super().extend(path, data, sync)
 
     def create(self, path: str, data: bytes) -> int | None:
         self._meet()
@@ -154,6 +158,9 @@ class _Node:
 
     def overwrite(self, data: bytes) -> None:
         self.written.append((data + self.current[len(data) :], True))
+
+    def extend(self, data: bytes) -> None:
+        self.written.append((self.current + data, True))
 
     def contents(self) -> list[bytes]:
         """Return what may be found after a power cut, the durable content first, the newest second."""
@@ -228,6 +235,8 @@ class _Disk:
             self._created[step.inode] = self._names[step.path]
         elif step.kind == "overwrite":
             self._names[step.path].overwrite(step.data)
+        elif step.kind == "extend":
+            self._names[step.path].extend(step.data)
         elif step.kind in ("fsync", "fdatasync"):
             node = self._created[step.inode] if step.inode else self._names[step.path]
             node.durable, node.written = node.current, []

@@ -16,7 +16,8 @@ from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.disk.preparer import Preparer
 from qcore.disk.record import encode
-from qcore.model.entry import LogId, Vote
+from qcore.disk.snapshots import SnapshotHeader
+from qcore.model.entry import LogId, Member, Membership, Vote
 from qcore.model.errors import Damaged
 from tests.disk.crash import Image, Killed, Operation, Recorder, crash_states, materialise
 from tests.disk.samples import NODE, Unsynced, body, log_id
@@ -28,9 +29,11 @@ __all__ = [
     "Life",
     "Violation",
     "a_life",
+    "a_life_with_snapshots",
     "check",
     "cut_power",
     "entry_of",
+    "header_of",
     "held",
     "kill_then_cut_power",
     "living",
@@ -46,6 +49,8 @@ class Held:
     vote: Vote | None = None
     purged: LogId | None = None
     entries: tuple[tuple[int, bytes], ...] = ()
+    snapshots: tuple[int, ...] = ()
+    """Log indexes of the good ones."""
 
     def without(self, lost: Callable[[int], bool]) -> tuple[tuple[int, bytes], ...]:
         return tuple((index, data) for index, data in self.entries if not lost(index))
@@ -188,6 +193,23 @@ class Life:
             lambda: self.directory.log.purge(mark),
         )
 
+    def snapshot(self, index: int, term: int) -> None:
+        """Write a snapshot in several pieces, the last one over a sector's end, and take it in."""
+
+        def act() -> None:
+            writer = self.directory.snapshots.begin(header_of(index, term), 1_700_000_000 - index)
+            for piece in (b'{"a":1}\n' * 9, b'{"b":2}\n' * 70):
+                writer.write(piece)
+            self.directory.snapshots.add(writer.finish())
+
+        self._step(lambda now: replace(now, snapshots=(index, *now.snapshots)), act)
+
+    def remove_snapshots(self) -> None:
+        """Remove all but the newest two."""
+        snapshots = self.directory.snapshots
+        old, snapshots.found = snapshots.found[2:], snapshots.found[:2]
+        self._step(lambda now: replace(now, snapshots=now.snapshots[:2]), lambda: snapshots.remove(old))
+
     def commit(self, index: int, term: int, sync: bool = False) -> None:
         self._step(lambda now: now, lambda: self.directory.save_committed(log_id(index, term), sync=sync))
 
@@ -211,12 +233,28 @@ def entry_of(index: int, term: int, length: int = 0) -> bytes:
     return encode(log_id(index, term), body(f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))))
 
 
+def header_of(index: int, term: int) -> SnapshotHeader:
+    """The header of a snapshot that stands for the log up to an entry."""
+    membership = Membership([[NODE]], {NODE: Member("127.0.0.1:8080", "ab" * 16)})
+    return SnapshotHeader(log_id(index, term), membership, log_id(0, 0), 1, index, index, "00" * 16, {})
+
+
+def good_snapshots(directory: Directory) -> tuple[int, ...]:
+    """Log indexes of the snapshots that can be read to their end; a damaged one is no crash state."""
+    for problem in directory.snapshots.problems:
+        raise problem
+    for found in directory.snapshots.found:
+        for _ in directory.snapshots.lines(found):
+            pass
+    return tuple(found.header.last.index for found in directory.snapshots.found)
+
+
 def held(directory: Directory) -> Held:
     """Read back all that a directory holds."""
     log = directory.log
     entries = log.read(log.first.index if log.first else log.purged.index + 1 if log.purged else 0, 1_000)
     found = tuple((entry.id.index, encode(entry.id, entry.body)) for entry in entries)
-    return Held(directory.identity, directory.vote, directory.purged, found)
+    return Held(directory.identity, directory.vote, directory.purged, found, good_snapshots(directory))
 
 
 def check(found: Held, bounds: Bounds, state: str) -> None:
@@ -231,6 +269,10 @@ def check(found: Held, bounds: Bounds, state: str) -> None:
         if data not in (old.get(index), new.get(index)):
             raise Violation(f"{state}: entry {index} was never written")
     mark = found.purged.index if found.purged else -1
+    if not set(before.snapshots) & set(after.snapshots) <= set(found.snapshots):
+        raise Violation(f"{state}: of the snapshots at {before.snapshots} there are {found.snapshots}")
+    if before.snapshots and mark > max(found.snapshots):
+        raise Violation(f"{state}: the log is purged up to {mark}, the newest snapshot is at {max(found.snapshots)}")
     lost = [index for index in old if index in new and index > mark and index not in there]
     if lost:
         raise Violation(f"{state}: acknowledged entries are lost: {lost}")
@@ -265,6 +307,8 @@ class Cuts:
         try:
             check(held(directory), bounds, state)
             go_on(directory)
+        except Damaged as error:
+            raise Violation(f"{state}: {error}") from error
         finally:
             directory.close()
         shutil.rmtree(root)
@@ -319,6 +363,28 @@ def a_life(life: Life) -> None:
     life.start()
     life.vote(3)
     life.append_two(20, 3)
+    life.stop()
+
+
+def a_life_with_snapshots(life: Life) -> None:
+    """Snapshots, each letting the log go up to the one before it, and old ones removed."""
+    life.start()
+    life.append(0, 0)
+    life.vote(1)
+    for index in range(1, 13):
+        life.append(index, 1)
+        if index % 3 == 0:
+            life.snapshot(index, 1)
+            if index > 3:
+                life.purge(index - 3, 1)
+        if index > 9:
+            life.remove_snapshots()
+    life.stop()
+    life.start()
+    life.vote(2)
+    life.append(13, 2)
+    life.snapshot(13, 2)
+    life.purge(12, 1)
     life.stop()
 
 

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.disk.crash import Image, crash_states, materialise
-from tests.disk.life import PACES, Cuts, Life, a_life, cut_power, entry_of, held, kill_then_cut_power, living
+from tests.disk.life import (
+    PACES,
+    Cuts,
+    Life,
+    a_life,
+    a_life_with_snapshots,
+    cut_power,
+    entry_of,
+    held,
+    kill_then_cut_power,
+    living,
+)
 from tests.disk.samples import filled, log_id, open_node
 
 
@@ -33,6 +44,16 @@ def test_a_power_cut_at_any_moment_loses_nothing(folder: Path, pace: str, capsys
     cuts = Cuts(folder)
     operations = cut_power(cuts, folder, pace)
     say(capsys, f"{cuts.states} states after a power cut at one of {operations} operations, files prepared {pace}")
+    assert cuts.states > operations
+
+
+@pytest.mark.parametrize("pace", ["never", "one by one"])
+def test_a_power_cut_beside_snapshots_leaves_one_that_reaches_as_far_as_the_log_is_gone(
+    folder: Path, pace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cuts = Cuts(folder)
+    operations = cut_power(cuts, folder, pace, lived=a_life_with_snapshots)
+    say(capsys, f"{cuts.states} states after a power cut at one of {operations} operations with snapshots, {pace}")
     assert cuts.states > operations
 
 

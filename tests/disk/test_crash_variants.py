@@ -15,7 +15,20 @@ from qcore.disk.stock import Stock
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
 from tests.disk.crash import Recorder
-from tests.disk.life import PACES, Cuts, Life, Violation, check, cut_power, held, kill_then_cut_power, living, pausing
+from tests.disk.life import (
+    PACES,
+    Cuts,
+    Life,
+    Violation,
+    a_life_with_snapshots,
+    check,
+    cut_power,
+    header_of,
+    held,
+    kill_then_cut_power,
+    living,
+    pausing,
+)
 from tests.disk.samples import Unsynced
 
 
@@ -113,6 +126,46 @@ class BlanksNotSynced(Recorder):
     def fdatasync(self, descriptor: int, path: str) -> None:
         if not self.elsewhere:
             super().fdatasync(descriptor, path)
+
+
+class NoFsyncOfSnapshots(Recorder):
+    """Names snapshots whose content may not be on the disk."""
+
+    def fsync(self, descriptor: int, path: str) -> None:
+        if "/snapshots/" not in path:
+            super().fsync(descriptor, path)
+
+
+class NoFolderFsyncOfSnapshots(Recorder):
+    """Counts snapshots as there whose names may not be on the disk."""
+
+    def sync_folder(self, path: str) -> None:
+        if not path.endswith("/snapshots"):
+            super().sync_folder(path)
+
+
+@pytest.mark.parametrize("recorder", [NoFsyncOfSnapshots, NoFolderFsyncOfSnapshots])
+def test_a_snapshot_that_skips_a_step_is_caught(folder: Path, recorder: type[Recorder]) -> None:
+    with pytest.raises(Violation):
+        cut_power(Cuts(folder), folder, "never", recorder, a_life_with_snapshots)
+
+
+def hasty_purge(life: Life) -> None:
+    """Let the log go up to a snapshot that is only begun."""
+    life.start()
+    life.append(0, 0)
+    life.append(1, 0)
+    life.snapshot(0, 0)
+    writer = life.directory.snapshots.begin(header_of(1, 0), 5)
+    writer.write(b"{}\n")
+    life.purge(1, 0)
+    life.directory.snapshots.add(writer.finish())
+    life.stop()
+
+
+def test_a_log_that_goes_before_its_snapshot_is_durable_is_caught(folder: Path) -> None:
+    with pytest.raises(Violation, match="the log is purged up to 1, the newest snapshot is at 0"):
+        cut_power(Cuts(folder), folder, "never", lived=hasty_purge)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,23 @@ def logs_of(node: NodeProcess) -> Path:
     return node.data_dir / "logs"
 
 
+@pytest.mark.parametrize("entries", [1_100, 5_000])
+def test_a_node_starts_again_after_many_entries_with_all_of_them(node_factory: NodeFactory, entries: int) -> None:
+    """With the limits of the log as they are: snapshots are taken, and old entries go."""
+    node = filled(node_factory, entries)
+    for end in (node.kill, node.stop):
+        node.start()
+        names = [path for path in logs_of(node).iterdir() if path.read_bytes().strip(b" ")]
+        assert len(names) < entries
+        assert asyncio.run(counted(node.url)) == entries
+        end()
+
+
+async def counted(url: str) -> int:
+    async with connect(url) as ws:
+        return int(await call(ws, "count", type="Folder", filter="Name.startsWith('folder ')"))
+
+
 @pytest.mark.parametrize("name", ["4.json", "7.json"])
 def test_a_flipped_bit_is_named_and_refused(node_factory: NodeFactory, name: str) -> None:
     node = filled(node_factory)
