@@ -63,6 +63,8 @@ METHODS: dict[str, Method] = {
         Method("field.get", queries.FieldGet, FieldSchema),
         Method("field.set", commands.FieldSet, results.SchemaDone),
         Method("field.exists", queries.FieldExists, bool),
+        Method("listen", queries.Listen, results.Listening),
+        Method("unlisten", queries.Unlisten, results.Unlistened),
         Method("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed]),
         Method("transaction", compound.Transaction, results.TransactionDone),
         Method("digest", queries.Digest, results.DigestNow),

@@ -23,6 +23,7 @@ __all__ = [
     "Find",
     "Get",
     "Info",
+    "Listen",
     "Machine",
     "Ping",
     "Query",
@@ -33,6 +34,7 @@ __all__ = [
     "SnapshotTake",
     "SnapshotUpload",
     "TypesList",
+    "Unlisten",
 ]
 
 Consistency = Literal["linearizable", "leader", "local"]
@@ -169,3 +171,26 @@ class SnapshotPlan(StoreQuery, tag="snapshot.plan"):
     upload: str
     prune: bool = False
     limit: int = DEFAULT_LINES
+
+
+class Listen(StoreQuery, tag="listen"):
+    """Be told of changes by `event`s: of an entity, or of a type with its descendants.
+
+    `target` is an entity in any id form, else a type. `field` may be a path, `change` leaves out writes of the same
+    value, `context` are paths told with each event, `since` a revision to go on behind, `initial` asks for what is
+    there first.
+    """
+
+    target: IdForm
+    field: str | None = None
+    change: bool = False
+    context: list[str] = []
+    filter: str | None = None
+    since: int | None = None
+    initial: bool = False
+
+
+class Unlisten(Query, tag="unlisten"):
+    """Be told no more."""
+
+    token: int

@@ -21,6 +21,7 @@ __all__ = [
     "FieldValue",
     "InfoResult",
     "Item",
+    "Listening",
     "MachineResult",
     "MemberInfo",
     "Page",
@@ -33,6 +34,7 @@ __all__ = [
     "StepFailed",
     "TransactionDone",
     "TypesPage",
+    "Unlistened",
     "Uploaded",
 ]
 
@@ -215,6 +217,19 @@ class PlanResult(msgspec.Struct, omit_defaults=True):
     more: int = 0
 
 
+class Listening(msgspec.Struct):
+    """Answer of `listen`: events bear the `token`, and tell of everything after `revision`."""
+
+    token: int
+    revision: int
+
+
+class Unlistened(msgspec.Struct):
+    """Answer of `unlisten`: nothing of this token comes any more."""
+
+    token: int
+
+
 class MemberInfo(msgspec.Struct):
     """`lag` counts log entries behind the leader."""
 
@@ -226,7 +241,10 @@ class MemberInfo(msgspec.Struct):
 
 
 class InfoResult(msgspec.Struct):
-    """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log)."""
+    """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log).
+
+    `oldest_event` is the oldest revision whose events are all in the history.
+    """
 
     node: int
     machine: str
@@ -241,6 +259,7 @@ class InfoResult(msgspec.Struct):
     committed: int | None
     applied: int | None
     revision: int
+    oldest_event: int
     counts: dict[str, int]
     sessions: int
     engine: str

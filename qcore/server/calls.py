@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
+from qcore.server.feeds import Feed
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
 
@@ -24,7 +25,20 @@ class Sink(Protocol):
 class Call:
     """One request. `begun` and `deadline` are monotonic seconds, `size` bytes, `slot` the place in a batch."""
 
-    __slots__ = ("_sink", "begun", "deadline", "done", "id", "method", "params", "proposed", "size", "slot", "writes")
+    __slots__ = (
+        "_sink",
+        "begun",
+        "deadline",
+        "done",
+        "feed",
+        "id",
+        "method",
+        "params",
+        "proposed",
+        "size",
+        "slot",
+        "writes",
+    )
 
     def __init__(self, sink: Sink, id: bytes | None, method: str, params: Any, begun: float, slot: int) -> None:
         self._sink = sink
@@ -35,6 +49,8 @@ class Call:
         self.deadline = begun
         self.slot = slot
         self.size = 0
+        self.feed: Feed | None = None
+        """Where events for this client go; none for the node's own calls."""
         self.writes = False
         self.proposed = False
         self.done = False

@@ -69,8 +69,20 @@ class Filters:
             self._parsed.keep(text, one)
         done(None)
 
+    def parsed(self, text: str) -> Parsed:
+        """A filter not bound to types yet; parsed here and now where `prepare` was not asked.
+
+        Raises:
+            BadFilter, TooLarge: it cannot be; says where.
+        """
+        parsed = self._parsed.use(text)
+        if parsed is None:
+            parsed = parse(text)
+            self._parsed.keep(text, parsed)
+        return parsed
+
     def bound(self, query: Find | Count) -> Filter | None:
-        """The query's filter, ready for entities; parsed here and now where `prepare` was not asked.
+        """The query's filter, ready for entities.
 
         Raises:
             BadFilter, TooLarge: it cannot be; says where.
@@ -83,11 +95,7 @@ class Filters:
         known = self._bound.use(key)
         if known is not None and known[0] is types:
             return known[1]
-        parsed = self._parsed.use(query.filter)
-        if parsed is None:
-            parsed = parse(query.filter)
-            self._parsed.keep(query.filter, parsed)
-        filter = bind(parsed, [types.of(name) for name in candidates(self._state, query)])
+        filter = bind(self.parsed(query.filter), [types.of(name) for name in candidates(self._state, query)])
         self._bound.keep(key, (types, filter))
         return filter
 

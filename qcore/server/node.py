@@ -17,7 +17,7 @@ from qcore.model.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import BadFilter, Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
 from qcore.model.leader import Raise
-from qcore.model.queries import Query, SnapshotPlan, SnapshotTake
+from qcore.model.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlisten
 from qcore.model.wire import decode_json
 from qcore.server import logs
 from qcore.server.applying import Applier
@@ -25,15 +25,18 @@ from qcore.server.calls import Call
 from qcore.server.checking import Checking
 from qcore.server.documents import Documents
 from qcore.server.exports import Exports
+from qcore.server.feeds import Feed
 from qcore.server.reads import Reads
 from qcore.server.reserve import Reserve
 from qcore.server.settings import Settings
 from qcore.server.slices import Slices
 from qcore.server.snapshots import Snapshots
 from qcore.server.uploads import Uploads
+from qcore.server.watching import Watching
 from qcore.server.writes import Writes
 from qcore.store.apply import apply_entry
 from qcore.store.state import State
+from qcore.store.watch.history import History
 
 __all__ = ["Node"]
 
@@ -72,7 +75,9 @@ class Node:
         self._on_fatal = on_fatal
         self._exports = Exports(state, settings.max_exports)
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
-        self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads)
+        history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
+        self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads, history)
+        self._watching = Watching(settings, state, history, self.slices, self._reads.filters)
         reserve = Reserve(str(directory.path), settings.disk_reserve_mb)
         self._writes = Writes(settings, state, engine, reserve)
         self._documents = Documents(settings, state, self.slices, self._writes, self._uploads)
@@ -96,6 +101,7 @@ class Node:
             Fatal: the log cannot be used or applied.
         """
         self.engine.start(self, self._replay, self._base)
+        self._watching.applied()
         self._checking = Checking(self.state, self._propose_own)
 
     def _replay(self, entry: Entry) -> None:
@@ -115,7 +121,7 @@ class Node:
         for call in self._behind:
             call.fail(Busy("the node is stopping"))
         self._behind.clear()
-        for part in (self._documents, self._checking, self._exports, self._uploads):
+        for part in (self._documents, self._checking, self._exports, self._uploads, self._watching):
             part.stop()
         self._check_idle()
         await self._idle.wait()
@@ -188,13 +194,17 @@ class Node:
         else:
             self._read(call)
 
+    def left(self, feed: Feed) -> None:
+        """See `Service.left`."""
+        self._watching.closed(feed)
+
     def later(self, step: Callable[[], bool]) -> None:
         """See `Service.later`."""
         self.slices.add(step)
 
     def _read(self, call: Call) -> None:
         query: Query = call.params
-        if getattr(query, "min_revision", 0) > self.state.revision:
+        if _revision_needed(query) > self.state.revision:
             if len(self._behind) >= self.settings.max_pending:
                 call.fail(Busy(f"{len(self._behind)} reads are waiting for a revision already (max_pending)"))
                 return
@@ -202,7 +212,7 @@ class Node:
             self._sweep_later()
             return
         try:
-            result = self._reads.run(call)
+            result = self._run(call)
         except RequestError as exc:
             call.fail(exc)
             return
@@ -213,6 +223,13 @@ class Node:
             self.slices.add(_LongRead(call, result).step)
         else:
             call.result(result)
+
+    def _run(self, call: Call) -> Any:
+        if isinstance(call.params, Listen):
+            return self._watching.listen(call)
+        if isinstance(call.params, Unlisten):
+            return self._watching.unlisten(call)
+        return self._reads.run(call)
 
     def _propose_own(self, command: Command) -> None:
         self._writes.put_own(command, time.monotonic() + self.settings.request_timeout)
@@ -239,6 +256,7 @@ class Node:
 
     def _applied(self) -> None:
         """Everything committed is applied."""
+        self._watching.applied()
         if self._behind:
             self._release()
         if self.stopping:
@@ -267,7 +285,8 @@ class Node:
         now = time.monotonic()
         for call in self._behind:
             if call.deadline <= now:
-                call.fail(Timeout(f"this node is at revision {self.state.revision}, {call.params.min_revision} asked"))
+                asked = _revision_needed(call.params)
+                call.fail(Timeout(f"this node is at revision {self.state.revision}, {asked} asked"))
         self._behind = [call for call in self._behind if not call.done]
         if self._behind:
             self._sweep_later()
@@ -309,6 +328,11 @@ class _LongRead:
             call.fail(Timeout(f"{call.method} was not through by its deadline"))
             return False
         return True
+
+
+def _revision_needed(query: Query) -> int:
+    """The revision the node has to have applied before it reads."""
+    return max(getattr(query, "min_revision", 0), getattr(query, "since", None) or 0)
 
 
 def _read_failed(call: Call, exc: Exception) -> None:

@@ -20,6 +20,7 @@ from qcore.server.uploads import Uploads
 from qcore.store import read, search
 from qcore.store.schemas import try_schemas
 from qcore.store.state import State
+from qcore.store.watch.history import History
 from qcore.version import VERSION
 
 __all__ = ["Reads"]
@@ -35,9 +36,13 @@ LIMITS = (
     "max_page",
     "max_pending",
     "max_pipeline",
+    "max_subscriptions",
     "max_upload_mb",
     "request_timeout",
     "send_queue_mb",
+    "watch_history",
+    "watch_history_mb",
+    "watch_queue_mb",
 )
 """Settings that `info` shows as limits."""
 
@@ -54,12 +59,14 @@ class Reads:
         addr: str,
         exports: Exports,
         uploads: Uploads,
+        history: History,
     ) -> None:
         self._settings = settings
         self._state = state
         self._engine = engine
         self._directory = directory
         self._addr = addr
+        self._history = history
         self._begun = time.monotonic()
         self.filters = Filters(state)
         most = settings.max_page
@@ -125,6 +132,7 @@ class Reads:
             committed=status.committed,
             applied=state.applied if state.applied >= 0 else None,
             revision=state.revision,
+            oldest_event=self._history.oldest,
             counts={name: count for name, count in sorted(state.counts.items()) if count},
             sessions=len(state.sessions),
             engine=self._engine.name,

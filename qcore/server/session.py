@@ -13,8 +13,10 @@ import msgspec
 
 from qcore.model.api import METHODS, read_params
 from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge
+from qcore.model.queries import Listen
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
+from qcore.server.feeds import Feed
 
 __all__ = ["OPEN_CALLS", "Limits", "Service", "Session"]
 
@@ -40,6 +42,9 @@ class Service(Protocol):
     def later(self, step: Callable[[], bool]) -> None:
         """Call `step` in slices until it returns False."""
 
+    def left(self, feed: Feed) -> None:
+        """A client that listens is gone."""
+
 
 class _Envelope(msgspec.Struct):
     method: str
@@ -60,11 +65,17 @@ _BLANKS = b" \t\r\n"
 class Session:
     """One client's conversation. `send` takes the text of one message.
 
-    `room` is called when there is room again for messages, after `has_room` said there was none.
+    `room` is called when there is room again for messages, after `has_room` said there was none; `wake` when there
+    are events to take from `feed`.
     """
 
     def __init__(
-        self, service: Service, limits: Limits, send: Callable[[bytes], None], room: Callable[[], None]
+        self,
+        service: Service,
+        limits: Limits,
+        send: Callable[[bytes], None],
+        room: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self._service = service
         self._limits = limits
@@ -72,6 +83,13 @@ class Session:
         self._room = room
         self._full = False
         self.open_calls = 0
+        self.feed = Feed(wake)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.feed.close()
+        if self.feed.listeners:
+            self._service.left(self.feed)
 
     def has_room(self) -> bool:
         """Whether the client may ask for more before it is answered."""
@@ -123,6 +141,7 @@ class Session:
             call.fail(exc)
             return call
         call.size = len(data)
+        call.feed = self.feed
         call.writes = METHODS[envelope.method].writes and not getattr(params, "dry_run", False)
         return call
 
@@ -156,7 +175,7 @@ class _Batch:
     """A batch array: requests run in order, independently, and are answered as one array.
 
     Writes that follow each other are under way together; a read waits for what is before it, and what is
-    after it waits for the read.
+    after it waits for the read. With a `listen` among them the client's events wait for the array of answers.
     """
 
     def __init__(
@@ -181,6 +200,7 @@ class _Batch:
         self._open = 0
         self._only_writes = True
         self._held: Call | None = None
+        self._listens = False
         session.open_calls += len(items)
 
     def step(self) -> bool:
@@ -191,6 +211,9 @@ class _Batch:
             self._open += 1
             self._next += 1
             self._held = self._session.read(self, self._items[self._next - 1], self._now, self._next - 1)
+            if isinstance(self._held.params, Listen) and not self._listens:
+                self._listens = True
+                self._session.feed.hold()
         call = self._held
         if self._size > self._max_answer:
             size = f"the answers before this one have {self._size} bytes, at most {self._max_answer} go into one array"
@@ -214,6 +237,8 @@ class _Batch:
             texts = [text for text in self._answers if text is not None]
             if texts:
                 self._send(b"[" + b",".join(texts) + b"]")
+            if self._listens:
+                self._session.feed.release()
             self._session.finished(len(self._items))
         elif self._open == 1 and self._held is not None:
             self._service.later(self.step)

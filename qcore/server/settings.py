@@ -210,6 +210,27 @@ class Settings(BaseSettings):
         le=4096,
     )
 
+    max_subscriptions: int = _setting(1000, "Most listeners of one client.", group="Events", ge=1, le=100_000)
+    watch_queue_mb: int = _setting(
+        8,
+        "Unsent events after which a client that does not read loses its listeners.",
+        group="Events",
+        unit="MB",
+        ge=1,
+        le=4096,
+    )
+    watch_history: int = _setting(
+        100_000,
+        "Events kept in memory, for listeners that go on where they were.",
+        group="Events",
+        unit="events",
+        ge=1000,
+        le=100_000_000,
+    )
+    watch_history_mb: int = _setting(
+        64, "Memory that these events may take.", group="Events", unit="MB", ge=1, le=1_048_576
+    )
+
     ping_interval: float = _setting(
         20.0, "Silence after which a client is pinged.", group="Connections", unit="seconds", ge=0.01, le=3600
     )

@@ -21,6 +21,7 @@ from websockets.protocol import CLOSED, OPEN, Event
 from websockets.server import ServerProtocol
 
 from qcore.server import logs
+from qcore.server.feeds import Feed
 from qcore.server.session import Limits, Service, Session
 from qcore.server.slices import SLICE
 
@@ -29,6 +30,10 @@ __all__ = ["Connection", "Front"]
 _OPENING = 10.0
 _CLOSING = 5.0
 """Seconds for the handshake and for the goodbye."""
+
+_EVENTS = 1 << 20
+_EVENTS_AT_A_TIME = 1 << 16
+"""Bytes of events that are sent in one turn of the loop, and in one write."""
 
 log = logs.get("qcore.websocket")
 
@@ -67,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
+        self._congested = False
+        """Whether the socket takes no more for now; events wait in the session's feed then, answers do not."""
         self._goodbye = False
         """Whether this side said goodbye first: what still comes is not carried out."""
         self._ending = False
@@ -110,7 +117,17 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._front.left(self)
         if self._session is not None:
+            self._session.close()
             log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._congested = False
+        self._flush_later()
 
     # -- in ------------------------------------------------------------------------------------------------
 
@@ -157,7 +174,7 @@ class Connection(asyncio.Protocol):
         if response.status_code == 101:
             query = request.path.partition("?")[2].partition("#")[0]
             self.name = parse_qs(query).get("client", [""])[0][:64]
-            self._session = Session(self._front.service, self._front.limits, self.send, self._room)
+            self._session = Session(self._front.service, self._front.limits, self.send, self._room, self._flush_later)
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
             self._arm(self._front.ping_interval, self._check_alive)
 
@@ -221,10 +238,25 @@ class Connection(asyncio.Protocol):
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
             if end and transport.can_write_eof():
                 transport.write_eof()
+        if self._session is not None and self._protocol.state is OPEN:
+            self._flush_events(self._session.feed)
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
         elif self._protocol.close_expected():
             self._end_soon()
+
+    def _flush_events(self, feed: Feed) -> None:
+        """Send events as long as the socket takes them, for one turn of the loop."""
+        left = _EVENTS
+        while left > 0 and not self._congested:
+            texts = feed.take(_EVENTS_AT_A_TIME)
+            if not texts:
+                return
+            data = b"".join([part for text in texts for part in (_text_header(len(text)), text)])
+            left -= len(data)
+            self._transport.write(data)
+        if not self._congested:
+            self._flush_later()
 
     def _cut_off(self) -> None:
         """Nothing more for this client but a goodbye, which it may still read for a moment."""
@@ -238,6 +270,8 @@ class Connection(asyncio.Protocol):
             unsent_bytes=unsent,
         )
         self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
+        if self._session is not None:
+            self._session.close()
         self._session = None
         self._end_soon()
 
@@ -273,3 +307,12 @@ class Connection(asyncio.Protocol):
             self._arm(self._front.ping_timeout, self._check_alive)
         else:
             self._arm(self._front.ping_interval - silent, self._check_alive)
+
+
+def _text_header(length: int) -> bytes:
+    """What stands before the text of a whole, unmasked frame (RFC 6455, 5.2); events are many, so it is made here."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")

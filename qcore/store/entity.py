@@ -7,11 +7,11 @@ Times and revisions are packed in one array of signed 64-bit numbers, two per sl
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, Protocol
 
 from qcore.model.schema import CompleteSchema
 
-__all__ = ["CHILDREN", "NAME", "PARENT", "Entity"]
+__all__ = ["CHILDREN", "NAME", "PARENT", "Entities", "Entity", "Holder"]
 
 NAME, PARENT, CHILDREN = 0, 1, 2
 
@@ -38,6 +38,19 @@ class Entity:
             self.values[CHILDREN] = list(self.values[CHILDREN])
         return twin
 
+    def twin(self) -> Entity:
+        """A copy; both share the list of children, which follows what happens to others."""
+        twin = Entity.__new__(Entity)
+        twin.id, twin.order, twin.schema = self.id, self.order, self.schema
+        twin.values, twin.stamps = list(self.values), self.stamps[:]
+        return twin
+
+    def rewind(self, slot: int, value: Any, time: int, revision: int) -> None:
+        """Give a slot back what it held; of a twin, never of an entity of the state. Children keeps its list."""
+        if slot != CHILDREN:
+            self.values[slot] = value
+        self.stamps[2 * slot], self.stamps[2 * slot + 1] = time, revision
+
     @property
     def type(self) -> str:
         return self.schema.type
@@ -63,3 +76,18 @@ class Entity:
     def revision(self, slot: int) -> int:
         """The revision that wrote the slot, 0 = never written."""
         return self.stamps[2 * slot + 1]
+
+
+class Entities(Protocol):
+    """Entities by id; all that following references needs."""
+
+    def get(self, id: int, /) -> Entity | None: ...
+
+    def __contains__(self, id: object, /) -> bool: ...
+
+
+class Holder(Protocol):
+    """The state, or a view of it."""
+
+    @property
+    def entities(self) -> Entities: ...

@@ -20,8 +20,7 @@ from qcore.store.cel.nodes import Parsed
 from qcore.store.cel.scan import MAX_LEVELS, MAX_TEXT, scan
 from qcore.store.cel.syntax import parse
 from qcore.store.cel.values import Exhausted, FilterError
-from qcore.store.entity import Entity
-from qcore.store.state import State
+from qcore.store.entity import Entity, Holder
 
 __all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "Term", "bind", "parse", "translate"]
 
@@ -80,7 +79,7 @@ class Filter:
         self._variables: list[Any] = [None] * MAX_LEVELS if parsed.loops else []
         self._runs: dict[CompleteSchema, Run] = {}
 
-    def matches(self, state: State, entity: Entity) -> bool:
+    def matches(self, state: Holder, entity: Entity) -> bool:
         """Whether the entity matches.
 
         Raises:

@@ -164,13 +164,6 @@ class Indexes:
         for index in self.open.values():
             index.covered = min(index.covered, entity.id - 1)
 
-    def relaid(self, entity: Entity, schema: CompleteSchema, values: list[Any]) -> None:
-        """An entity gets all its values anew."""
-        if self.open and schema is entity.schema:
-            for slot in range(len(values)):
-                if slot not in _TREE:
-                    self.changed(entity, slot, entity.values[slot], values[slot])
-
     def _covering(self, entity: Entity) -> list[Index]:
         schema = entity.schema
         return [index for index in self.open.values() if index.schema is schema and entity.id <= index.covered]

@@ -11,7 +11,7 @@ from qcore.model.ids import is_digits, parse_id, split_typed_id
 from qcore.model.path import split_field_path, split_path
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
-from qcore.store.entity import Entity
+from qcore.store.entity import Entity, Holder
 from qcore.store.state import State
 
 __all__ = ["Place", "entity_at", "known_id", "reach", "resolve_id", "walk"]
@@ -101,8 +101,10 @@ def _at_path(state: State, text: str) -> Entity:
     return state.entities[current]
 
 
-def walk(state: State, entity: Entity, path: str) -> Place:
+def walk(state: Holder, entity: Entity, path: str, passed: list[int] | None = None) -> Place:
     """Follow a field path ``A->B->C``: each hop but the last is a reference, or a list and an index.
+
+    `passed` is given the ids of the entities behind the first, as far as the path leads.
 
     Raises:
         NotFound: an unknown field, an empty or missing reference, an index past the end; names the hop.
@@ -122,6 +124,8 @@ def walk(state: State, entity: Entity, path: str) -> Place:
         if place == len(hops):
             return Place(entity, field, item)
         entity = _follow(state, entity, field, item, path)
+        if passed is not None:
+            passed.append(entity.id)
 
 
 def _element(entity: Entity, field: CompleteField, index: str, path: str) -> int:
@@ -131,7 +135,7 @@ def _element(entity: Entity, field: CompleteField, index: str, path: str) -> int
     return int(items[int(index)])
 
 
-def _follow(state: State, entity: Entity, field: CompleteField, item: int | None, path: str) -> Entity:
+def _follow(state: Holder, entity: Entity, field: CompleteField, item: int | None, path: str) -> Entity:
     if item is None:
         if field.kind is not Kind.EntityReference:
             hint = " (an index must follow a list)" if field.kind is Kind.EntityList else ""

@@ -5,7 +5,6 @@ Deletions come first, so that their labels and types are free; then types, entit
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 
 from qcore.model.ids import ROOT_ID
@@ -85,15 +84,8 @@ class _Restorer:
                 self._unset(entity, [write[0] for write in writes if _goes(entity, schema, write)])
 
     def _unset(self, entity: Entity, names: list[str]) -> None:
-        if not names:
-            return
-        values, stamps = list(entity.values), array("q", entity.stamps)
-        fields = [entity.schema.by_name[name] for name in names]
-        for field in fields:
-            slot = field.slot
-            values[slot] = None
-            stamps[2 * slot] = stamps[2 * slot + 1] = 0
-        self._state.relay(entity, entity.schema, values, stamps, fields)
+        for name in names:
+            self._state.put(entity, entity.schema.by_name[name].slot, None, 0, 0)
 
     def _create(self) -> None:
         """Create by ascending id; an entity whose parent has a higher id stands alone until that is there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from qcore.model.ids import ROOT_ID
@@ -23,7 +23,7 @@ from qcore.store.pinned import Pinned
 from qcore.store.sessions import Sessions
 from qcore.store.staged import Staged
 
-__all__ = ["ADDED", "PUT", "RELAID", "REMOVED", "Change", "State"]
+__all__ = ["ADDED", "LINKED", "PUT", "RELAID", "REMOVED", "Change", "State"]
 
 PUT, ADDED, REMOVED, LINKED, UNLINKED, REORDERED, RELAID = range(7)
 """What a journal line says happened; see the primitive of that name for what follows."""
@@ -59,6 +59,8 @@ class State:
         self.journal: list[Change] = []
         self.made: list[int | None] | None = None
         """While a pipeline or transaction runs: what each step so far created, for `$n`."""
+        self.observer: Callable[[list[Change]], None] | None = None
+        """Hears the changes of each command when it ends, the state being exactly behind it; must not change it."""
         self._ids: dict[str, array[int]] = {}
         self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
         """Reduced modulo 2^128 only where it is read."""
@@ -83,6 +85,8 @@ class State:
     def commit(self) -> list[Change]:
         """End a command; returns its changes and forgets how to undo them."""
         changes, self.journal = self.journal, []
+        if self.observer is not None:
+            self.observer(changes)
         return changes
 
     def rollback(self) -> None:
@@ -98,7 +102,7 @@ class State:
     # -- primitives ----------------------------------------------------------------------------------------
 
     def put(self, entity: Entity, slot: int, value: Any, time: int, revision: int) -> None:
-        """Write one field. Parent and Children are moved by `link` and `unlink`; here they are only stamped."""
+        """Write one field; with revision 0 it is unset. Parent and Children, which `move` changes, are only stamped."""
         if self._pins:
             self._keep(entity.id)
         values, stamps = entity.values, entity.stamps
@@ -106,7 +110,8 @@ class State:
         self.journal.append((PUT, entity, slot, old, old_time, old_revision))
         name = entity.schema.slots[slot].name
         placed = slot in _PLACED
-        self._sum += field_hash(entity.id, name, () if placed else value, time, revision)
+        if revision:
+            self._sum += field_hash(entity.id, name, () if placed else value, time, revision)
         if old_revision:
             self._sum -= field_hash(entity.id, name, () if placed else old, old_time, old_revision)
         if not placed:
@@ -191,7 +196,6 @@ class State:
         self.journal.append((RELAID, entity, entity.schema, entity.values, entity.stamps))
         for field in dropped:
             self._sum -= self._written_hash(entity, field)
-        self.indexes.relaid(entity, schema, values)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
 
     def set_types(self, types: Types) -> None:
@@ -358,5 +362,4 @@ class State:
                 parent.values[CHILDREN] = children
                 self._names.forget(parent.id)
             case (6, entity, schema, values, stamps):
-                self.indexes.relaid(entity, schema, values)
                 entity.schema, entity.values, entity.stamps = schema, values, stamps

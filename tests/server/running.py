@@ -101,7 +101,8 @@ class Client:
     """One session on a node, without a socket; keeps the answers by id."""
 
     def __init__(self, node: Node, limits: Limits) -> None:
-        self._session = Session(node, limits, self._take, lambda: None)
+        self._session = Session(node, limits, self._take, lambda: None, self._take_events)
+        self.events: list[dict[str, Any]] = []
         self._ids = 0
         self.answers: dict[Any, dict[str, Any]] = {}
 
@@ -130,6 +131,19 @@ class Client:
         answer = await self.ask(method, **params)
         assert "error" in answer, answer
         return str(answer["error"]["data"]["kind"])
+
+    async def told(self, token: int, count: int) -> list[dict[str, Any]]:
+        """Wait for so many events of a token, and return all that came, without it."""
+        await until(lambda: sum(event["token"] == token for event in self.events) >= count)
+        return [{k: v for k, v in event.items() if k != "token"} for event in self.events if event["token"] == token]
+
+    def hang_up(self) -> None:
+        """End as a connection does that is lost."""
+        self._session.close()
+
+    def _take_events(self) -> None:
+        for text in self._session.feed.take(1 << 30):
+            self.events.append(json.loads(text)["params"])
 
     def _take(self, text: bytes) -> None:
         found = json.loads(text)

@@ -47,6 +47,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "node": 1,
         "machine": "testbed",
         "cluster": run.directory.identity.cluster,
+        "oldest_event": 1,
         "version": VERSION,
         "role": "leader",
         "leader": 1,
@@ -166,9 +167,11 @@ PARAMS: dict[str, dict[str, Any]] = {
 }
 ROOT_ALONE = '{"tree": {"entityType": "Root", "Name": "Root"}}'
 READS = sorted(name for name, method in METHODS.items() if not issubclass(method.params, Command))
+LISTENING = ("listen", "unlisten")
+"""Reads of a connection: see test_watching.py."""
 
 
-@pytest.mark.parametrize("method", [name for name in READS if METHODS[name].writes is False])
+@pytest.mark.parametrize("method", [name for name in READS if name not in LISTENING])
 async def test_every_read_of_the_api_is_carried_out(client: Client, method: str) -> None:
     await client.result("snapshot.upload", upload="up", offset=0, chunk=ROOT_ALONE)
     await client.result(method, **PARAMS.get(method, {}))

@@ -16,6 +16,7 @@ from qcore.model.api import METHODS
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
+from qcore.server.feeds import Feed
 from qcore.server.session import OPEN_CALLS, Limits, Session
 
 DEEP = 100_000
@@ -39,6 +40,9 @@ class Desk:
 
     def later(self, step: Callable[[], bool]) -> None:
         self.steps.append(step)
+
+    def left(self, feed: Feed) -> None:
+        raise AssertionError("nobody listens")
 
     def written(self) -> int:
         return sum(call.writes and call.done for call in self.calls)
@@ -70,9 +74,9 @@ class Talk:
         self.desk = Desk()
         self.said: list[bytes] = []
         self.heard: list[str] = []
-        self.session = Session(
-            self.desk, Limits(10.0, max_batch, 100, max_answer), self.said.append, lambda: self.heard.append("room")
-        )
+        limits = Limits(10.0, max_batch, 100, max_answer)
+        hear = self.heard.append
+        self.session = Session(self.desk, limits, self.said.append, lambda: hear("room"), lambda: hear("events"))
 
     def tell(self, text: bytes | str, now: float = 0.0) -> list[Any]:
         """Send a text, let the desk do all of it, and return the messages that came back."""

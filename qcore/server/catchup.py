@@ -1,0 +1,244 @@
+"""A listener on its way to the present: initial values, then what the history has, then it is live.
+
+It takes its own steps among the slices and stops while its client's feed is full. The history may overtake it; then
+it is lost, and so nothing is kept for whoever does not read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from qcore.model.errors import BadFilter
+from qcore.model.events import LostReason
+from qcore.server import event_text, logs
+from qcore.server.dispatch import Dispatcher
+from qcore.server.listeners import Listener, Listeners
+from qcore.server.slices import Slices
+from qcore.store.entity import Entity
+from qcore.store.state import State
+from qcore.store.watch.events import DELETED, RETYPED, Event, PathEvent
+from qcore.store.watch.history import History
+from qcore.store.watch.interest import Interest, read_path
+from qcore.store.watch.past import Past
+from qcore.store.watch.registry import tracker_key
+from qcore.store.watch.tracker import Revision, Tracker
+
+__all__ = ["MAX_TRACKED", "Catchup"]
+
+MAX_TRACKED = 1_000_000
+"""Ids that the routes of one tracker may hold."""
+
+_SLICE = 50
+"""Entities or events between two pauses."""
+
+_GO, _ROOM, _TURN = range(3)
+"""Why a pause: to let others work, for room in the feed, for the dispatcher to move."""
+
+Pauses = Generator[int, None, None]
+
+log = logs.get("qcore.watch")
+
+
+class _Lost(Exception):
+    def __init__(self, reason: LostReason, revision: int) -> None:
+        self.reason: LostReason = reason
+        self.revision = revision
+
+
+class Catchup:
+    """One listener's way. `most` is how many bytes a feed may hold; here it is filled to a half."""
+
+    def __init__(
+        self,
+        state: State,
+        history: History,
+        listeners: Listeners,
+        dispatcher: Dispatcher,
+        slices: Slices,
+        most: int,
+        listener: Listener,
+        initial: bool,
+    ) -> None:
+        self._state = state
+        self._history = history
+        self._listeners = listeners
+        self._dispatcher = dispatcher
+        self._slices = slices
+        self._most = most
+        self._listener = listener
+        self._interest: Interest = listener.interest
+        self._view = Past(state, history, listener.revision)
+        self._tracker = Tracker(*tracker_key(listener.interest.wish)) if listener.interest.wish.indirect else None
+        self._initial = initial
+        self._turns = 0
+        self._work = self._run()
+        slices.add(self._step)
+
+    def _step(self) -> bool:
+        listener = self._listener
+        if listener.gone or listener.feed.closed:
+            self._end()
+            return False
+        try:
+            if listener.revision < self._history.gone:
+                raise _Lost("slow", listener.revision)
+            pause = next(self._work)
+        except StopIteration:
+            return False
+        except _Lost as lost:
+            self._lose(lost.reason, lost.revision)
+            return False
+        except BadFilter:
+            self._lose("filter", listener.revision)
+            return False
+        except Exception as exc:
+            log.error("events_failed", message="Telling of past changes failed: a listener is lost", exc_info=exc)
+            self._lose("internal", listener.revision)
+            return False
+        if pause == _TURN:
+            self._dispatcher.wait(self._resume)
+        elif pause == _ROOM and listener.feed.size > self._most // 2:
+            listener.feed.wait(self._most // 4, self._resume)
+        else:
+            return True
+        return False
+
+    def _resume(self) -> None:
+        self._slices.add(self._step)
+
+    def _lose(self, reason: LostReason, revision: int) -> None:
+        self._listeners.lose(self._listener, reason, revision)
+        self._end()
+
+    def _end(self) -> None:
+        self._work.close()
+        if self._tracker is not None:
+            self._listeners.free(self._tracker)
+
+    def _is_time(self) -> bool:
+        self._turns += 1
+        return self._turns % _SLICE == 0
+
+    # -- the way -------------------------------------------------------------------------------------------
+
+    def _run(self) -> Pauses:
+        if self._tracker is not None:
+            yield from self._track(self._tracker)
+        if self._initial:
+            yield from self._tell_initial()
+        listener, history = self._listener, self._history
+        while listener.revision < history.head or not self._dispatcher.idle:
+            events = history.following(listener.revision)
+            if events:
+                yield from self._tell(events)
+                listener.revision = events[-1].revision
+                yield _ROOM
+                continue
+            listener.revision = history.head
+            self._dispatcher.kick()
+            if not self._dispatcher.idle:
+                yield _TURN
+        self._listeners.join(listener, self._tracker)
+
+    def _track(self, tracker: Tracker) -> Pauses:
+        """Find out where the path leads from each entity at the revision where the listener begins."""
+        for _ in self._history.prepare(self._view.revision):
+            yield _GO
+        for chunk in self._members():
+            for id in chunk:
+                entity = self._view.entities.get(id)
+                if entity is not None and self._interest.covers(id, entity.schema):
+                    tracker.add(self._view, id)
+                if tracker.size > MAX_TRACKED:
+                    raise _Lost("too_large", self._view.revision)
+                if self._is_time():
+                    yield _GO
+
+    def _members(self) -> Iterable[Any]:
+        """Ids among which are all of the target at the view's revision."""
+        wish = self._interest.wish
+        if wish.entity:
+            return [(wish.entity,)]
+        state, revision = self._state, self._view.revision
+        live = [state.ids(name) for name in state.types.descendants.get(wish.type, ())]
+        deleted = [
+            event
+            for chunk in self._history.after(revision)
+            for event in chunk.events
+            if event.kind == DELETED and event.revision > revision and self._interest.wants(event)
+        ]
+        return [*live, [event.id for event in deleted if not self._listed(event)]]
+
+    def _listed(self, event: Event) -> bool:
+        """Whether a deleted entity is still among the ids of its type, where the dead stay a while."""
+        assert event.schema is not None
+        if event.schema.type not in self._state.types.complete:
+            return False
+        ids = self._state.ids(event.schema.type)
+        place = bisect_left(ids, event.id)
+        return place < len(ids) and ids[place] == event.id
+
+    def _tell_initial(self) -> Pauses:
+        for ids in self._members():
+            for id in ids[:]:
+                entity = self._view.entities.get(id)
+                if entity is None or not self._interest.covers(id, entity.schema):
+                    pass
+                elif self._interest.matches(entity, self._view):
+                    for field in self._fields(entity):
+                        self._tell_one(entity, field)
+                    yield _ROOM
+                if self._is_time():
+                    yield _GO
+        self._listener.tell(event_text.bookmark(self._listener.revision))
+
+    def _fields(self, entity: Entity) -> list[str]:
+        field = self._interest.wish.field
+        if field is None:
+            return [each.name for each in entity.schema.fields]
+        return [field] if "->" in field or field in entity.schema.by_name else []
+
+    def _tell_one(self, entity: Entity, field: str) -> None:
+        view, interest = self._view, self._interest
+        members = event_text.initial(entity, field, read_path(view, entity, field), self._listener.revision, view)
+        self._listener.tell(members + event_text.context(interest.context_of(entity, view)))
+
+    def _tell(self, events: list[Event]) -> Pauses:
+        """Tell of one revision; the last message waits until it is known to be that."""
+        number = self._view.revision = events[0].revision
+        if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
+            raise _Lost("schema", number)
+        if self._looks_back():
+            for _ in self._history.prepare(number):
+                yield _GO
+        last = b""
+        for event in self._wanted(events):
+            if event is not None and self._interest.passes(event, self._view):
+                if last:
+                    self._listener.tell(last)
+                    yield _ROOM
+                last = event_text.common(event, self._view)
+                if self._interest.wish.context:
+                    last += event_text.context(self._interest.context(event, self._view))
+            elif self._is_time():
+                yield _GO
+        if last:
+            listener = self._listener
+            listener.feed.put(listener.token, listener.head + last + event_text.LAST)
+
+    def _looks_back(self) -> bool:
+        wish = self._interest.wish
+        return wish.filter is not None or bool(wish.context) or wish.indirect
+
+    def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
+        """What of a revision is for this listener; None where it is not."""
+        for event in events:
+            yield event if self._interest.wants(event) else None
+        if self._tracker is not None:
+            touched = self._tracker.touched(events)
+            revision = Revision(events) if touched else None
+            for id in touched:
+                assert revision is not None
+                yield self._tracker.refresh(self._view, id, revision)

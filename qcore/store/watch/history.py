@@ -1,0 +1,147 @@
+"""The events of the last revisions, in chunks; the oldest chunk goes when there are too many events or bytes.
+
+The newest revision stays whatever its size. A chunk has an index by entity and field, made when somebody looks back
+(`qcore.store.watch.past`) and kept until nobody does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Generator, Iterator
+
+from qcore.model.schema import Types
+from qcore.store.state import Change, State
+from qcore.store.watch.events import CHANGED, RETYPED, Event, by_revision
+from qcore.store.watch.journal import events_of
+from qcore.store.watch.retyped import retyped
+
+__all__ = ["Chunk", "History"]
+
+_CHUNKS = 16
+"""Chunks in a full history: the bounds are kept up to one of them."""
+
+_SLICE = 500
+"""Events between two pauses."""
+
+Index = dict[int, dict[str, list[Event]]]
+"""Entity -> field (empty: the entity itself) -> its events, oldest first."""
+
+
+class Chunk:
+    """Some revisions in a row, each whole. `first` and `last` are revisions, `size` is in bytes."""
+
+    __slots__ = ("events", "first", "index", "indexed", "last", "size")
+
+    def __init__(self, revision: int) -> None:
+        self.first = self.last = revision
+        self.events: list[Event] = []
+        self.size = 0
+        self.index: Index = {}
+        self.indexed = 0
+
+    def index_more(self, most: int) -> bool:
+        """Index up to so many events; whether all are."""
+        end = min(self.indexed + most, len(self.events))
+        for event in self.events[self.indexed : end]:
+            if event.kind != RETYPED:
+                fields = self.index.setdefault(event.id, {})
+                fields.setdefault(event.name if event.kind == CHANGED else "", []).append(event)
+        self.indexed = end
+        return end == len(self.events)
+
+
+class History:
+    """Fed by the state from the moment it is made; `head` is the revision of the state.
+
+    Args:
+        most: events kept at least, up to the last sixteenth.
+        most_bytes: bytes they may take in memory.
+    """
+
+    def __init__(self, state: State, most: int, most_bytes: int) -> None:
+        self.head = state.revision
+        self.gone = state.revision
+        """Events up to this revision are not here."""
+        self._state = state
+        self._types: Types = state.types
+        self._most = most
+        self._most_bytes = most_bytes
+        self._chunks: deque[Chunk] = deque()
+        self._count = 0
+        self._size = 0
+        state.observer = self._committed
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def oldest(self) -> int:
+        """The oldest revision whose events are all here."""
+        return self.gone + 1
+
+    def _committed(self, changes: list[Change]) -> None:
+        state = self._state
+        revision = state.revision
+        if revision == self.head:  # nothing was written
+            return
+        self.head = revision
+        events = events_of(changes, revision)
+        if state.types is not self._types:
+            altered = retyped(self._types, state.types, state.counts)
+            self._types = state.types
+            if altered is not None:
+                events.insert(0, Event(RETYPED, revision, 0, None, value=altered))
+        if events:
+            self._append(events, revision)
+
+    def _append(self, events: list[Event], revision: int) -> None:
+        chunks = self._chunks
+        if not chunks or self._is_full(chunks[-1]):
+            chunks.append(Chunk(revision))
+        chunk = chunks[-1]
+        size = 0
+        for event in events:
+            size += event.weight
+        chunk.events += events
+        chunk.last = revision
+        chunk.size += size
+        self._count += len(events)
+        self._size += size
+        while len(chunks) > 1 and (self._count > self._most or self._size > self._most_bytes):
+            old = chunks.popleft()
+            self._count -= len(old.events)
+            self._size -= old.size
+            self.gone = chunks[0].first - 1
+
+    def _is_full(self, chunk: Chunk) -> bool:
+        return len(chunk.events) * _CHUNKS >= self._most or chunk.size * _CHUNKS >= self._most_bytes
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def following(self, revision: int) -> list[Event]:
+        """All events of the first revision after this one that has any; empty at the head."""
+        for chunk in self.after(revision):
+            events = chunk.events
+            begin = bisect_right(events, revision, key=by_revision)
+            end = bisect_right(events, events[begin].revision, begin, key=by_revision)
+            return events[begin:end]
+        return []
+
+    def after(self, revision: int) -> Iterator[Chunk]:
+        """The chunks that hold anything after a revision, oldest first."""
+        if revision < self.head:
+            for chunk in self._chunks:
+                if chunk.last > revision:
+                    yield chunk
+
+    def prepare(self, revision: int) -> Generator[None, None, None]:
+        """Index everything after a revision, pausing; whoever looks back without it waits for it in one go."""
+        for chunk in list(self.after(revision)):
+            while not chunk.index_more(_SLICE):
+                yield
+
+    def forget_indexes(self) -> None:
+        """Free the indexes; they are made again for whoever looks back."""
+        for chunk in self._chunks:
+            chunk.index, chunk.indexed = {}, 0

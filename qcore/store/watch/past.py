@@ -1,0 +1,77 @@
+"""The state as it was at a revision the history still reaches: what is now, taken back by the events since.
+
+Nothing is kept for it but the history, so a view costs writers nothing and may be set to any revision. Two things
+read as they do now: Children, and a field that a schema has taken away or changed since.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from qcore.model.values import Kind
+from qcore.store.entity import Entity
+from qcore.store.state import State
+from qcore.store.watch.events import CREATED, Event, by_revision
+from qcore.store.watch.history import History
+
+__all__ = ["Past"]
+
+
+class _Entities:
+    """Entities by id as of the view's revision; what it gives must not outlive a pause."""
+
+    def __init__(self, past: Past, state: State, history: History) -> None:
+        self._past = past
+        self._live = state.entities
+        self._history = history
+
+    def __contains__(self, id: object) -> bool:
+        return self.get(id) is not None if isinstance(id, int) else False
+
+    def get(self, id: int, /) -> Entity | None:
+        revision = self._past.revision
+        entity = self._live.get(id)
+        if revision >= self._history.head:
+            return entity
+        since = self._since(id, revision)
+        if not since:
+            return entity
+        life = since.pop("", None)
+        if life is not None:
+            entity = None if life.kind == CREATED else life.value
+        if entity is None or not since:
+            return entity
+        return _rewound(entity, since)
+
+    def _since(self, id: int, revision: int) -> dict[str, Event]:
+        """The first thing that happened after a revision to the entity and to each of its fields."""
+        found: dict[str, Event] = {}
+        for chunk in self._history.after(revision):
+            chunk.index_more(len(chunk.events))
+            for name, events in chunk.index.get(id, {}).items():
+                if name not in found:
+                    place = bisect_right(events, revision, key=by_revision)
+                    if place < len(events):
+                        found[name] = events[place]
+        return found
+
+
+class Past:
+    """A view at `revision`, from the history's oldest up to the head."""
+
+    def __init__(self, state: State, history: History, revision: int) -> None:
+        self.revision = revision
+        self.entities = _Entities(self, state, history)
+
+
+def _rewound(entity: Entity, since: dict[str, Event]) -> Entity:
+    twin = entity.twin()
+    for name, event in since.items():
+        field = twin.schema.by_name.get(name)
+        if field is None or event.field is None or event.field.kind is not field.kind:
+            continue
+        value = event.old_value
+        if field.kind is Kind.Choice and value is not None and value not in field.labels:
+            value = None
+        twin.rewind(field.slot, value, event.old_time, event.old_written)
+    return twin
