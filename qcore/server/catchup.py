@@ -14,8 +14,7 @@ from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
 from qcore.server import event_text, logs
 from qcore.server.dispatch import Dispatcher
-from qcore.server.listeners import Listener, Listeners
-from qcore.server.slices import Slices
+from qcore.server.listeners import Later, Listener, Listeners
 from qcore.store.entity import Entity
 from qcore.store.state import State
 from qcore.store.watch.events import DELETED, RETYPED, Event, PathEvent
@@ -56,7 +55,7 @@ class Catchup:
         history: History,
         listeners: Listeners,
         dispatcher: Dispatcher,
-        slices: Slices,
+        later: Later,
         most: int,
         listener: Listener,
         initial: bool,
@@ -65,16 +64,17 @@ class Catchup:
         self._history = history
         self._listeners = listeners
         self._dispatcher = dispatcher
-        self._slices = slices
+        self._later = later
         self._most = most
         self._listener = listener
         self._interest: Interest = listener.interest
         self._view = Past(state, history, listener.revision)
         self._tracker = Tracker(*tracker_key(listener.interest.wish)) if listener.interest.wish.indirect else None
         self._initial = initial
+        self._looks_back = initial or listener.interest.wish.looks_back
         self._turns = 0
         self._work = self._run()
-        slices.add(self._step)
+        later(self._step)
 
     def _step(self) -> bool:
         listener = self._listener
@@ -82,8 +82,7 @@ class Catchup:
             self._end()
             return False
         try:
-            if listener.revision < self._history.gone:
-                raise _Lost("slow", listener.revision)
+            self._check()
             pause = next(self._work)
         except StopIteration:
             return False
@@ -105,8 +104,23 @@ class Catchup:
             return True
         return False
 
+    def _check(self) -> None:
+        """See whether the way is still open.
+
+        Raises:
+            _Lost: the history has overtaken the listener, or schemas are others than at the view's revision and the
+                view no longer shows what was there.
+        """
+        listener, history = self._listener, self._history
+        if listener.revision < history.gone:
+            raise _Lost("slow", listener.revision)
+        if self._looks_back and listener.revision < history.retyped:
+            for event in history.retypings(listener.revision):
+                if self._interest.altered_by(event.value):
+                    raise _Lost("schema", event.revision)
+
     def _resume(self) -> None:
-        self._slices.add(self._step)
+        self._later(self._step)
 
     def _lose(self, reason: LostReason, revision: int) -> None:
         self._listeners.lose(self._listener, reason, revision)
@@ -148,9 +162,7 @@ class Catchup:
             yield _GO
         for chunk in self._members():
             for id in chunk:
-                entity = self._view.entities.get(id)
-                if entity is not None and self._interest.covers(id, entity.schema):
-                    tracker.add(self._view, id)
+                tracker.add(self._view, id)
                 if tracker.size > MAX_TRACKED:
                     raise _Lost("too_large", self._view.revision)
                 if self._is_time():
@@ -210,7 +222,7 @@ class Catchup:
         number = self._view.revision = events[0].revision
         if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
             raise _Lost("schema", number)
-        if self._looks_back():
+        if self._looks_back:
             for _ in self._history.prepare(number):
                 yield _GO
         last = b""
@@ -227,10 +239,6 @@ class Catchup:
         if last:
             listener = self._listener
             listener.feed.put(listener.token, listener.head + last + event_text.LAST)
-
-    def _looks_back(self) -> bool:
-        wish = self._interest.wish
-        return wish.filter is not None or bool(wish.context) or wish.indirect
 
     def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
         """What of a revision is for this listener; None where it is not."""

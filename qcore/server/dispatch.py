@@ -13,8 +13,7 @@ from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
 from qcore.server import event_text, logs
 from qcore.server.feeds import Feed
-from qcore.server.listeners import Listener, Listeners
-from qcore.server.slices import Slices
+from qcore.server.listeners import Later, Listener, Listeners
 from qcore.store.state import State
 from qcore.store.watch.events import RETYPED, Event, PathEvent
 from qcore.store.watch.history import History
@@ -61,15 +60,17 @@ class Dispatcher:
     `most` is how many bytes a feed may hold.
     """
 
-    def __init__(self, state: State, history: History, listeners: Listeners, slices: Slices, most: int) -> None:
+    def __init__(self, state: State, history: History, listeners: Listeners, later: Later, most: int) -> None:
         self.position = history.head
         self._history = history
         self._listeners = listeners
-        self._slices = slices
+        self._later = later
         self._most = most
         self._view = Past(state, history, history.head)
         self._work: Generator[None, None, None] | None = None
         self._turns = 0
+        self._retyped = 0
+        """The last change of schemas that was looked at."""
         self._waiting: list[Callable[[], None]] = []
 
     @property
@@ -82,7 +83,7 @@ class Dispatcher:
         if self._work is None and not self.idle:
             if self._listeners.live:
                 self._work = self._run()
-                self._slices.add(self._step)
+                self._later(self._step)
             else:
                 self._moved(self._history.head)
 
@@ -99,6 +100,8 @@ class Dispatcher:
     def _step(self) -> bool:
         assert self._work is not None
         try:
+            if self._history.retyped > self._retyped:
+                self._retype_ahead()
             next(self._work)
         except StopIteration:
             self._work = None
@@ -208,6 +211,14 @@ class Dispatcher:
         for interest in list(self._listeners.registry.interests):
             if interest.altered_by(change):
                 self._lose_interest(interest, "schema", number)
+
+    def _retype_ahead(self) -> None:
+        """Schemas have changed: whoever looks back from there no longer sees what was."""
+        self._retyped = self._history.retyped
+        for event in self._history.retypings(self.position):
+            for interest in list(self._listeners.registry.interests):
+                if interest.wish.looks_back and interest.altered_by(event.value):
+                    self._lose_interest(interest, "schema", event.revision)
 
     def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> None:
         for listener in list(self._listeners.live.get(interest, {}).values()):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from qcore.model.events import LostReason
 from qcore.server import event_text
 from qcore.server.feeds import Feed
-from qcore.server.slices import Slices
 from qcore.store.filter import Filter
 from qcore.store.watch.interest import Interest, Wish
 from qcore.store.watch.registry import Registry
 from qcore.store.watch.tracker import Tracker
 
-__all__ = ["Listener", "Listeners"]
+__all__ = ["Later", "Listener", "Listeners"]
+
+Later = Callable[[Callable[[], bool]], None]
+"""Calls a step in slices until it returns False."""
 
 _SLICE = 500
 """Entities of a tracker that are dropped between two pauses."""
@@ -44,15 +47,15 @@ class Listener:
 
 
 class Listeners:
-    """All of them, by token, and for each interest those that are live."""
+    """All of them, by token, and for each interest those that are live. `later` takes steps of long work."""
 
-    def __init__(self, slices: Slices) -> None:
+    def __init__(self, later: Later) -> None:
         self.registry = Registry()
         self.all: dict[int, Listener] = {}
         self.live: dict[Interest, dict[int, Listener]] = {}
         self.tracked = 0
         """Ids in all routes of trackers that still catch up."""
-        self._slices = slices
+        self._later = later
         self._tokens = itertools.count(1)
         self._shared: dict[Wish, Interest] = {}
         self._users: dict[Interest, int] = {}
@@ -106,4 +109,4 @@ class Listeners:
     def free(self, tracker: Tracker) -> None:
         """Take a tracker apart, in slices."""
         if tracker.size:
-            self._slices.add(lambda: tracker.shrink(_SLICE))
+            self._later(lambda: tracker.shrink(_SLICE))

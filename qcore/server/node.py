@@ -77,7 +77,7 @@ class Node:
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
         history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
         self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads, history)
-        self._watching = Watching(settings, state, history, self.slices, self._reads.filters)
+        self._watching = Watching(settings, state, history, self.slices.add, self._reads.filters)
         reserve = Reserve(str(directory.path), settings.disk_reserve_mb)
         self._writes = Writes(settings, state, engine, reserve)
         self._documents = Documents(settings, state, self.slices, self._writes, self._uploads)

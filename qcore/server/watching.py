@@ -15,9 +15,8 @@ from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
 from qcore.server.feeds import Feed
 from qcore.server.filters import Filters
-from qcore.server.listeners import Listener, Listeners
+from qcore.server.listeners import Later, Listener, Listeners
 from qcore.server.settings import Settings
-from qcore.server.slices import Slices
 from qcore.store.filter import Filter, bind
 from qcore.store.resolve import entity_at
 from qcore.store.state import State
@@ -39,15 +38,15 @@ log = logs.get("qcore.watch")
 class Watching:
     """All listeners of a node."""
 
-    def __init__(self, settings: Settings, state: State, history: History, slices: Slices, filters: Filters) -> None:
+    def __init__(self, settings: Settings, state: State, history: History, later: Later, filters: Filters) -> None:
         self._state = state
         self._history = history
-        self._slices = slices
+        self._later = later
         self._filters = filters
         self._most_listeners = settings.max_subscriptions
         self._most = settings.watch_queue_mb * _MEGABYTE
-        self._listeners = Listeners(slices)
-        self._dispatcher = Dispatcher(state, history, self._listeners, slices, self._most)
+        self._listeners = Listeners(later)
+        self._dispatcher = Dispatcher(state, history, self._listeners, later, self._most)
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -80,7 +79,7 @@ class Watching:
             raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
         listener = self._listeners.add(wish, self._bound(wish), feed, self._since(query))
         if query.initial or not self._join_at_once(listener):
-            parts = (self._state, self._history, self._listeners, self._dispatcher, self._slices)
+            parts = (self._state, self._history, self._listeners, self._dispatcher, self._later)
             Catchup(*parts, self._most, listener, query.initial)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -104,7 +103,7 @@ class Watching:
     def closed(self, feed: Feed) -> None:
         """A connection is gone: free its listeners, in slices."""
         work = self._free(feed)
-        self._slices.add(lambda: next(work, False))
+        self._later(lambda: next(work, False))
 
     def _free(self, feed: Feed) -> Generator[bool, None, None]:
         for listener in list(feed.listeners.values()):
@@ -169,7 +168,7 @@ class Watching:
         if self._listeners.all:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
             work = self._look_after()
-            self._slices.add(lambda: next(work, False))
+            self._later(lambda: next(work, False))
 
     def _look_after(self) -> Generator[bool, None, None]:
         """Bookmarks for the idle, an end for those whom the history has overtaken while they waited."""

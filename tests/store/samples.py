@@ -132,9 +132,10 @@ class Log:
         return [item.id for item in self.find(type_name, limit=10_000, **kwargs).items]
 
 
-def replay(records: list[bytes]) -> State:
-    """A fresh state with the whole log applied."""
+def replay(records: list[bytes], before: Callable[[State], object] = lambda _state: None) -> State:
+    """A fresh state with the whole log applied; `before` sees it while it is empty."""
     state = State()
+    before(state)
     for index, record in enumerate(records):
         for _ in apply_entry(state, Entry(LogId(1, 65_536, index), msgspec.json.decode(record, type=EntryBody))):
             pass

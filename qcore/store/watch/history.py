@@ -63,6 +63,8 @@ class History:
         self.head = state.revision
         self.gone = state.revision
         """Events up to this revision are not here."""
+        self.retyped = 0
+        """The last revision that altered types, 0: none did."""
         self._state = state
         self._types: Types = state.types
         self._most = most
@@ -91,6 +93,7 @@ class History:
             altered = retyped(self._types, state.types, state.counts)
             self._types = state.types
             if altered is not None:
+                self.retyped = revision
                 events.insert(0, Event(RETYPED, revision, 0, None, value=altered))
         if events:
             self._append(events, revision)
@@ -134,6 +137,15 @@ class History:
             for chunk in self._chunks:
                 if chunk.last > revision:
                     yield chunk
+
+    def retypings(self, revision: int) -> list[Event]:
+        """The RETYPED events after a revision."""
+        return [
+            event
+            for chunk in self.after(revision)
+            for event in chunk.events
+            if event.kind == RETYPED and event.revision > revision
+        ]
 
     def prepare(self, revision: int) -> Generator[None, None, None]:
         """Index everything after a revision, pausing; whoever looks back without it waits for it in one go."""

@@ -46,6 +46,11 @@ class Wish(NamedTuple):
         """Whether the field is a path."""
         return self.field is not None and "->" in self.field
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether more of the store is read for an event than the event itself."""
+        return self.filter is not None or bool(self.context) or self.indirect
+
 
 def check_wish(wish: Wish, types: Types) -> None:
     """Refuse what can never be.
