@@ -43,6 +43,9 @@ __all__ = ["Node"]
 _SWEEP = 0.25
 """Seconds between two looks for reads whose deadline has passed."""
 
+_EVENTS_SLICE = 0.001
+"""Seconds of one turn for telling listeners: short, as whoever made the event has most likely more to ask."""
+
 _MEGABYTE = 1 << 20
 
 log = logs.get("qcore.node")
@@ -77,7 +80,7 @@ class Node:
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
         history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
         self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads, history)
-        self._watching = Watching(settings, state, history, self.slices.add, self._reads.filters)
+        self._watching = Watching(settings, state, history, Slices(_EVENTS_SLICE).add, self._reads.filters)
         reserve = Reserve(str(directory.path), settings.disk_reserve_mb)
         self._writes = Writes(settings, state, engine, reserve)
         self._documents = Documents(settings, state, self.slices, self._writes, self._uploads)

@@ -22,9 +22,10 @@ T = TypeVar("T")
 
 
 class Slices:
-    """A queue of steps that run whenever the loop comes round."""
+    """A queue of steps that run whenever the loop comes round, for `length` seconds of each turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: float = SLICE) -> None:
+        self._length = length
         self._steps: deque[Step] = deque()
         self._scheduled = False
 
@@ -57,7 +58,7 @@ class Slices:
         return future
 
     def _turn(self) -> None:
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + self._length
         steps = self._steps
         try:
             while steps and time.monotonic() < end:

@@ -103,6 +103,8 @@ class Client:
     def __init__(self, node: Node, limits: Limits) -> None:
         self._session = Session(node, limits, self._take, lambda: None, self._take_events)
         self.events: list[dict[str, Any]] = []
+        self.messages: list[Any] = []
+        """Answers and events, as they came."""
         self._ids = 0
         self.answers: dict[Any, dict[str, Any]] = {}
 
@@ -143,10 +145,12 @@ class Client:
 
     def _take_events(self) -> None:
         for text in self._session.feed.take(1 << 30):
-            self.events.append(json.loads(text)["params"])
+            self.messages.append(json.loads(text))
+            self.events.append(self.messages[-1]["params"])
 
     def _take(self, text: bytes) -> None:
         found = json.loads(text)
+        self.messages.append(found)
         for answer in found if isinstance(found, list) else [found]:
             self.answers[answer["id"]] = answer
 
