@@ -72,6 +72,8 @@ class Catchup:
         self._tracker = Tracker(*tracker_key(listener.interest.wish)) if listener.interest.wish.indirect else None
         self._initial = initial
         self._looks_back = initial or listener.interest.wish.looks_back
+        self._retyped = listener.revision
+        """The last change of schemas that was looked at."""
         self._turns = 0
         self._work = self._run()
         later(self._step)
@@ -114,7 +116,8 @@ class Catchup:
         listener, history = self._listener, self._history
         if listener.revision < history.gone:
             raise _Lost("slow", listener.revision)
-        if self._looks_back and listener.revision < history.retyped:
+        if self._looks_back and self._retyped < history.retyped:
+            self._retyped = history.retyped
             for event in history.retypings(listener.revision):
                 if self._interest.altered_by(event.value):
                     raise _Lost("schema", event.revision)
@@ -133,7 +136,7 @@ class Catchup:
 
     def _is_time(self) -> bool:
         self._turns += 1
-        return self._turns % _SLICE == 0
+        return self._looks_back or self._turns % _SLICE == 0
 
     # -- the way -------------------------------------------------------------------------------------------
 

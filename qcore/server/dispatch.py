@@ -28,7 +28,9 @@ FILTER_TIME = 0.5
 """Seconds a filter may take between two ticks of the watching."""
 
 _SLICE = 50
-"""Judgements and messages between two pauses."""
+"""Judgements and messages between two pauses; a filter counts as one more for each `_TURN` seconds it takes."""
+
+_TURN = 20e-6
 
 log = logs.get("qcore.watch")
 
@@ -129,6 +131,9 @@ class Dispatcher:
         number = self._view.revision = events[0].revision
         if events[0].kind == RETYPED:
             self._retype(events[0].value, number)
+        if self._listeners.registry.looking_back:
+            for _ in self._history.prepare(number):
+                yield
         chosen: dict[Interest, _Chosen] = {}
         for event in events:
             text = b""
@@ -156,7 +161,10 @@ class Dispatcher:
 
     def _is_time(self) -> bool:
         self._turns += 1
-        return self._turns % _SLICE == 0
+        if self._turns < _SLICE:
+            return False
+        self._turns = 0
+        return True
 
     def _judge(
         self, interest: Interest, event: Event | PathEvent, text: bytes, chosen: dict[Interest, _Chosen]
@@ -170,6 +178,7 @@ class Dispatcher:
             found = chosen[interest] = _Chosen()
         if found.size <= self._most:
             values = interest.context(event, self._view) if interest.wish.context else {}
+            self._turns += len(values)
             found.add(text, event_text.context(values))
         return text
 
@@ -182,7 +191,9 @@ class Dispatcher:
         except BadFilter:
             self._lose_interest(interest, "filter", event.revision - 1)
             return False
-        interest.spent += time.monotonic() - begun
+        spent = time.monotonic() - begun
+        interest.spent += spent
+        self._turns += int(spent / _TURN)
         if interest.spent > FILTER_TIME:
             self._lose_interest(interest, "filter", event.revision - 1)
             return False

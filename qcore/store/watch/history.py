@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Iterator
+from itertools import islice
+from operator import attrgetter
 
 from qcore.model.schema import Types
 from qcore.store.state import Change, State
@@ -19,10 +21,15 @@ from qcore.store.watch.retyped import retyped
 __all__ = ["Chunk", "History"]
 
 _CHUNKS = 16
-"""Chunks in a full history: the bounds are kept up to one of them."""
+"""Chunks in a full history at least: the bounds are kept up to one of them."""
+
+_CHUNK = 4096
+"""Events in a chunk, or little more: so many are indexed in one go."""
 
 _SLICE = 500
 """Events between two pauses."""
+
+_last = attrgetter("last")
 
 Index = dict[int, dict[str, list[Event]]]
 """Entity -> field (empty: the entity itself) -> its events, oldest first."""
@@ -69,7 +76,8 @@ class History:
         self._types: Types = state.types
         self._most = most
         self._most_bytes = most_bytes
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: list[Chunk] = []
+        self._retypings: deque[Event] = deque()
         self._count = 0
         self._size = 0
         state.observer = self._committed
@@ -92,9 +100,10 @@ class History:
         if state.types is not self._types:
             altered = retyped(self._types, state.types, state.counts)
             self._types = state.types
-            if altered is not None:
+            if altered:
                 self.retyped = revision
                 events.insert(0, Event(RETYPED, revision, 0, None, value=altered))
+                self._retypings.append(events[0])
         if events:
             self._append(events, revision)
 
@@ -112,13 +121,18 @@ class History:
         self._count += len(events)
         self._size += size
         while len(chunks) > 1 and (self._count > self._most or self._size > self._most_bytes):
-            old = chunks.popleft()
-            self._count -= len(old.events)
-            self._size -= old.size
-            self.gone = chunks[0].first - 1
+            self._drop(chunks.pop(0))
 
     def _is_full(self, chunk: Chunk) -> bool:
-        return len(chunk.events) * _CHUNKS >= self._most or chunk.size * _CHUNKS >= self._most_bytes
+        count = len(chunk.events)
+        return count >= _CHUNK or count * _CHUNKS >= self._most or chunk.size * _CHUNKS >= self._most_bytes
+
+    def _drop(self, chunk: Chunk) -> None:
+        self._count -= len(chunk.events)
+        self._size -= chunk.size
+        self.gone = self._chunks[0].first - 1
+        while self._retypings and self._retypings[0].revision <= self.gone:
+            self._retypings.popleft()
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -134,18 +148,12 @@ class History:
     def after(self, revision: int) -> Iterator[Chunk]:
         """The chunks that hold anything after a revision, oldest first."""
         if revision < self.head:
-            for chunk in self._chunks:
-                if chunk.last > revision:
-                    yield chunk
+            place = bisect_right(self._chunks, revision, key=_last)
+            yield from islice(self._chunks, place, None)
 
     def retypings(self, revision: int) -> list[Event]:
         """The RETYPED events after a revision."""
-        return [
-            event
-            for chunk in self.after(revision)
-            for event in chunk.events
-            if event.kind == RETYPED and event.revision > revision
-        ]
+        return [event for event in self._retypings if event.revision > revision]
 
     def prepare(self, revision: int) -> Generator[None, None, None]:
         """Index everything after a revision, pausing; whoever looks back without it waits for it in one go."""

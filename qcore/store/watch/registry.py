@@ -26,6 +26,8 @@ class Registry:
 
     def __init__(self) -> None:
         self.interests: dict[Interest, None] = {}
+        self.looking_back = 0
+        """Interests for which more of the store is read than the event."""
         self.trackers: dict[tuple[str, str | None], Tracker] = {}
         """By path and type; one for all the entities that are listened to by the same path."""
         self._entities: dict[int, _Target] = {}
@@ -36,6 +38,7 @@ class Registry:
         wish = interest.wish
         target = self._entities.setdefault(wish.entity, _Target()) if wish.entity else self._type(wish.type)
         self.interests[interest] = None
+        self.looking_back += wish.looks_back
         target.all[interest] = None
         target.by_field.setdefault(wish.field, {})[interest] = None
 
@@ -54,6 +57,7 @@ class Registry:
         """Forget an interest; returns the tracker that nobody needs any more, if there is one."""
         wish = interest.wish
         del self.interests[interest]
+        self.looking_back -= wish.looks_back
         target = self._entities[wish.entity] if wish.entity else self._types[wish.type]
         del target.all[interest]
         del target.by_field[wish.field][interest]

@@ -2,60 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 from qcore.model.schema import CompleteSchema, Types
 
 __all__ = ["Retyped", "retyped"]
 
 
-class _Altered(NamedTuple):
-    """A type, what it inherits before or after, and its fields that are gone or read otherwise."""
+class Retyped:
+    """Fields that are gone or read otherwise, and types whose entities are others than before."""
 
-    type: str
-    ancestors: frozenset[str]
-    fields: frozenset[str]
+    def __init__(self) -> None:
+        self._of_type: dict[str, frozenset[str]] = {}
+        self._below: dict[str, set[str]] = {}
+        """Type -> altered fields of it and of what inherits it, before or after."""
+        self._anywhere: set[str] = set()
+        self._resorted: set[str] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._of_type or self._resorted)
 
-class Retyped(NamedTuple):
-    """`resorted`: types that are gone, or have other descendants with entities."""
+    def altered(self, name: str, ancestors: Iterable[str], fields: frozenset[str]) -> None:
+        """Note the altered fields of a type, if there are any."""
+        if fields:
+            self._of_type[name] = fields
+            self._anywhere |= fields
+            for ancestor in ancestors:
+                self._below.setdefault(ancestor, set()).update(fields)
 
-    altered: tuple[_Altered, ...]
-    resorted: frozenset[str]
+    def resorted(self, names: Iterable[str]) -> None:
+        """Note types that are gone, or have other descendants with entities."""
+        self._resorted.update(names)
 
     def hits_type(self, name: str, field: str | None) -> bool:
         """Whether entities of a type or its descendants are others, or a field of theirs is (None: any field)."""
-        if name in self.resorted:
-            return True
-        return any(name in one.ancestors and _among(field, one.fields) for one in self.altered)
+        return name in self._resorted or _among(field, self._below.get(name))
 
     def hits_entity(self, type_name: str, field: str | None) -> bool:
         """Whether a field (None: any) of an entity of exactly this type reads otherwise."""
-        return any(type_name == one.type and _among(field, one.fields) for one in self.altered)
+        return _among(field, self._of_type.get(type_name))
 
-    def hits_anywhere(self, fields: list[str]) -> bool:
+    def hits_anywhere(self, fields: Iterable[str]) -> bool:
         """Whether any type has one of these fields altered."""
-        return any(not one.fields.isdisjoint(fields) for one in self.altered)
+        return not self._anywhere.isdisjoint(fields)
 
 
-def retyped(before: Types, after: Types, counts: Mapping[str, int]) -> Retyped | None:
-    """What is other than before, None if nothing that matters; `counts` are entities by type."""
-    altered = []
-    resorted: set[str] = set()
+def retyped(before: Types, after: Types, counts: Mapping[str, int]) -> Retyped:
+    """What is other than before, false if nothing that matters; `counts` are entities by type."""
+    found = Retyped()
     for name, old in before.complete.items():
         new = after.complete.get(name)
-        if new is old:
-            continue
         if new is None:
-            resorted.add(name)
-            continue
-        if counts.get(name):
-            resorted |= old.ancestors ^ new.ancestors
-        fields = _altered_fields(old, new)
-        if fields:
-            altered.append(_Altered(name, old.ancestors | new.ancestors, fields))
-    return Retyped(tuple(altered), frozenset(resorted)) if altered or resorted else None
+            found.resorted([name])
+        elif new is not old:
+            found.altered(name, old.ancestors | new.ancestors, _altered_fields(old, new))
+            if counts.get(name):
+                found.resorted(old.ancestors ^ new.ancestors)
+    return found
 
 
 def _altered_fields(old: CompleteSchema, new: CompleteSchema) -> frozenset[str]:
@@ -68,5 +71,5 @@ def _altered_fields(old: CompleteSchema, new: CompleteSchema) -> frozenset[str]:
     return frozenset(found)
 
 
-def _among(field: str | None, fields: frozenset[str]) -> bool:
-    return bool(fields) if field is None else field in fields
+def _among(field: str | None, fields: Iterable[str] | None) -> bool:
+    return fields is not None and (field is None or field in fields)
