@@ -96,7 +96,7 @@ class History:
         if revision == self.head:  # nothing was written
             return
         self.head = revision
-        events = events_of(changes, revision)
+        events = events_of(changes, revision, state.types is not self._types)
         if state.types is not self._types:
             altered = retyped(self._types, state.types, state.counts)
             self._types = state.types

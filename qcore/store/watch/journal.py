@@ -20,17 +20,34 @@ _Before = tuple[CompleteField, Any, int, int]
 """A field before the revision: what it was, its value, time and revision."""
 
 
-def events_of(changes: list[Change], revision: int) -> list[Event]:
+def events_of(changes: list[Change], revision: int, retyped: bool = False) -> list[Event]:
     """The events of one command, in the order in which each entity and field was first touched.
 
-    A deleted entity has no other event; a field that changes of schemas took away has none.
+    A deleted entity has no other event; a field that changes of schemas (`retyped`) took away has none.
     """
-    if len(changes) == 1 and changes[0][0] == PUT:
-        _, entity, slot, old, old_time, old_revision = changes[0]
-        event = _changed(entity, entity.schema.slots[slot], revision)
-        event.old_value, event.old_time, event.old_written = old, old_time, old_revision
-        return [event]
-    return _Reader(changes).events(revision) if changes else []
+    if retyped:
+        return _Reader(changes).events(revision)
+    events: dict[Any, Event] = {}
+    parents: dict[Entity, Any] = {}
+    for line in changes:  # most commands are as simple as this
+        kind, entity = line[0], line[1]
+        if kind == PUT:
+            slot = line[2]
+            if (entity, slot) not in events:
+                event = events[entity, slot] = _changed(entity, entity.schema.slots[slot], revision)
+                if entity in events:
+                    event.fresh = True
+                else:
+                    _, _, _, event.old_value, event.old_time, event.old_written = line
+                    if slot == PARENT:
+                        event.old_value = parents.get(entity, event.old_value)
+        elif kind == ADDED:
+            events[entity] = Event(CREATED, revision, entity.id, entity.schema)
+        elif kind == LINKED:
+            parents.setdefault(entity, line[2])
+        elif kind == REMOVED:
+            return _Reader(changes).events(revision)
+    return list(events.values())
 
 
 def _changed(entity: Entity, field: CompleteField, revision: int) -> Event:
