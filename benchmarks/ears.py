@@ -1,19 +1,20 @@
 """A process that only listens: connections with listeners on one type, whose events it counts.
 
-It looks at frame headers alone, so that it hears as many events as Python can. The process that measures asks it for
-its `Count` through a pipe.
+It looks at frame headers alone, so that it hears as many events as Python can. Whoever measures asks for its `Count`
+by a line on its standard input.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import NamedTuple, Self, cast
 
+import msgspec
 import uvloop
 
 from benchmarks.wire import json_rpc, websocket_frame
@@ -39,25 +40,24 @@ class Ears:
     """The process: `listeners` in turn on `connections` connections to `address`, ready when entered."""
 
     def __init__(self, address: str, listeners: int, connections: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_hear, args=(address, listeners, connections, theirs), daemon=True)
+        arguments = [sys.executable, "-m", "benchmarks.ears", address, str(listeners), str(connections)]
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def __enter__(self) -> Self:
-        self._process.start()
         self.count()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pipe.send("end")
-        self._process.join()
+        self._process.communicate()
 
     def count(self, frames: int = 0) -> Count:
         """What it heard, once there are so many frames or it was lost."""
-        self._pipe.send(frames)
-        return cast(Count, self._pipe.recv())
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(frames, file=self._process.stdin)
+        return msgspec.json.decode(self._process.stdout.readline(), type=Count)
 
     def settle(self) -> Count:
         """What it heard, once nothing comes any more."""
@@ -109,11 +109,7 @@ class _Line(asyncio.Protocol):
         self.last = time.monotonic()
 
 
-def _hear(address: str, listeners: int, connections: int, pipe: Connection) -> None:
-    uvloop.run(_hear_all(address, listeners, connections, pipe))
-
-
-async def _hear_all(address: str, listeners: int, connections: int, pipe: Connection) -> None:
+async def _hear(address: str, listeners: int, connections: int) -> None:
     loop = asyncio.get_running_loop()
     host, port = address.rsplit(":", 1)
     lines: list[_Line] = []
@@ -122,13 +118,14 @@ async def _hear_all(address: str, listeners: int, connections: int, pipe: Connec
         asks = [websocket_frame(json_rpc(n, "listen", {"target": TYPE, "field": FIELD})) for n in mine]
         _, line = await loop.create_connection(lambda asks=asks: _Line(asks), host, int(port))  # type: ignore[misc]
         lines.append(line)
-    answers = listeners
-    while True:
-        command = await asyncio.to_thread(pipe.recv)
-        if command == "end":
-            return
-        goal = answers + command
+    while command := await asyncio.to_thread(sys.stdin.readline):
+        goal = listeners + int(command)  # the answers are frames, too
         while sum(line.frames for line in lines) < goal and not any(line.lost for line in lines):  # noqa: ASYNC110
             await asyncio.sleep(0.0005)
-        frames = sum(line.frames for line in lines) - answers
-        pipe.send(Count(frames, sum(line.lost for line in lines), max(line.last for line in lines)))
+        frames = sum(line.frames for line in lines) - listeners
+        count = Count(frames, sum(line.lost for line in lines), max(line.last for line in lines))
+        print(msgspec.json.encode(count).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(_hear(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

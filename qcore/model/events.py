@@ -15,7 +15,7 @@ __all__ = ["Event", "EventKind", "LostReason", "Written"]
 
 EventKind = Literal["created", "changed", "deleted", "initial", "bookmark", "lost"]
 
-LostReason = Literal["slow", "compacted", "schema", "filter", "too_large", "internal"]
+LostReason = Literal["slow", "schema", "filter", "too_large", "internal"]
 
 
 class Written(msgspec.Struct, kw_only=True):
