@@ -1,0 +1,80 @@
+"""Catching up without a loop: how much is done at a time, and when it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qcore.server import event_text
+from tests.server.test_dispatch import Hall
+
+
+@pytest.mark.parametrize("wish", [{"field": "Size"}, {"field": "Next->Size"}, {"filter": "Size == 3"}])
+def test_initial_values_take_a_step_for_each_entity(wish: dict[str, Any]) -> None:
+    hall = Hall(most=1 << 30)
+    for number in range(300):
+        hall.log.create("Part", f"n{number}")
+    hall.listen(initial=True, **wish)
+    assert hall.work() >= 300
+    assert len(hall.told()) == 1 + 300 * (1 if "field" in wish else 9)
+
+
+def test_a_past_of_no_interest_is_passed_over_in_steps() -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    for value in range(500):
+        hall.log.set(2, "Size", value)
+    hall.listen(since=hall.history.gone, field="Label")
+    assert hall.work() >= 500
+    assert [event["kind"] for event in hall.told()] == ["created"]
+
+
+def test_it_waits_while_the_feed_is_full_and_goes_on_when_it_is_read() -> None:
+    hall = Hall(most=100_000)
+    for number in range(50):
+        hall.log.create("Part", f"n{number}", Label="x" * 10_000)
+    listener = hall.listen(initial=True, field="Label")
+    hall.work()
+    heard = []
+    while not listener.live:
+        assert 50_000 < hall.feed.size < 70_000
+        heard += hall.told()
+        hall.work()
+    heard += hall.told()
+    assert [event["kind"] for event in heard] == ["initial"] * 50 + ["bookmark"]
+
+
+def test_one_that_ends_while_it_waits_leaves_nothing() -> None:
+    hall = Hall(most=100_000)
+    for number in range(50):
+        hall.log.create("Part", f"n{number}", Label="x" * 10_000)
+    listener = hall.listen(initial=True, field="Label")
+    hall.work()
+    hall.listeners.remove(listener)
+    hall.told()
+    assert hall.work() == 1
+    assert not hall.feed._waiting
+    assert not hall.listeners.all
+
+
+def test_a_closed_connection_ends_it() -> None:
+    hall = Hall()
+    for number in range(50):
+        hall.log.create("Part", f"n{number}")
+    hall.listen(initial=True)
+    hall.feed.close()
+    assert hall.work() == 1
+
+
+def test_a_defect_loses_the_listener_and_not_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> bytes:
+        raise ZeroDivisionError
+
+    hall = Hall()
+    hall.log.create("Part", "x")
+    monkeypatch.setattr(event_text, "initial", broken)
+    hall.listen(initial=True)
+    hall.work()
+    (lost,) = hall.told()
+    assert (lost["kind"], lost["reason"]) == ("lost", "internal")

@@ -1,0 +1,165 @@
+"""The dispatcher without a loop: how much it does at a time, and what a defect costs."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qcore.model.commands import Delete, SetFields
+from qcore.server import dispatch, event_text
+from qcore.server.catchup import Catchup
+from qcore.server.dispatch import Dispatcher
+from qcore.server.feeds import Feed
+from qcore.server.listeners import Listener, Listeners
+from qcore.store.filter import bind, parse
+from qcore.store.watch.history import History
+from qcore.store.watch.interest import Wish
+from tests.store.samples import PART, Log
+
+__all__ = ["Hall"]
+
+MOST = 1 << 20
+
+
+class Hall:
+    """A log, its history and who listens; steps run when `work` is called."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.log = Log(PART)
+        self.history = History(self.log.state, 100_000, 1 << 30)
+        self.steps: deque[Callable[[], bool]] = deque()
+        self.listeners = Listeners(self.steps.append)
+        self.dispatcher = Dispatcher(self.log.state, self.history, self.listeners, self.steps.append, most)
+        self.feed = Feed(lambda: None)
+        self._most = most
+
+    def listen(self, *, initial: bool = False, since: int | None = None, **wish: Any) -> Listener:
+        """Begin to listen to Part and its descendants."""
+        text = wish.get("filter")
+        filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
+        revision = self.log.state.revision if since is None else since
+        listener = self.listeners.add(Wish(0, "Part", **wish), filter, self.feed, revision)
+        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.steps.append)
+        Catchup(*parts, self._most, listener, initial)
+        return listener
+
+    def work(self) -> int:
+        """Run all steps there are; how many that were."""
+        self.dispatcher.kick()
+        steps = 0
+        while self.steps:
+            step = self.steps.popleft()
+            steps += 1
+            if step():
+                self.steps.append(step)
+        return steps
+
+    def told(self) -> list[dict[str, Any]]:
+        return [json.loads(text)["params"] for text in self.feed.take(1 << 30)]
+
+
+def test_many_listeners_are_told_in_many_steps() -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    for _ in range(1000):
+        hall.listen(field="Size")
+    hall.work()
+    hall.log.set(2, "Size", 1)
+    assert hall.work() >= 1000 // 50
+    assert len(hall.told()) == 1000
+
+
+def test_many_events_are_judged_in_many_steps() -> None:
+    hall = Hall()
+    top = hall.log.create("Part", "top")
+    for number in range(1000):
+        hall.log.create("Part", f"n{number}", top)
+    hall.listen()
+    hall.work()
+    hall.log.do(Delete(top))
+    assert hall.work() >= 1000 // 50
+    events = hall.told()
+    assert len(events) == 1001
+    assert [event.get("last", False) for event in events] == [False] * 1000 + [True]
+
+
+def test_a_filter_that_takes_long_is_a_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_TURN", 1e-12)  # any time is long
+    hall = Hall()
+    listener = hall.listen(filter="Size > 3")
+    hall.log.create("Part", "x", Size=0)
+    hall.work()
+    for value in range(20):
+        hall.log.set(2, "Size", value - 20)
+    assert hall.work() >= 20
+    assert not listener.gone
+
+
+def test_who_wants_the_same_shares_the_judging_and_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    common = event_text.common
+    monkeypatch.setattr(event_text, "common", lambda *args: (written.append(args), common(*args))[1])  # type: ignore[func-returns-value]
+    hall = Hall()
+    hall.log.create("Part", "x")
+    for _ in range(10):
+        hall.listen(field="Size")
+        hall.listen(field="Size", context=("Label",))
+    hall.work()
+    hall.log.set(2, "Size", 1)
+    hall.work()
+    assert (len(written), len(hall.told())) == (1, 20)
+    assert len(hall.listeners.live) == 2
+
+
+def test_a_defect_loses_the_listeners_and_not_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> bytes:
+        raise ZeroDivisionError
+
+    hall = Hall()
+    hall.listen()
+    hall.work()
+    revision = hall.log.state.revision
+    monkeypatch.setattr(event_text, "common", broken)
+    hall.log.create("Part", "x")
+    hall.work()
+    (lost,) = hall.told()
+    assert (lost["kind"], lost["reason"], lost["revision"]) == ("lost", "internal", revision)
+    monkeypatch.undo()
+    hall.listen(since=revision, field="Name")
+    hall.work()
+    assert [event["kind"] for event in hall.told()] == ["created", "changed"]
+
+
+def test_a_client_that_is_behind_loses_all_its_listeners_and_others_none() -> None:
+    hall = Hall(most=10_000)
+    other = Feed(lambda: None)
+    hall.log.create("Part", "x")
+    hall.listen(field="Label"), hall.listen(field="Size")
+    kept = hall.listeners.add(Wish(0, "Part", "Label"), None, other, hall.log.state.revision)
+    hall.work()
+    hall.listeners.join(kept)
+    for _ in range(5):
+        hall.log.set(2, "Label", "x" * 1500)
+        hall.work()
+        other.take(1 << 30)
+    events = hall.told()
+    lost = [event for event in events if event["kind"] == "lost"]
+    whole = [event["revision"] for event in events if event["kind"] == "changed"]
+    assert {event["reason"] for event in lost} == {"slow"}
+    assert len(lost) == 2
+    assert {event["revision"] for event in lost} == {whole[-1]}
+    assert not kept.gone
+
+
+def test_listeners_are_dispatched_in_the_order_of_revisions_within_one_entry() -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    hall.listen(field="Size")
+    hall.work()
+    hall.log.entry(*(SetFields(2, "Size", value) for value in range(100)))
+    hall.work()
+    assert [event["current"]["value"] for event in hall.told()] == list(range(100))
