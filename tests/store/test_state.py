@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from qcore.model.commands import Bootstrap, Create, Delete, SchemaSet, SetFields, TreeNode
 from qcore.model.errors import RequestError
 from qcore.model.ids import ROOT_ID
@@ -142,3 +144,28 @@ def test_a_refused_command_leaves_no_trace() -> None:
         assert after == before, command
         assert outcome.error.data["applied"] == "no"
     assert dump(replay(log.records)) == dump(log.state)
+
+
+def test_a_field_put_with_no_revision_is_unset_and_that_can_be_undone() -> None:
+    log = Log(THING)
+    id = log.create("Thing", "x", Age=3)
+    state = log.state
+    before, slot = dump(state), state.types.of("Thing").field("Age").slot
+    state.begin()
+    state.put(state.entities[id], slot, None, 0, 0)
+    assert log.get(id, "Age")["Age"] == {"value": 0, "time": None, "writer": None, "revision": 0}
+    assert state.digest() == full_digest(state)
+    state.rollback()
+    assert dump(state) == before
+
+
+def test_the_observer_hears_what_was_done_and_nothing_that_was_undone() -> None:
+    log = Log(THING)
+    heard: list[tuple[int, int]] = []
+    log.state.observer = lambda changes: heard.append((log.state.revision, len(changes)))
+    id = log.create("Thing", "x")
+    log.set(id, "Age", 3)
+    with pytest.raises(RequestError):
+        log.set(id, "Nothing", 3)
+    log.do(SchemaSet(type_of("Other")))
+    assert heard == [(2, 5), (3, 1), (4, 0)]
