@@ -462,3 +462,19 @@ async def test_the_answers_of_a_batch_come_before_its_events(client: Client, wri
     assert [answer["id"] for answer in answers] == ["l", "w", "r"]
     assert event["method"] == "event"
     assert client.events[0]["token"] == client.answers["l"]["result"]["token"]
+
+
+async def test_behind_a_snapshot_the_history_begins_with_what_the_log_has(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        client = run.client()
+        await client.result("schema.set", schemas=SCHEMAS)
+        user = await create(client, "User")
+        taken = (await client.result("snapshot.take"))["revision"]
+        revision = await write(client, user, "Age", 1)
+    async with running(tmp_path) as run:
+        client = run.client()
+        assert (await client.result("info"))["oldest_event"] == taken + 1
+        assert (await client.ask("listen", target=user, since=taken - 1))["error"]["data"]["oldest"] == taken + 1
+        (event,) = await client.told(await listen(client, user, since=taken), 1)
+        assert event["revision"] == revision
+        assert event["previous"]["value"] == 0
