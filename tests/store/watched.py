@@ -5,6 +5,7 @@ Nothing here knows of journals, histories or trackers: a field was written if it
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -116,15 +117,20 @@ def shown(moment: Moment, read: Read) -> dict[str, Any]:
 # -- filters that this file understands, too ---------------------------------------------------------------
 
 
-def _number(moment: Moment, id: int, path: str) -> Any:
-    end = end_of(moment, id, path)
-    return None if end is None or type(end.read.value) not in (int, float) else end.read.value
+def _compares(path: str, compare: Callable[[Any, Any], bool]) -> Callable[[Moment, int], bool]:
+    """Whether the number at the end of a path compares with 3; without one there is no answer, which is no."""
+
+    def answer(moment: Moment, id: int) -> bool:
+        end = end_of(moment, id, path)
+        return end is not None and type(end.read.value) in (int, float) and compare(end.read.value, 3)
+
+    return answer
 
 
 FILTERS = {
-    "Size > 3": lambda moment, one: (_number(moment, one, "Size") or -1) > 3,
-    "Next->Size > 3": lambda moment, one: (_number(moment, one, "Next->Size") or -1) > 3,
-    "Parent->Next->Size <= 3": lambda moment, one: (_number(moment, one, "Parent->Next->Size") or 99) <= 3,
+    "Size > 3": _compares("Size", operator.gt),
+    "Next->Size > 3": _compares("Next->Size", operator.gt),
+    "Parent->Next->Size <= 3": _compares("Parent->Next->Size", operator.le),
 }
 
 

@@ -67,7 +67,7 @@ def test_a_revision_without_events_is_passed_over() -> None:
 
 
 def test_the_log_read_again_makes_the_same_history() -> None:
-    log = busy_log(7, 150)
+    log = busy_log(7, 500)
     kept: list[History] = []
     for _ in range(2):
         replay(log.records, lambda state: kept.append(History(state, 500, 1 << 30)))
