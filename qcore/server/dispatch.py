@@ -95,9 +95,10 @@ class Dispatcher:
 
     def _moved(self, position: int) -> None:
         self.position = position
-        waiting, self._waiting = self._waiting, []
-        for then in waiting:
-            then()
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for then in waiting:
+                then()
 
     def _step(self) -> bool:
         assert self._work is not None

@@ -238,8 +238,9 @@ class Connection(asyncio.Protocol):
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
             if end and transport.can_write_eof():
                 transport.write_eof()
-        if self._session is not None and self._protocol.state is OPEN:
-            self._flush_events(self._session.feed)
+        session = self._session
+        if session is not None and session.feed.size and self._protocol.state is OPEN:
+            self._flush_events(session.feed)
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
         elif self._protocol.close_expected():
