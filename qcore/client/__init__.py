@@ -10,14 +10,22 @@ Several commands go out as one by `store.pipeline` and `store.transaction`, as r
 
     user, entity = await store.pipeline([Create("User", "ann"), Get("$1", ["Name"])])
 
-`protocol` decides what is sent, retried and given up, without any I/O; `connection` moves it over WebSocket;
-`store` is the surface people program against, `blocking` the same surface without asyncio. Which tool
-takes which URL from where is the tools' own business: nothing here reads the environment.
+Changes come as they are made:
+
+    async with store.listen("User", "Age") as events:
+        async for event in events:
+            print(event.id, event.previous.value, "->", event.current.value)
+
+`protocol` decides what is sent, retried and given up, without any I/O; its pieces are `request` and `subscription`.
+`connection` moves it over WebSocket; `store` and `listening` are the surface people program against, `blocking` the
+same surface without asyncio. Which tool takes which URL from where is the tools' own business: nothing here reads the
+environment.
 """
 
 from __future__ import annotations
 
-from qcore.client.results import Entity, Reading, TransactionDone
+from qcore.client.listening import Events
+from qcore.client.results import Entity, Event, Reading, TransactionDone
 from qcore.client.store import Store, connect
 from qcore.model.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
 from qcore.model.compound import Condition
@@ -61,6 +69,8 @@ __all__ = [
     "DigestNow",
     "Entity",
     "EntitySchema",
+    "Event",
+    "Events",
     "Exists",
     "FieldChange",
     "FieldExists",

@@ -16,6 +16,8 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from qcore.client import store as asynchronous
+from qcore.client.listening import Events as AsyncEvents
+from qcore.client.results import Event
 from qcore.client.urls import DEFAULT_URL
 
 __all__ = ["Store", "connect"]
@@ -55,6 +57,52 @@ async def _next(items: AsyncIterator[R]) -> R:
     return await anext(items)
 
 
+class Events:
+    """The changes that `listen` tells of, for ``for``; inside ``with`` it ends with the block. See `qcore.client`."""
+
+    def __init__(self, events: AsyncEvents, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        self._events = events
+        self._run = run
+
+    def __enter__(self) -> Events:
+        self._run(self._events.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Events:
+        return self
+
+    def __next__(self) -> Event:
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def next(self, timeout: float | None = None) -> Event | None:
+        """The next event; None where none comes within `timeout` seconds, or after `close`."""
+        event: Event | None = self._run(self._events.next(timeout))
+        return event
+
+    def close(self) -> None:
+        """End it."""
+        self._run(self._events.aclose())
+
+
+def _listening(
+    method: Callable[Concatenate[asynchronous.Store, P], AsyncEvents],
+) -> Callable[Concatenate[Store, P], Events]:
+    async def begin(store: asynchronous.Store, *args: P.args, **kwargs: P.kwargs) -> AsyncEvents:
+        return method(store, *args, **kwargs)  # on the loop, where it belongs
+
+    def call(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> Events:
+        return Events(self._run(begin(self._store, *args, **kwargs)), self._run)
+
+    update_wrapper(call, method)
+    return call
+
+
 class Store:
     """A qcore store, from `connect`; each method waits for its answer. See `qcore.client.Store`."""
 
@@ -83,6 +131,7 @@ class Store:
     field_exists = _blocking(asynchronous.Store.field_exists)
     pipeline = _blocking(asynchronous.Store.pipeline)
     transaction = _blocking(asynchronous.Store.transaction)
+    listen = _listening(asynchronous.Store.listen)
     snapshot_take = _blocking(asynchronous.Store.snapshot_take)
     snapshot_export = _iterating(asynchronous.Store.snapshot_export)
     snapshot_plan = _blocking(asynchronous.Store.snapshot_plan)

@@ -19,7 +19,9 @@ from websockets.asyncio.client import connect as dial
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from qcore.client.protocol import Protocol, Request, RequestGroup
+from qcore.client.protocol import Protocol
+from qcore.client.request import Request, RequestGroup
+from qcore.client.subscription import Subscription
 from qcore.model.api import SUBPROTOCOL
 from qcore.model.errors import ConnectionFailed, Internal, QcoreError, Timeout
 
@@ -34,6 +36,9 @@ CLOSE_TIMEOUT = 1.0
 
 GRACE = 0.5
 """Seconds beyond a request's timeout for the server's own answer to it, which says more than ours."""
+
+RETRY = 0.5
+"""Seconds after which a subscription that was refused for the moment is asked again."""
 
 TOO_LARGE = 1009
 
@@ -65,6 +70,8 @@ class Connection:
         self._on_connected = on_connected
         self._protocol = Protocol()
         self._waiting: dict[Request, asyncio.Future[None]] = {}
+        self._listening: dict[Subscription, asyncio.Event] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self._reasons: dict[str, str] = {}
         self._next = 0
         self._unwritten = asyncio.Event()
@@ -103,6 +110,11 @@ class Connection:
             if not future.done():
                 future.set_result(None)
         self._waiting.clear()
+        for subscription in list(self._listening):
+            subscription.error = subscription.error or ConnectionFailed("the connection was closed")
+            self.unsubscribe(subscription)
+        if self._retry is not None:
+            self._retry.cancel()
 
     async def send(self, group: RequestGroup, seconds: float) -> None:
         """Send requests and wait until each has its result or error, which is there after `seconds` in any case."""
@@ -123,6 +135,28 @@ class Connection:
             for request in futures:
                 if self._waiting.pop(request, None) is not None:
                     self._protocol.abandon(request, _given_up(request, Timeout(f"{request.method} was cancelled")))
+
+    def subscribe(self, subscription: Subscription) -> asyncio.Event:
+        """Have a subscription listen, now and on every later connection; the event is set when it has news."""
+        if self._keeper is None:
+            raise ConnectionFailed("the connection is closed")
+        news = self._listening[subscription] = asyncio.Event()
+        self._protocol.subscribe(subscription)
+        self._unwritten.set()
+        return news
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        news = self._listening.pop(subscription, None)
+        self._protocol.unsubscribe(subscription)
+        self._unwritten.set()
+        if news is not None:
+            news.set()
+
+    def taken(self, subscription: Subscription) -> None:
+        """The program took an event."""
+        self._protocol.taken(subscription)
+        self._unwritten.set()
 
     def _give_up(self, group: RequestGroup, seconds: float) -> None:
         for request in group.open_requests():
@@ -212,8 +246,18 @@ class Connection:
                 for frame in self._protocol.frames():
                     await socket.send(frame, text=True)
 
+    def _ask_again(self) -> None:
+        self._retry = None
+        self._protocol.retry()
+        self._unwritten.set()
+
     def _settle(self) -> None:
-        """Wake the callers whose requests have ended."""
+        """Wake the callers whose requests have ended, and those whose subscriptions have news."""
+        for subscription, news in self._listening.items():
+            if subscription.ready or subscription.started or subscription.state == "ended":
+                news.set()
+        if self._retry is None and self._protocol.is_refused:
+            self._retry = asyncio.get_running_loop().call_later(RETRY, self._ask_again)
         for request in self._protocol.finished():
             future = self._waiting.pop(request, None)
             if future is not None and not future.done():

@@ -9,6 +9,8 @@ between stand the rules of exactly once:
   fails, as nobody knows whether the server did it.
 - `session_expired` on a first attempt means that nothing was done: the write goes on in a new session. On a
   retry the first attempt may have been done and forgotten: the caller gets the error, `applied` is "unknown".
+
+A `Subscription` goes in by `subscribe`; its requests are made here whenever it wants one, its events go to it.
 """
 
 from __future__ import annotations
@@ -16,116 +18,22 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from qcore.client.request import Request, RequestGroup, Session
+from qcore.client.subscription import Subscription
 from qcore.model.api import METHODS
-from qcore.model.errors import (
-    BadParams,
-    ConnectionFailed,
-    Internal,
-    QcoreError,
-    SessionExpired,
-    TooLarge,
-    error_from_wire,
-)
-from qcore.model.wire import encode_json
+from qcore.model.errors import ConnectionFailed, Internal, QcoreError, SessionExpired, TooLarge, error_from_wire
+from qcore.model.events import Event
 
-__all__ = ["WINDOW", "Protocol", "Request", "RequestGroup", "as_arrays"]
+__all__ = ["Protocol"]
 
 logger = logging.getLogger("qcore.client")
 
-WINDOW = 128
-"""Numbered writes that may be out at a time: how many answers the server keeps for a session."""
-
-ARRAY_BYTES = 256 * 1024
-"""Batch arrays are cut at this size, far below what a server refuses."""
-
 MAX_SESSIONS = 3
 """Sessions that may expire under one write before its caller is told."""
-
-
-class _Session:
-    """A session of the server and the numbers in it that wait for an answer."""
-
-    def __init__(self, id: int) -> None:
-        self.id = id
-        self.next = 1
-        self.unanswered: dict[int, None] = {}  # a dict is an ordered set: the first key is the lowest number
-
-    @property
-    def lowest(self) -> int:
-        return next(iter(self.unanswered), self.next)
-
-    def has_room(self, writes: int) -> bool:
-        return self.next + writes <= self.lowest + WINDOW
-
-
-class Request:
-    """One call: `result` (JSON text) or `error` is there once `done`.
-
-    Raises:
-        BadParams: the params cannot be written as JSON.
-    """
-
-    def __init__(self, method: str, params: Mapping[str, Any] | None = None) -> None:
-        try:
-            self.params = encode_json(dict(params or {}))
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-            raise BadParams(f"params of {method} cannot be written as JSON: {exc}") from None
-        known = METHODS.get(method)
-        self.method = method
-        self.writes = known is not None and known.writes and not (params or {}).get("dry_run")
-        self.numbered = self.writes and method != "session.open" and "session" not in (params or {})
-        self.repeatable = self.numbered or (known is not None and not self.writes)
-        self.result = b""
-        self.error: QcoreError | None = None
-        self.done = False
-        self.attempts = 0
-        self.text = b""
-        self.session: _Session | None = None
-        self.seq = 0
-        self.sessions = 0
-
-    def write(self, id: int, session: _Session | None) -> None:
-        """Make the text that goes over the wire, with the next number of `session`."""
-        params = self.params
-        if session is not None:
-            self.session, self.seq, self.attempts = session, session.next, 0
-            self.sessions += 1
-            session.next += 1
-            session.unanswered[self.seq] = None
-            rest = params[1:] if params == b"{}" else b"," + params[1:]
-            number = b'{"session":%d,"seq":%d,"acked":%d' % (session.id, self.seq, session.lowest)
-            params = number + rest
-        self.text = b'{"jsonrpc":"2.0","id":%d,"method":%s,"params":%s}' % (id, encode_json(self.method), params)
-
-    def finish(self, result: bytes, error: QcoreError | None) -> None:
-        self.result, self.error, self.done = result, error, True
-        if self.session is not None:
-            self.session.unanswered.pop(self.seq, None)
-
-
-class RequestGroup:
-    """Requests that go out in one frame, as an array or alone."""
-
-    def __init__(self, requests: Sequence[Request], *, array: bool) -> None:
-        self.requests = list(requests)
-        self.array = array
-
-    def open_requests(self) -> list[Request]:
-        """Those that still wait for an answer."""
-        return [request for request in self.requests if not request.done]
-
-    def frame(self) -> bytes:
-        """The text of what is still open; counts as an attempt."""
-        requests = self.open_requests()
-        for request in requests:
-            request.attempts += 1
-        text = b",".join(request.text for request in requests)
-        return b"[%s]" % text if self.array else text
 
 
 class _Response(msgspec.Struct):
@@ -133,8 +41,10 @@ class _Response(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw()
     error: dict[str, Any] | None = None
     method: str | None = None
+    params: msgspec.Raw = msgspec.Raw()
 
 
+_decode_event = msgspec.json.Decoder(Event).decode
 _decode_response = msgspec.json.Decoder(_Response | list[_Response]).decode
 _decode_session = msgspec.json.Decoder(METHODS["session.open"].result).decode
 
@@ -150,7 +60,10 @@ class Protocol:
         self._sent: dict[int, tuple[Request, RequestGroup]] = {}
         self._frames: list[bytes] = []
         self._finished: list[Request] = []
-        self._session: _Session | None = None
+        self._subscriptions: dict[Subscription, None] = {}
+        self._asking: dict[Request, Subscription] = {}
+        self._tokens: dict[int, Subscription] = {}
+        self._session: Session | None = None
         self._opening: Request | None = None
 
     def submit(self, group: RequestGroup) -> None:
@@ -158,6 +71,33 @@ class Protocol:
         needs_number = any(request.numbered for request in group.requests)
         (self._numbered if needs_number else self._plain).append(group)
         self._pump()
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Take a subscription: it listens whenever there is a connection."""
+        self._subscriptions[subscription] = None
+        self._pump()
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Let a subscription go; nothing more comes to it."""
+        self._subscriptions.pop(subscription, None)
+        self._be_quiet(subscription)
+        subscription.end(subscription.error)
+
+    def taken(self, subscription: Subscription) -> None:
+        """The program took an event."""
+        if subscription.state == "idle":
+            self._pump()
+
+    def retry(self) -> None:
+        """Some time has passed: what was refused for the moment is asked again."""
+        for subscription in self._subscriptions:
+            subscription.retry()
+        self._pump()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether anything waits for `retry`."""
+        return any(subscription.state == "refused" for subscription in self._subscriptions)
 
     def opened(self) -> None:
         """A connection is there: send again what may be sent again, then what waits."""
@@ -169,6 +109,10 @@ class Protocol:
         """The connection is gone; `too_large`: as the server refused the size of a frame."""
         self.connected = False
         self._frames.clear()
+        self._asking.clear()
+        self._tokens.clear()
+        for subscription in self._subscriptions:
+            subscription.disconnected()
         if self._opening is not None:
             self._opening.finish(b"", ConnectionFailed(reason))
             self._opening = None
@@ -212,6 +156,11 @@ class Protocol:
     def _pump(self) -> None:
         if not self.connected:
             return
+        for subscription in self._subscriptions:
+            if subscription.state == "idle":
+                request = subscription.request()
+                self._asking[request] = subscription
+                self._plain.append(RequestGroup([request], array=False))
         while self._plain:
             self._send(self._plain.popleft())
         while self._numbered:
@@ -243,7 +192,8 @@ class Protocol:
 
     def _answered(self, response: _Response) -> None:
         if response.method is not None:
-            return  # a notification, and nothing asked for any
+            self._notified(response)
+            return
         if not isinstance(response.id, int) or response.id not in self._sent:
             if response.error is not None and response.id is None:
                 logger.warning("the server could not read a request: %s", response.error.get("message"))
@@ -259,18 +209,47 @@ class Protocol:
         else:
             self._finish(request, response.result, error)
 
+    def _notified(self, response: _Response) -> None:
+        if response.method != "event":
+            return
+        event = _decode_event(response.params)
+        subscription = self._tokens.get(event.token)
+        if subscription is None:
+            return  # it was let go of, and the server had not heard of that yet
+        subscription.take(event)
+        if subscription.state != "live":
+            del self._tokens[event.token]
+        elif subscription.is_full:
+            self._be_quiet(subscription)
+            subscription.hold()
+
+    def _be_quiet(self, subscription: Subscription) -> None:
+        """Have the server forget a listener, now or as soon as it has answered that there is one."""
+        if subscription.state == "live" and self._tokens.pop(subscription.token, None) is not None:
+            self.submit(RequestGroup([Request("unlisten", {"token": subscription.token})], array=False))
+
+    def _listened(self, request: Request, subscription: Subscription) -> None:
+        subscription.answered(request)
+        if subscription.state == "live":
+            self._tokens[subscription.token] = subscription
+        elif subscription.state == "ended":
+            self._subscriptions.pop(subscription, None)
+            token = subscription.token_of(request)
+            if token is not None:
+                self.submit(RequestGroup([Request("unlisten", {"token": token})], array=False))
+
     def _session_opened(self, request: Request, result: msgspec.Raw, error: QcoreError | None) -> None:
         self._opening = None
         request.finish(bytes(result), error)
         if error is None:
-            self._session = _Session(_decode_session(result).session)
+            self._session = Session(_decode_session(result).session)
             return
         for group in self._numbered:  # without a session no write can be sent: all get the reason
             for waiting in group.open_requests():
                 if waiting.numbered:
                     self._finish(waiting, error=type(error)(error.message, **{**error.data, "applied": "no"}))
 
-    def _session_expired(self, request: Request, session: _Session, error: SessionExpired) -> None:
+    def _session_expired(self, request: Request, session: Session, error: SessionExpired) -> None:
         if self._session is session:
             self._session = None
         if request.attempts == 1 and request.sessions < MAX_SESSIONS:
@@ -291,18 +270,8 @@ class Protocol:
 
     def _finish(self, request: Request, result: bytes = b"", error: QcoreError | None = None) -> None:
         request.finish(bytes(result), error)
-        self._finished.append(request)
-
-
-def as_arrays(requests: Sequence[Request]) -> Iterator[RequestGroup]:
-    """Cut a batch into arrays that fit the window and a server's limits."""
-    array: list[Request] = []
-    size = 0
-    for request in requests:
-        if array and (len(array) == WINDOW or size + len(request.params) > ARRAY_BYTES):
-            yield RequestGroup(array, array=True)
-            array, size = [], 0
-        array.append(request)
-        size += len(request.params)
-    if array:
-        yield RequestGroup(array, array=True)
+        subscription = self._asking.pop(request, None)
+        if subscription is None:
+            self._finished.append(request)
+        else:
+            self._listened(request, subscription)

@@ -9,7 +9,7 @@ import msgspec
 from qcore.model.errors import error_from_wire
 from qcore.model.results import FieldError
 
-__all__ = ["Entity", "Reading", "TransactionDone"]
+__all__ = ["Entity", "Event", "Reading", "TransactionDone"]
 
 
 class Reading(msgspec.Struct):
@@ -44,6 +44,29 @@ class Entity(msgspec.Struct):
         if reading.error is not None:
             raise error_from_wire({"message": reading.error.message, "data": {"kind": reading.error.kind}})
         return reading.value
+
+
+class Event(msgspec.Struct):
+    """A change, from `listen`.
+
+    `kind` is "created", "changed" or "deleted", with `initial` also "initial", and "lost" where changes may have been
+    missed. `field` is None for a whole entity. `current` and `previous` are what the field holds and held: None for a
+    whole entity, `previous` also where there was nothing before, `current` also where an indirect field leads nowhere
+    now (`error` says why); of Children no value is told. `context` has the paths that were asked for, with
+    ``{"error": ...}`` for one that fails. `last` stands in the last event of a revision. `reason` says why it is lost.
+    """
+
+    kind: str
+    revision: int
+    id: int | None = None
+    type: str | None = None
+    field: str | None = None
+    current: Reading | None = None
+    previous: Reading | None = None
+    context: dict[str, Any] = {}
+    error: FieldError | None = None
+    last: bool = False
+    reason: str | None = None
 
 
 class TransactionDone(msgspec.Struct):

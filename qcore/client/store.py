@@ -13,7 +13,8 @@ import msgspec
 
 from qcore.client.commands import AnyCommand, as_calls, read_pipeline, read_transaction, steps_of
 from qcore.client.connection import Connection
-from qcore.client.protocol import Request, RequestGroup, as_arrays
+from qcore.client.listening import Events
+from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone
 from qcore.client.urls import DEFAULT_URL, parse_urls
 from qcore.model.commands import FieldChange, IdForm, Mode, When
@@ -295,6 +296,41 @@ class Store:
         calls = as_calls(commands)
         params = {"conditions": list(conditions), "commands": steps_of(calls)}
         return read_transaction(calls, await self._text("transaction", params, timeout))
+
+    def listen(
+        self,
+        target: IdForm,
+        field: str | None = None,
+        *,
+        change: bool = False,
+        context: Sequence[str] = (),
+        filter: str | None = None,
+        since: int | None = None,
+        initial: bool = False,
+        consistency: Consistency | None = None,
+        timeout: float | None = None,
+    ) -> Events:
+        """Be told of changes of an entity (in any id form), or of a type and its descendants, as they are made.
+
+            async with store.listen("User", "Age", initial=True) as events:
+                async for event in events:
+                    print(event.id, event.current.value)
+
+        With a `field`, which may be a path such as ``"Department->Name"``, only its changes are told, and that
+        entities are created and deleted. `change` leaves out writes of the same value; `context` are paths read with
+        each event; a `filter` (CEL) must hold behind the change. `since` is a revision behind which to begin, `initial`
+        begins with what is there now. A lost connection is made again, and goes on where it was; where that cannot be,
+        an event of kind "lost" says so, and with `initial` the values of now follow.
+
+        `timeout` is for the server to take it. Entering the block, or the first event, raises what it says.
+
+        Raises:
+            Compacted: the server's history does not reach back to `since`; ``data["oldest"]`` is where it begins.
+            BadFilter, NotFound: the filter, the target or the field cannot be.
+        """
+        params = _given(target=target, field=field, filter=filter, since=since, consistency=consistency)
+        params |= _given(change=change or None, initial=initial or None, context=list(context) or None)
+        return Events(self._connection, params, self._seconds(timeout))
 
     async def snapshot_take(self, *, timeout: float | None = None) -> SnapshotTaken:
         """Write a snapshot beside the log of the node that answers; returns when it is durable."""

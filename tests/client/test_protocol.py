@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from qcore.client.protocol import WINDOW, Protocol, Request, RequestGroup, as_arrays
+from qcore.client.protocol import Protocol
+from qcore.client.request import WINDOW, Request, RequestGroup, as_arrays
+from qcore.client.subscription import HIGH, Subscription
 from qcore.model.errors import (
     BadParams,
     ConnectionFailed,
@@ -302,7 +304,7 @@ def test_a_server_that_speaks_no_json_rpc_is_found_out(peer: Peer, data: bytes) 
 
 
 def test_notifications_and_answers_to_nobody_are_passed_over(peer: Peer) -> None:
-    peer.protocol.receive(b'{"jsonrpc":"2.0","method":"event","params":{}}')
+    peer.protocol.receive(b'{"jsonrpc":"2.0","method":"event","params":{"token":5,"revision":1,"kind":"created"}}')
     peer.protocol.receive(b'{"jsonrpc":"2.0","id":99,"result":1}')
     peer.protocol.receive(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}')
     assert peer.protocol.finished() == []
@@ -331,3 +333,104 @@ def test_a_dry_run_is_a_read_and_takes_no_number(peer: Peer) -> None:
     peer.reconnect()
     assert peer.sent() == [frame]
     assert not request.done
+
+
+# -- subscriptions ----------------------------------------------------------------------------------------
+
+
+def subscribed(peer: Peer, token: int = 4, **params: Any) -> Subscription:
+    subscription = Subscription({"target": "User", **params})
+    peer.protocol.subscribe(subscription)
+    (asked,) = peer.sent()
+    assert asked["method"] == "listen"
+    peer.answer(asked["id"], {"token": token, "revision": 5})
+    return subscription
+
+
+def tell(peer: Peer, token: int, revision: int, **more: Any) -> None:
+    params = {"token": token, "revision": revision, "kind": "changed", "id": 3, "last": True, **more}
+    peer.protocol.receive(json.dumps({"jsonrpc": "2.0", "method": "event", "params": params}).encode())
+
+
+def test_events_go_to_the_subscription_of_their_token(peer: Peer) -> None:
+    one, other = subscribed(peer, 4), subscribed(peer, 5)
+    tell(peer, 5, 6)
+    tell(peer, 4, 7)
+    tell(peer, 99, 8)
+    assert [event.revision for event in one.ready] == [7]
+    assert [event.revision for event in other.ready] == [6]
+    assert peer.protocol.finished() == []
+
+
+def test_subscriptions_listen_anew_on_the_next_connection_and_old_tokens_mean_nothing(peer: Peer) -> None:
+    subscription = subscribed(peer)
+    tell(peer, 4, 6)
+    peer.reconnect()
+    (again,) = peer.sent()
+    assert (again["method"], again["params"]["since"]) == ("listen", 6)
+    tell(peer, 4, 7)
+    peer.answer(again["id"], {"token": 9, "revision": 7})
+    tell(peer, 9, 8)
+    assert [event.revision for event in subscription.ready] == [6, 8]
+
+
+def test_a_listen_that_was_not_answered_is_made_anew_and_not_sent_twice(peer: Peer) -> None:
+    subscription = Subscription({"target": "User"})
+    peer.protocol.subscribe(subscription)
+    peer.sent()
+    peer.reconnect()
+    assert [frame["method"] for frame in peer.sent()] == ["listen"]
+
+
+def test_letting_go_tells_the_server_and_is_not_repeated_on_another_connection(peer: Peer) -> None:
+    subscription = subscribed(peer)
+    peer.protocol.unsubscribe(subscription)
+    (quiet,) = peer.sent()
+    assert (quiet["method"], quiet["params"]) == ("unlisten", {"token": 4})
+    tell(peer, 4, 6)
+    assert not subscription.ready
+    peer.reconnect()
+    assert peer.sent() == []
+
+
+def test_letting_go_before_the_answer_frees_what_the_answer_names(peer: Peer) -> None:
+    subscription = Subscription({"target": "User"})
+    peer.protocol.subscribe(subscription)
+    (asked,) = peer.sent()
+    peer.protocol.unsubscribe(subscription)
+    peer.answer(asked["id"], {"token": 4, "revision": 5})
+    assert [frame["params"] for frame in peer.sent()] == [{"token": 4}]
+
+
+def test_a_full_subscription_is_quiet_until_its_events_are_taken(peer: Peer) -> None:
+    subscription = subscribed(peer)
+    for revision in range(6, 6 + HIGH):
+        tell(peer, 4, revision)
+    assert [frame["method"] for frame in peer.sent()] == ["unlisten"]
+    tell(peer, 4, 10**6)
+    while subscription.pop() is not None:
+        peer.protocol.taken(subscription)
+    (again,) = peer.sent()
+    assert (again["method"], again["params"]["since"]) == ("listen", 5 + HIGH)
+
+
+def test_what_is_refused_for_the_moment_is_asked_again_after_a_while(peer: Peer) -> None:
+    subscription = subscribed(peer)
+    peer.reconnect()
+    peer.answer(peer.sent()[0]["id"], error=("busy", "later"))
+    assert bool(peer.protocol.is_refused)
+    assert peer.sent() == []
+    peer.protocol.retry()
+    assert [frame["method"] for frame in peer.sent()] == ["listen"]
+    assert not peer.protocol.is_refused
+    assert subscription.state == "asking"
+
+
+def test_an_event_that_is_none_ends_the_connection(peer: Peer) -> None:
+    with pytest.raises(Internal):
+        peer.protocol.receive(b'{"jsonrpc":"2.0","method":"event","params":{"token":"x"}}')
+
+
+def test_other_notifications_are_passed_over(peer: Peer) -> None:
+    peer.protocol.receive(b'{"jsonrpc":"2.0","method":"news","params":{"x":1}}')
+    assert peer.protocol.finished() == []

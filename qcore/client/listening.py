@@ -1,0 +1,107 @@
+"""The events of one `listen`, for ``async for``."""
+
+# ruff: noqa: ASYNC109 -- `next` takes a timeout as queues do
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from qcore.client.connection import GRACE, Connection
+from qcore.client.results import Event
+from qcore.client.subscription import Subscription
+from qcore.model.errors import Timeout
+
+__all__ = ["Events"]
+
+
+class Events:
+    """The changes that `Store.listen` tells of; ``async with`` begins it, and ends it with the block.
+
+    Without ``async with`` it begins with the first event asked for, and goes on until `aclose`.
+    """
+
+    def __init__(self, connection: Connection, params: Mapping[str, Any], seconds: float) -> None:
+        self._connection = connection
+        self._subscription = Subscription({**params, "timeout": seconds})
+        self._seconds = seconds
+        self._news: asyncio.Event | None = None
+        self._closed = False
+
+    @property
+    def revision(self) -> int | None:
+        """Everything up to this revision has come, or is about to; None while initial events come."""
+        return self._subscription.known
+
+    async def __aenter__(self) -> Events:
+        await self._begin()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def next(self, timeout: float | None = None) -> Event | None:
+        """The next event; None where none comes within `timeout` seconds, or after `aclose`.
+
+        Raises:
+            RequestError: the server ended it, and why.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                return await self._next()
+        return None
+
+    async def aclose(self) -> None:
+        """End it; the server forgets it."""
+        self._closed = True
+        if self._news is not None:
+            self._connection.unsubscribe(self._subscription)
+
+    async def _next(self) -> Event | None:
+        if self._news is None and not self._closed:
+            await self._begin()
+        subscription = self._subscription
+        while not self._closed:
+            event = subscription.pop()
+            if event is not None:
+                self._connection.taken(subscription)
+                return event
+            if subscription.state == "ended":
+                assert subscription.error is not None
+                raise subscription.error
+            assert self._news is not None
+            self._news.clear()
+            await self._news.wait()
+        return None
+
+    async def _begin(self) -> None:
+        """Listen; returns when the server has taken it."""
+        if self._news is not None or self._closed:
+            return
+        subscription = self._subscription
+        self._news = self._connection.subscribe(subscription)
+        try:
+            async with asyncio.timeout(self._seconds + GRACE):
+                while not subscription.started and subscription.state != "ended":
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            await self.aclose()
+            raise Timeout(f"listen: no answer within {self._seconds:g} s") from None
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        if subscription.error is not None:
+            await self.aclose()
+            raise subscription.error
