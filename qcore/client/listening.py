@@ -35,6 +35,11 @@ class Events:
         """Everything up to this revision has come, or is about to; None while initial events come."""
         return self._subscription.known
 
+    @property
+    def token(self) -> int:
+        """By which the server knows it; another one after a lost connection."""
+        return self._subscription.token
+
     async def __aenter__(self) -> Events:
         await self._begin()
         return self

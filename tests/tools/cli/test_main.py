@@ -111,7 +111,7 @@ def test_errors_are_on_standard_error_and_give_the_exit_code(cli: Run) -> None:
     code, out, err = cli("GET", "1", "Name", "Nope")
     assert (code, out) == (1, 'Name: "Root"\n')
     assert err.startswith("(error) not_found: ")
-    assert cli("LISTEN", "User", "Age") == (2, "", "(error) usage: unknown command 'LISTEN'; HELP lists the commands\n")
+    assert cli("FROB", "User", "Age") == (2, "", "(error) usage: unknown command 'FROB'; HELP lists the commands\n")
     assert cli("FIND", "User", "Age >")[2].startswith("(error) bad_filter: ")
 
 

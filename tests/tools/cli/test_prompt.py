@@ -200,3 +200,21 @@ def test_control_c_ends_a_command_and_not_the_session(terminal: Callable[[], Ter
     cli.expect(">")
     cli.type("INFO\r")
     cli.expect("Current Leader: 1")
+
+
+def test_control_c_ends_polling_and_the_prompt_is_back(terminal: Callable[[], Terminal], node: NodeProcess) -> None:
+    cli = terminal()
+    cli.expect(">")
+    cli.type("CREATE User ann\r")
+    id = cli.expect(r"Created entity: \d+").split()[-1]
+    cli.type(f"LISTEN {id} Age\r")
+    cli.expect("Listening to Age of")
+    cli.type(f"SET {id} Age 30\r")
+    cli.expect(r"\nOK\r\n")
+    cli.type("POLL\r")
+    cli.expect(f"{id} Age: 0 -> 30")
+    cli.type(CONTROL_C)
+    cli.type(f"UNLISTEN {id} Age\r")
+    cli.expect(r"\nOK\r\n")
+    cli.type("POLL\r")
+    cli.expect("nothing is listened to")

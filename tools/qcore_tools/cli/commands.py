@@ -25,6 +25,7 @@ from qcore_tools.cli.grammar import (
     read_type,
     read_types_page,
 )
+from qcore_tools.cli.listening import read_listen, read_poll, read_unlisten
 from qcore_tools.cli.schemas import read_field_schema, read_file
 from qcore_tools.cli.words import PIPED
 from qcore_tools.console import UsageError
@@ -55,6 +56,12 @@ _CREATED = (
     "$1 is the entity that the first command created, if it is a CREATE, $2 the second one's. A | that is no\n"
     "separator stands in quotes; || never separates. A shell needs single quotes around all of it:\n"
     "-c 'PIPELINE CREATE User ann | SET $1 Age 30'."
+)
+
+_LISTENING = (
+    "A target is an entity in any form, or a type with its descendants; a field may be a path, * is every field.\n"
+    "CHANGE leaves out writes of the same value, ctx are paths told with each event, WHERE is a filter that must hold\n"
+    "behind the change, SINCE a revision behind which to begin."
 )
 
 COMMANDS: tuple[Command, ...] = (
@@ -197,6 +204,41 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(("TYPES",), "", "List all types", "types", views.NAMES, read_nothing),
     Command(("TYPEPAG",), "[limit] [cursor]", "List types page by page", "types", views.NAMES, read_types_page, _PAGES),
+    Command(
+        ("LISTEN",),
+        "<target> <field> [CHANGE] [ctx...] [WHERE cel] [SINCE n]",
+        "Listen for changes of a field",
+        "",
+        views.LISTENING,
+        read_listen,
+        f"{_LISTENING}\nPOLL prints what comes; WATCH is both in one.",
+    ),
+    Command(
+        ("UNLISTEN",),
+        "<target> <field> [CHANGE] [ctx...] [WHERE cel]",
+        "Stop listening, by the words of LISTEN",
+        "",
+        views.DONE,
+        read_unlisten,
+    ),
+    Command(
+        ("POLL",),
+        "[interval_ms]",
+        "Print changes until Ctrl-C",
+        "",
+        views.SCALAR,
+        read_poll,
+        "They come as they are made, or every interval_ms.",
+    ),
+    Command(
+        ("WATCH",),
+        "<target> <field> [CHANGE] [ctx...] [WHERE cel] [SINCE n]",
+        "Listen and print changes until Ctrl-C",
+        "",
+        views.SCALAR,
+        read_listen,
+        _LISTENING,
+    ),
     Command(
         ("PIPELINE",),
         "<cmd1> | <cmd2> | ...",

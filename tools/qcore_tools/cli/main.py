@@ -15,7 +15,16 @@ from qcore_tools.cli.commands import LEAVE
 from qcore_tools.cli.lines import read_lines
 from qcore_tools.cli.runner import Runner, complain_all
 from qcore_tools.cli.words import BAR, PIPED, Sentence, Splitter, split
-from qcore_tools.console import CONTEXT, UsageError, complain, exit_code, run_tool, url_option, version_option
+from qcore_tools.console import (
+    CONTEXT,
+    INTERRUPTED,
+    UsageError,
+    complain,
+    exit_code,
+    run_tool,
+    url_option,
+    version_option,
+)
 
 __all__ = ["main", "qcore_cli"]
 
@@ -117,6 +126,8 @@ async def _run(
         while repeat:
             for words in sentences:
                 errors = await runner.run(words)
+                if runner.listeners.interrupted:
+                    return INTERRUPTED
                 if not errors:
                     continue
                 if runner.format != "json":
@@ -127,6 +138,11 @@ async def _run(
             repeat -= repeat > 0
             if repeat:
                 await asyncio.sleep(interval)
+        if runner.listeners and sentences[-1][0].upper() == "LISTEN":  # there is nothing else it could be for
+            errors = await runner.run(["POLL"])
+            if runner.format != "json":
+                complain_all(errors)
+            return exit_code(errors[0]) if errors else INTERRUPTED
     return exit_code(failed)
 
 
@@ -144,6 +160,8 @@ async def _eval(runner: Runner, script: str, keep_going: bool) -> int:
                 if sentence.words[0].upper() in LEAVE:
                     break
                 errors = await runner.run(sentence.words)
+                if runner.listeners.interrupted:
+                    return INTERRUPTED
                 if not errors:
                     continue
                 for error in errors:

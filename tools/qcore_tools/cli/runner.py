@@ -15,6 +15,7 @@ from qcore.model.errors import ConnectionFailed, QcoreError
 from qcore_tools.cli.blobs import fill_blobs
 from qcore_tools.cli.command import Params, Request
 from qcore_tools.cli.commands import explain, parse
+from qcore_tools.cli.listening import Listeners, Printer
 from qcore_tools.cli.schemas import read_schemas
 from qcore_tools.cli.views import Format, as_json, render
 from qcore_tools.console import complain
@@ -43,6 +44,8 @@ class Runner:
         self._timing = timing
         self._on_lost = on_lost
         self._on_connected = on_connected
+        self._printer = Printer(format, _print)
+        self.listeners = Listeners(self._printer)
         self._stack = AsyncExitStack()
         self._store: Store | None = None
 
@@ -90,6 +93,9 @@ class Runner:
     async def _try(self, words: Sequence[str]) -> Sequence[QcoreError]:
         """Run one command; raises what failed as a whole, returns what failed in part."""
         request = parse(words)
+        if request.command.name in ("POLL", "WATCH"):
+            await self._stream(request)
+            return ()
         result = await self._ask(request)
         view = request.view
         _print(render(view, result, request.params, self.format))
@@ -99,8 +105,19 @@ class Runner:
             print(line, file=sys.stderr)
         return view.errors(result)
 
+    async def _stream(self, request: Request) -> None:
+        self._printer.begin()
+        if request.command.name == "POLL":
+            await self.listeners.poll(**request.params)
+        else:
+            await self.listeners.watch(await self.store(), request.params)
+
     async def _ask(self, request: Request) -> Any:
         method = request.command.method
+        if request.command.name == "LISTEN":
+            return await self.listeners.listen(await self.store(), request.params)
+        if request.command.name == "UNLISTEN":
+            return await self.listeners.unlisten(request.params)
         if not method:
             return explain(request.params)
         params = await self._filled(request, {})

@@ -26,6 +26,7 @@ __all__ = [
     "HELP",
     "INFO",
     "ITEMS",
+    "LISTENING",
     "NAMES",
     "SCALAR",
     "SCHEMA",
@@ -35,6 +36,8 @@ __all__ = [
     "View",
     "as_json",
     "bare",
+    "cell",
+    "csv_line",
     "literal",
     "render",
 ]
@@ -118,6 +121,14 @@ class DigestView(RecordView):
 
     def raw(self, result: Any) -> Iterable[str]:
         return [bare(result["revision"]), bare(result["digest"])]
+
+
+class ListeningView(RecordView):
+    """A listener that has begun."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        field = params.get("field", "every field")
+        return [f"Listening to {field} of {params['target']} from revision {result['revision']} on"]
 
 
 class DoneView(RecordView):
@@ -328,7 +339,7 @@ def _numbered(error: QcoreError, number: int) -> QcoreError:
 
 
 SCALAR, FACTS, DIGEST, DONE, CREATED = View(), RecordView(), DigestView(), DoneView(), CreatedView()
-ENTITY = EntityView()
+ENTITY, LISTENING = EntityView(), ListeningView()
 ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
 
 
@@ -355,6 +366,11 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def csv_line(cells: Sequence[Any]) -> str:
+    """One row, without the end of its line."""
+    return _csv(cells, ())[:-1]
 
 
 def _readings(result: Any) -> dict[str, Any]:

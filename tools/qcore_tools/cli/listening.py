@@ -1,0 +1,240 @@
+"""Listening: the words of LISTEN, UNLISTEN, POLL and WATCH, what is open between them, and how events look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from qcore.client import Event, Events, Store
+from qcore.model.errors import NotFound
+from qcore.model.wire import encode_json
+from qcore_tools.cli.command import Params
+from qcore_tools.cli.views import Format, as_json, bare, cell, csv_line, literal
+from qcore_tools.console import UsageError
+
+__all__ = ["Listeners", "Printer", "human", "read_listen", "read_poll", "read_unlisten"]
+
+ANY = "*"
+"""Stands for a field, and means every one of them."""
+
+_HEADER = ("revision", "kind", "id", "type", "field", "value", "previous", "time", "writer", "context")
+
+
+def read_listen(args: Sequence[str]) -> Params:
+    """Read ``<target> <field> [CHANGE] [ctx...] [WHERE cel] [SINCE n]``.
+
+    Raises:
+        UsageError: WHERE or SINCE without what follows them, or twice.
+    """
+    target, field, *rest = args
+    params: Params = {"target": target} | ({} if field == ANY else {"field": field})
+    if rest and rest[0].upper() == "CHANGE":
+        params["change"] = True
+        del rest[0]
+    context: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        if word.upper() not in ("WHERE", "SINCE"):
+            context.append(word)
+            continue
+        name = "filter" if word.upper() == "WHERE" else "since"
+        if not rest or name in params:
+            raise UsageError(f"{word.upper()} {'stands there twice' if name in params else 'needs a word behind it'}")
+        params[name] = rest.pop(0) if name == "filter" else _revision(rest.pop(0))
+    return params | ({"context": context} if context else {})
+
+
+def read_unlisten(args: Sequence[str]) -> Params:
+    """Read the words of the LISTEN that is to end; where it began does not matter."""
+    params = read_listen(args)
+    params.pop("since", None)
+    return params
+
+
+def read_poll(args: Sequence[str]) -> Params:
+    """Read ``[interval_ms]``."""
+    if not args:
+        return {}
+    if not (args[0].isascii() and args[0].isdigit() and len(args[0]) < 10):
+        raise UsageError(f"interval_ms: expected milliseconds, given {args[0]!r}")
+    return {"interval": int(args[0]) / 1000}
+
+
+def _revision(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise UsageError(f"SINCE: expected a revision, given {text!r}")
+    return int(text)
+
+
+class Listeners:
+    """What is listened to, by the words that began it; `emit` prints one event."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._open: dict[bytes, Events] = {}
+        self._queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        """What has come and was not printed yet, when a POLL ends."""
+        self.interrupted = False
+        """Whether a POLL was ended by Ctrl-C."""
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    async def listen(self, store: Store, params: Params) -> dict[str, Any]:
+        """Begin to listen; again where it was begun already.
+
+        Raises:
+            RequestError: the server refuses.
+        """
+        await self._end(params)
+        events = store.listen(**params)
+        await events.__aenter__()
+        self._open[_key(params)] = events
+        return {"token": events.token, "revision": events.revision}
+
+    async def unlisten(self, params: Params) -> dict[str, Any]:
+        """End what the same words began.
+
+        Raises:
+            NotFound: nothing was.
+        """
+        token = await self._end(params)
+        if token is None:
+            raise NotFound("nothing is listened to by these words")
+        return {"token": token}
+
+    async def poll(self, interval: float = 0.0) -> None:
+        """Print events as they come, or every `interval` seconds, until cancelled.
+
+        Raises:
+            UsageError: nothing is listened to.
+            RequestError: the server ended one of them.
+        """
+        if not self._open:
+            raise UsageError("nothing is listened to; LISTEN first")
+        self.interrupted = False
+        pumps = [asyncio.create_task(self._pump(events)) for events in self._open.values()]
+        try:
+            while True:
+                await self._print(await self._queue.get())
+                if interval:
+                    await asyncio.sleep(interval)
+        except asyncio.CancelledError:
+            self.interrupted = True
+        finally:
+            for pump in pumps:
+                pump.cancel()
+
+    async def watch(self, store: Store, params: Params) -> None:
+        """LISTEN, POLL and UNLISTEN as one."""
+        await self.listen(store, params)
+        try:
+            await self.poll()
+        finally:
+            await self._end(params)
+
+    async def _print(self, event: Event | Exception) -> None:
+        while True:
+            if isinstance(event, Exception):
+                raise event
+            self._emit(event)
+            if self._queue.empty():
+                return
+            event = self._queue.get_nowait()
+
+    async def _pump(self, events: Events) -> None:
+        try:
+            async for event in events:
+                self._queue.put_nowait(event)
+        except Exception as error:
+            self._open = {key: each for key, each in self._open.items() if each is not events}
+            self._queue.put_nowait(error)
+
+    async def _end(self, params: Params) -> int | None:
+        events = self._open.pop(_key(params), None)
+        if events is None:
+            return None
+        await events.aclose()
+        return events.token
+
+
+def _key(params: Params) -> bytes:
+    return encode_json({name: value for name, value in sorted(params.items()) if name != "since"})
+
+
+class Printer:
+    """Events as text, in a format; the header of CSV comes before the first."""
+
+    def __init__(self, format: Format, write: Callable[[str], None]) -> None:
+        self._format = format
+        self._write = write
+        self._begun = False
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        self._write("".join(f"{line}\n" for line in self._lines(event)))
+
+    def begin(self) -> None:
+        """A new stream begins."""
+        self._begun = False
+
+    def _lines(self, event: Event) -> Iterable[str]:
+        if self._format == "json":
+            yield as_json(event)
+        elif self._format == "csv":
+            if not self._begun:
+                self._begun = True
+                yield csv_line(_HEADER)
+            yield csv_line(_cells(event))
+        else:
+            yield human(event) if self._format == "human" else _raw(event)
+
+
+def human(event: Event) -> str:
+    """``12 Age: 29 -> 30``."""
+    if event.kind == "lost":
+        return f"(lost) {event.reason}: changes up to revision {event.revision} may be missing"
+    context = ", ".join(f"{path}: {_read(value)}" for path, value in event.context.items())
+    return f"{event.id} {_what(event)}" + (f"  [{context}]" if context else "")
+
+
+def _read(value: Any) -> str:
+    failed = value.get("error") if isinstance(value, dict) else None
+    return f"(error) {failed['kind']}" if failed else literal(value)
+
+
+def _what(event: Event) -> str:
+    if event.field is None:
+        return f"{event.kind} ({event.type})"
+    if event.error is not None:
+        now = f"(error) {event.error.kind}: {event.error.message}"
+    elif event.current is None or event.field.rpartition("->")[2] == "Children":  # whose values are not told
+        return f"{event.field} changed"
+    else:
+        now = literal(event.current.value)
+    if event.kind == "initial" or event.previous is None:
+        return f"{event.field}: {now}"
+    return f"{event.field}: {literal(event.previous.value)} -> {now}"
+
+
+def _raw(event: Event) -> str:
+    if event.field is None:
+        return f"{event.kind} {event.id if event.id is not None else event.revision}"
+    return f"{event.id} {event.field} {'' if event.current is None else bare(event.current.value)}".rstrip()
+
+
+def _cells(event: Event) -> list[str]:
+    now, before = event.current, event.previous
+    return [
+        str(event.revision),
+        event.kind,
+        cell(event.id),
+        cell(event.type),
+        cell(event.field),
+        "" if now is None else bare(now.value),
+        "" if before is None else bare(before.value),
+        "" if now is None else cell(now.time),
+        "" if now is None else cell(now.writer),
+        cell(event.context) if event.context else "",
+    ]
