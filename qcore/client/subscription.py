@@ -9,7 +9,7 @@ server is told to be quiet, and asked to go on from the same place later.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from qcore.client.request import Request
 from qcore.client.results import Event
 from qcore.model import events
-from qcore.model.errors import BadFilter, Busy, Compacted, NoQuorum, NotInitialized, QcoreError, Timeout
+from qcore.model.errors import BadFilter, Busy, Compacted, NoQuorum, NotInitialized, QcoreError, Timeout, TooLarge
 from qcore.model.results import Listening
 
 __all__ = ["HIGH", "LOW", "Subscription"]
@@ -29,6 +29,12 @@ State = Literal["idle", "asking", "refused", "live", "held", "ended"]
 
 _LATER = (Busy, NoQuorum, NotInitialized, Timeout)
 """Refusals that may be over soon."""
+
+_ENDS: dict[str, Callable[[], QcoreError]] = {
+    "filter": lambda: BadFilter("the filter takes too much of the server's time: the listener was ended"),
+    "too_large": lambda: TooLarge("the path leads over too many entities: listen to single ones"),
+}
+"""Reasons that would be the same the next time."""
 
 _decode_answer = msgspec.json.Decoder(Listening).decode
 
@@ -166,11 +172,11 @@ class Subscription:
     def _lost(self, event: events.Event) -> None:
         self._revision.clear()
         reason = event.reason if event.reason is not msgspec.UNSET else "internal"
-        if reason == "slow" and not self._beginning:
+        if reason in _ENDS:
+            self.end(_ENDS[reason]())
+        elif reason in ("slow", "internal") and not self._beginning:
             self.known = event.revision
             self.state = "idle"
-        elif reason == "filter":
-            self.end(BadFilter("the filter takes too much of the server's time: the listener was ended"))
         elif reason == "schema" and not self._initial:
             self._doubt(event.revision, reason)
             self.known = event.revision

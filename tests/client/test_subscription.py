@@ -8,7 +8,7 @@ import pytest
 from qcore.client.request import Request
 from qcore.client.subscription import HIGH, LOW, Subscription
 from qcore.model import events
-from qcore.model.errors import BadFilter, Busy, Compacted, NotFound, QcoreError
+from qcore.model.errors import BadFilter, Busy, Compacted, NotFound, QcoreError, TooLarge
 
 
 def begun(revision: int = 5, **params: Any) -> Subscription:
@@ -159,18 +159,28 @@ def test_a_change_of_schema_is_told_and_it_goes_on_or_reads_anew() -> None:
     assert answer(reading, 9)["initial"] is True
 
 
-def test_a_revision_too_large_for_the_server_to_send_is_passed_over_and_told() -> None:
+def test_a_server_that_failed_is_asked_to_go_on() -> None:
     subscription = begun()
-    lost(subscription, 6, "too_large")
-    assert taken(subscription) == [("lost", 6)]
-    assert "since" not in answer(subscription, 9)
+    lost(subscription, 6, "internal")
+    assert answer(subscription, 9)["since"] == 6
+    assert taken(subscription) == []
 
 
-def test_a_filter_that_takes_too_long_ends_it() -> None:
+@pytest.mark.parametrize(("reason", "error"), [("filter", BadFilter), ("too_large", TooLarge)])
+def test_what_would_end_the_same_way_again_ends_it(reason: str, error: type[QcoreError]) -> None:
     subscription = begun()
-    lost(subscription, 6, "filter")
+    lost(subscription, 6, reason)
     assert subscription.state == "ended"
-    assert isinstance(subscription.error, BadFilter)
+    assert isinstance(subscription.error, error)
+
+
+@pytest.mark.parametrize("reason", ["slow", "internal", "schema"])
+def test_initial_values_that_end_early_begin_anew(reason: str) -> None:
+    subscription = begun(5, initial=True)
+    tell(subscription, ("initial", 5))
+    lost(subscription, 5, reason)
+    assert answer(subscription, 9)["initial"] is True
+    assert taken(subscription) == [("initial", 5), ("lost", 5)]
 
 
 def test_the_first_refusal_is_the_programs() -> None:
