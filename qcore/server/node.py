@@ -46,6 +46,9 @@ _SWEEP = 0.25
 _EVENTS_SLICE = 0.001
 """Seconds of one turn for telling listeners: short, as whoever made the event has most likely more to ask."""
 
+_BUSY = 0.02
+"""Seconds since the last request during which more are expected."""
+
 _MEGABYTE = 1 << 20
 
 log = logs.get("qcore.node")
@@ -70,7 +73,7 @@ class Node:
         self.settings = settings
         self.state = state
         self.engine = engine
-        self.slices = Slices()
+        self.slices = Slices(busy=lambda: time.monotonic() - self.last_call < _BUSY)
         self.stopping = False
         self.last_call = time.monotonic()
         self._idle: asyncio.Event

@@ -97,3 +97,32 @@ async def test_every_work_is_finished(steps: int) -> None:
     for name in "abcde":
         slices.add(counting(log, name, steps))
     await until(lambda: len(log) == 5 * steps)
+
+
+class Clock:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("busy", "turns"), [(False, 4), (True, 16)])
+async def test_turns_are_shorter_while_requests_come(monkeypatch: pytest.MonkeyPatch, busy: bool, turns: int) -> None:
+    clock = Clock()
+    monkeypatch.setattr("qcore.server.slices.time", clock)
+    slices, left, seen = Slices(busy=lambda: busy), 32, 0
+
+    def step() -> bool:
+        nonlocal left
+        clock.now += SLICE / 8
+        left -= 1
+        return left > 0
+
+    slices.add(step)
+    while left:
+        seen += 1
+        await asyncio.sleep(0)
+    assert seen == turns
