@@ -68,7 +68,7 @@ def test_history_is_kept_in_the_state_folder(monkeypatch: pytest.MonkeyPatch, tm
 class Terminal:
     """qcore-cli on a terminal of its own."""
 
-    def __init__(self, url: str, home: Path) -> None:
+    def __init__(self, url: str, home: Path, no_color: str = "1") -> None:
         self.home = home
         self._master, slave = pty.openpty()
         paths = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
@@ -83,7 +83,7 @@ class Terminal:
                 "TERM": "xterm",
                 "PROMPT_TOOLKIT_NO_CPR": "1",
                 "XDG_STATE_HOME": str(home),
-                "NO_COLOR": "1",
+                "NO_COLOR": no_color,
             },
         )
         os.close(slave)
@@ -136,8 +136,8 @@ class Terminal:
 def terminal(node: NodeProcess, tmp_path: Path) -> Iterator[Callable[[], Terminal]]:
     opened: list[Terminal] = []
 
-    def open_terminal() -> Terminal:
-        opened.append(Terminal(node.url, tmp_path / "state"))
+    def open_terminal(**kwargs: str) -> Terminal:
+        opened.append(Terminal(node.url, tmp_path / "state", **kwargs))
         return opened[-1]
 
     yield open_terminal
@@ -186,6 +186,15 @@ def test_a_lost_connection_is_announced_and_healed(terminal: Callable[[], Termin
     cli.expect("connected to ws://")
     cli.type("PING\r")
     cli.expect(r"\nPONG\r\n")
+
+
+def test_what_is_announced_at_the_prompt_is_red_and_shows_no_codes(
+    terminal: Callable[..., Terminal], node: NodeProcess
+) -> None:
+    cli = terminal(no_color="")
+    cli.expect(">")
+    node.kill()
+    assert "[31m" not in cli.expect(r"(\S*)connection to ws://.* lost: .*\n")
 
 
 def test_control_c_ends_a_command_and_not_the_session(terminal: Callable[[], Terminal], node: NodeProcess) -> None:

@@ -108,7 +108,7 @@ class _Conversation:
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
         while True:
             try:
-                with patch_stdout():
+                with patch_stdout(raw=True):  # or the colour of what is announced meanwhile shows as ?[31m
                     text = await self._session.prompt_async(PROMPT, handle_sigint=False)
             except KeyboardInterrupt:
                 continue
