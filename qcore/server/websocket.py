@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._inbox: deque[Event] = deque()
         """What has come and was not taken yet; while anything waits here nothing more is read."""
         self._paused = False
+        self._lost = False
         self._fragments = bytearray()  # a list would cost 40 bytes for each empty one of a flood
         self._fragments_text = True
         self._heard = 0.0
@@ -115,10 +116,24 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         if self._timer is not None:
             self._timer.cancel()
+        self._protocol.receive_eof()  # what is answered from now on is dropped
         self._front.left(self)
         if self._session is not None:
             self._session.close()
             log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
+        self._lost = True
+        if not self._inbox:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Break the circles in which this object stands, the library's too.
+
+        The garbage collector alone would free them, with messages of megabytes, and it waits until nobody asks for
+        anything.
+        """
+        self._session = None
+        self._protocol.parser.close()
+        self._protocol.parser_exc = self._protocol.handshake_exc = None
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -160,6 +175,8 @@ class Connection(asyncio.Protocol):
             self._paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
+        if self._lost and not inbox:
+            self._let_go()
         return bool(inbox)
 
     def _room(self) -> None:

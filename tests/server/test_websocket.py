@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -299,6 +301,34 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_frame_leaves_nothing(se
     await client.writer.drain()
     client.close()
     await until(lambda: not run.front.connections)
+
+
+LAST_WORDS = {
+    "half a frame": Frame(Opcode.TEXT, b"x" * 500).serialize(mask=True)[:99],
+    "a malformed frame": b"\xff\xff",
+    "a goodbye": Frame(Opcode.CLOSE, b"").serialize(mask=True),
+    "more than is taken at a time": Frame(Opcode.TEXT, request("session.open", 1)).serialize(mask=True) * 3 * OPEN_CALLS,
+}
+
+
+@pytest.mark.parametrize("words", [*LAST_WORDS, "no handshake"])
+async def test_a_client_that_is_gone_leaves_nothing_to_the_garbage_collector(serve: Serve, words: str) -> None:
+    run = await serve()
+    client = await run.dial()
+    gc.collect()
+    gc.disable()
+    try:
+        await client.handshake("/", ["Origin: http://elsewhere"] if words == "no handshake" else [])
+        held = [weakref.ref(part) for each in run.front.connections for part in (each, each._protocol)]
+        client.writer.write(LAST_WORDS.get(words, b""))
+        client.writer.write_eof()
+        await client.ended()
+        client.close()
+        await until(lambda: not run.front.connections)
+        await run.client().result("session.open")  # the thread of the log holds on to its last entry
+        await until(lambda: not any(ref() for ref in held))
+    finally:
+        gc.enable()
 
 
 async def test_a_client_that_vanishes_before_its_answer_harms_nobody(serve: Serve) -> None:
