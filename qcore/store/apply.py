@@ -58,6 +58,8 @@ class Outcome:
     ) -> None:
         self.result = result
         self.error = error
+        if error is not None:  # through its frames it would refer to itself, and hold the whole command
+            error.__traceback__ = error.__context__ = None
         self.before = before
         self.changes = changes
 

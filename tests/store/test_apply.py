@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 
-from qcore.model.commands import Bootstrap, Create, Delete, SetFields, TreeNode
+from qcore.model.commands import Bootstrap, Command, Create, Delete, SetFields, TreeNode
+from qcore.model.compound import Pipeline, Transaction
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.errors import BadParams, BadSchema, BadValue, Conflict, Forbidden, NotFound, TooLarge
 from qcore.model.ids import MAX_GIVEN_ID
@@ -28,6 +31,25 @@ def test_each_command_of_an_entry_has_an_outcome_and_a_revision_of_its_own(log: 
     assert (done.result, again.result) == (Created(2, 2), Created(3, 3))
     assert isinstance(refused.error, NotFound)
     assert log.state.revision == 3
+
+
+REFUSED: list[Command] = [
+    SetFields(1, "Ghost", 1),
+    SetFields("/Nowhere", "Name", "x"),
+    Pipeline([Create("Ghost", "a"), SetFields(1, "Name", 5), SetFields("x", "Name", "y")]),
+    Transaction([SetFields("/Nowhere", "Name", "x")]),
+]
+
+
+@pytest.mark.parametrize("command", REFUSED, ids=lambda command: type(command).__name__)
+def test_what_is_refused_leaves_nothing_to_the_garbage_collector(log: Log, command: Command) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        log.entry(command)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_an_entry_without_commands_moves_index_and_time_alone(log: Log) -> None:
