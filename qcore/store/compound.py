@@ -16,12 +16,12 @@ from qcore.model.commands import Command
 from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
 from qcore.model.results import Created, StepDone, StepFailed, TransactionDone
-from qcore.model.values import Kind, value_to_json
+from qcore.model.values import Kind
 from qcore.model.wire import decode_json
 from qcore.store.entity import Entity
 from qcore.store.resolve import entity_at, walk
 from qcore.store.state import State
-from qcore.store.write import parse_field
+from qcore.store.write import parse_field, present
 
 __all__ = ["Read", "check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
 
@@ -163,13 +163,9 @@ def _check_field(state: State, condition: Condition, path: str, number: int) -> 
 
 def _unmet(state: State, entity: Entity, slot: int, number: int, wanted: str) -> Conflict:
     field = entity.schema.slots[slot]
-    value = value_to_json(field.kind, entity.read(slot), state.entities.__contains__)
-    revision = entity.revision(slot)
+    found, current = present(state, entity, field)
     return Conflict(
-        f"condition {number}: field {field.name} of entity {entity.id}: expected {wanted}, "
-        f"found value {value!r} at revision {revision}",
+        f"condition {number}: field {field.name} of entity {entity.id}: expected {wanted}, found {found}",
         condition=number,
-        field=field.name,
-        value=value,
-        revision=revision,
+        **current,
     )

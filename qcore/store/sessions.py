@@ -15,6 +15,7 @@ from qcore.model.times import NS
 
 __all__ = [
     "IDLE_LIMIT",
+    "MAX_BYTES",
     "MAX_SESSIONS",
     "WINDOW",
     "WINDOW_BYTES",
@@ -27,6 +28,8 @@ __all__ = [
 WINDOW = 128
 WINDOW_BYTES = 1 << 20
 MAX_SESSIONS = 10_000
+MAX_BYTES = 256 << 20
+"""Bytes of answers in all windows together; over that the sessions longest unused are forgotten."""
 IDLE_LIMIT = 3600 * NS
 """Nanoseconds of entry time without a write after which a session is forgotten."""
 
@@ -43,11 +46,12 @@ class Answer:
 
 
 class Session:
-    """`low` is the lowest number that may still be applied or answered."""
+    """One of `all`; `low` is the lowest number that may still be applied or answered."""
 
-    __slots__ = ("answers", "low", "size", "used")
+    __slots__ = ("_all", "answers", "low", "size", "used")
 
-    def __init__(self, used: int) -> None:
+    def __init__(self, used: int, all: Sessions) -> None:
+        self._all = all
         self.used = used
         self.low = 1
         self.size = 0
@@ -57,7 +61,11 @@ class Session:
         if low > self.low:
             self.low = low
             for seq in [seq for seq in self.answers if seq < low]:
-                self.size -= len(self.answers.pop(seq).raw)
+                self._grow(-len(self.answers.pop(seq).raw))
+
+    def _grow(self, bytes: int) -> None:
+        self.size += bytes
+        self._all.size += bytes
 
     def find(self, seq: int, acked: int, hash: str) -> Answer | None:
         """The answer a number was given before, None if it is new.
@@ -75,11 +83,12 @@ class Session:
         return answer
 
     def keep(self, seq: int, answer: Answer) -> None:
-        """Keep an answer; the lowest numbers make room."""
+        """Keep an answer; the lowest numbers make room, and other sessions where all have too much."""
         self.answers[seq] = answer
-        self.size += len(answer.raw)
+        self._grow(len(answer.raw))
         while len(self.answers) > WINDOW or (self.size > WINDOW_BYTES and len(self.answers) > 1):
             self._drop_below(min(self.answers) + 1)
+        self._all.fit()
 
 
 class Sessions:
@@ -87,6 +96,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self.next_id = 1
+        self.size = 0
+        """Bytes of all answers."""
         self._open: OrderedDict[int, Session] = OrderedDict()
         self._pins: list[PinnedSessions] = []
 
@@ -99,7 +110,7 @@ class Sessions:
         while len(self._open) >= MAX_SESSIONS:
             self._drop_oldest()
         session, self.next_id = self.next_id, self.next_id + 1
-        self._open[session] = Session(time)
+        self._open[session] = Session(time, self)
         return session
 
     def answer(self, id: int, seq: int, hash: str) -> Answer | None:
@@ -117,7 +128,9 @@ class Sessions:
         self.expire(time)
         session = self._open.get(id)
         if session is None:
-            raise SessionExpired(f"session {id} is unknown or was unused for more than {IDLE_LIMIT // NS} s")
+            raise SessionExpired(
+                f"session {id} is unknown, was unused for more than {IDLE_LIMIT // NS} s, or made room for others"
+            )
         for pinned in self._pins:
             pinned.keep(id, session)
         session.used = time
@@ -132,14 +145,23 @@ class Sessions:
                 return
             self._drop_oldest()
 
+    def fit(self) -> None:
+        """Forget the longest unused while there is too much; the one in use is the last."""
+        while self.size > MAX_BYTES and len(self._open) > 1:
+            self._drop_oldest()
+
     def _drop_oldest(self) -> None:
         id, session = self._open.popitem(last=False)
+        self.size -= session.size
         for pinned in self._pins:
             pinned.keep(id, session)
 
-    def load(self, id: int, session: Session) -> None:
+    def load(self, id: int, used: int, low: int, answers: dict[int, Answer]) -> None:
         """Take a session of a snapshot; they come with the longest unused first."""
-        self._open[id] = session
+        session = self._open[id] = Session(used, self)
+        session.low, session.answers = low, answers
+        session.size = sum(len(answer.raw) for answer in answers.values())
+        self.size += session.size
 
     def pin(self) -> PinnedSessions:
         """All sessions as they are now, for a reader that takes its time."""

@@ -19,7 +19,7 @@ from qcore.model.schema import EntitySchema, Types
 from qcore.model.values import Kind
 from qcore.model.wire import encode_json
 from qcore.store.entity import CHILDREN, PARENT, Entity
-from qcore.store.sessions import Answer, Session
+from qcore.store.sessions import Answer
 from qcore.store.staged import Parts
 from qcore.store.state import State
 
@@ -221,11 +221,8 @@ class Loader:
         self._state.load(entity, entity.values[PARENT] or 0)
 
     def _session(self, record: _Session) -> None:
-        session = Session(record.used)
-        session.low = record.low
-        session.answers = {seq: Answer(hash, failed, raw.encode()) for seq, hash, failed, raw in record.answers}
-        session.size = sum(len(answer.raw) for answer in session.answers.values())
-        self._state.sessions.load(record.id, session)
+        answers = {seq: Answer(hash, failed, raw.encode()) for seq, hash, failed, raw in record.answers}
+        self._state.sessions.load(record.id, record.used, record.low, answers)
 
 
 _READ: dict[Kind, Callable[[Any], Any]] = {Kind.Blob: b64decode, Kind.EntityList: tuple, Kind.Float: float}

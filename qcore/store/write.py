@@ -18,10 +18,13 @@ from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state import State
 
-__all__ = ["MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "set_fields", "stamp"]
+__all__ = ["CARRIED", "MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "present", "set_fields", "stamp"]
 
 MAX_AHEAD = 10 * NS
 """How far, in ns, a client's write time may lie after the entry's."""
+
+CARRIED = 4_096
+"""Characters, bytes or elements of a value that an error still carries: thousands of them may go into one answer."""
 
 
 def set_fields(state: State, command: SetFields, now: int) -> SetDone:
@@ -108,9 +111,14 @@ def parse_whole(state: State, field: CompleteField, value: Any, max_list: int) -
     return stored
 
 
-def _current(state: State, entity: Entity, field: CompleteField) -> dict[str, Any]:
-    value = value_to_json(field.kind, entity.read(field.slot), state.entities.__contains__)
-    return {"field": field.name, "value": value, "revision": entity.revision(field.slot)}
+def present(state: State, entity: Entity, field: CompleteField) -> tuple[str, dict[str, Any]]:
+    """What a field holds now, for an error: in words, and as its data, where a long value is left out."""
+    revision, stored = entity.revision(field.slot), entity.read(field.slot)
+    data: dict[str, Any] = {"field": field.name, "revision": revision}
+    if field.kind in _LONG and len(stored) > CARRIED:
+        return f"a value of {len(stored)} {_LONG[field.kind]} at revision {revision}", data
+    data["value"] = value = value_to_json(field.kind, stored, state.entities.__contains__)
+    return f"value {value!r} at revision {revision}", data
 
 
 def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect) -> None:
@@ -121,16 +129,12 @@ def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Ex
         wanted = f"revision {expect.revision}"
     else:
         expected = parse_field(state, field, expect.value, gone_too=True)
-        found = entity.read(field.slot)
-        holds = tuple(found) == expected if field.slot == CHILDREN else found == expected
+        stored = entity.read(field.slot)
+        holds = tuple(stored) == expected if field.slot == CHILDREN else stored == expected
         wanted = f"value {expect.value!r}"
     if not holds:
-        current = _current(state, entity, field)
-        raise Conflict(
-            f"field {field.name} of entity {entity.id}: expected {wanted}, "
-            f"found value {current['value']!r} at revision {current['revision']}",
-            **current,
-        )
+        found, current = present(state, entity, field)
+        raise Conflict(f"field {field.name} of entity {entity.id}: expected {wanted}, found {found}", **current)
 
 
 def _write_time(state: State, entity: Entity, field: CompleteField, command: SetFields, now: int) -> int:
@@ -144,7 +148,7 @@ def _write_time(state: State, entity: Entity, field: CompleteField, command: Set
         raise Stale(
             f"field {field.name} of entity {entity.id}: write time {format_time(time)} "
             f"is older than the stored {format_time(stored)}",
-            **_current(state, entity, field),
+            **present(state, entity, field)[1],
         )
     return time
 
@@ -190,6 +194,8 @@ def _without(old: tuple[int, ...], less: tuple[int, ...]) -> tuple[int, ...]:
     gone = set(less)
     return tuple(item for item in old if item not in gone)
 
+
+_LONG = {Kind.Blob: "bytes", Kind.EntityList: "elements", Kind.String: "characters"}
 
 _ADD: dict[Kind, Callable[[Any, Any], Any]] = {
     Kind.Blob: lambda old, new: old + new,

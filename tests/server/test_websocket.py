@@ -307,7 +307,9 @@ LAST_WORDS = {
     "half a frame": Frame(Opcode.TEXT, b"x" * 500).serialize(mask=True)[:99],
     "a malformed frame": b"\xff\xff",
     "a goodbye": Frame(Opcode.CLOSE, b"").serialize(mask=True),
-    "more than is taken at a time": Frame(Opcode.TEXT, request("session.open", 1)).serialize(mask=True) * 3 * OPEN_CALLS,
+    "more than is taken at a time": Frame(Opcode.TEXT, request("session.open", 1)).serialize(mask=True)
+    * 3
+    * OPEN_CALLS,
 }
 
 

@@ -55,7 +55,7 @@ def everything(state: State) -> dict[str, Any]:
         "staged": (state.staged.size, staged),
         "checks": list(state.checks.last),
         "level": state.level,
-        "session": state.sessions.next_id,
+        "session": (state.sessions.next_id, state.sessions.size),
     }
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from qcore.model.commands import Expect, SetFields
+from qcore.model.commands import Create, Expect, SetFields
 from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, NotFound, Stale, TooLarge, WrongKind
 from qcore.model.results import SetDone
 from qcore.model.times import NS, format_time
 from qcore.model.values import Kind
+from qcore.store.write import CARRIED
 from tests.store.samples import Log, field, type_of
 
 THING = type_of(
@@ -258,6 +259,25 @@ def test_expect_revision_zero_means_never_written(log: Log, thing: int) -> None:
     assert log.set(thing, "Age", 1, expect=Expect(revision=0)).applied
     with pytest.raises(Conflict):
         log.set(thing, "Age", 1, expect=Expect(revision=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "long", "words"),
+    [
+        ("Text", "x" * (CARRIED + 1), "a value of 4097 characters"),
+        ("Data", "YWJj" * 2000, "a value of 6000 bytes"),
+        ("Children", None, "a value of 4097 elements"),
+    ],
+)
+def test_a_long_value_is_not_carried_by_the_error(log: Log, thing: int, name: str, long: Any, words: str) -> None:
+    if long is None:
+        log.entry(*(Create("Thing", "child", thing) for _ in range(CARRIED + 1)))
+    else:
+        log.set(thing, name, long)
+    revision = log.get(thing, name)[name]["revision"]
+    with pytest.raises(Conflict, match=f"found {words} at revision {revision}") as caught:
+        log.set(thing, name, long or [], expect=Expect(revision=revision + 1))
+    assert caught.value.data == {"field": name, "revision": revision, "applied": "no"}
 
 
 def test_of_two_writers_in_one_entry_the_second_conflicts(log: Log, thing: int) -> None:
