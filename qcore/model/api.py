@@ -140,8 +140,9 @@ def _named(method: str, text: bytes) -> bytes:
 
 def _read_compound(method: str, text: bytes, max_steps: int) -> compound.Pipeline | compound.Transaction:
     wire = _decode_compound(text)
-    if len(wire.commands) > max_steps:
-        raise TooLarge(f"a {method} has at most {max_steps} commands, {len(wire.commands)} given (max_pipeline)")
+    for what, given in (("commands", len(wire.commands)), ("conditions", len(wire.conditions))):
+        if given > max_steps:
+            raise TooLarge(f"a {method} has at most {max_steps} {what}, {given} given (max_pipeline)")
     steps = [_read_step(number, step, max_steps) for number, step in enumerate(wire.commands, 1)]
     numbered: dict[str, Any] = {
         "timeout": wire.timeout,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from qcore.model.entry import Entry, LogId
 from qcore.model.errors import Fatal
@@ -14,6 +13,7 @@ from qcore.server.calls import Call
 from qcore.server.settings import Settings
 from qcore.server.slices import SLICE, Slices
 from qcore.server.slow import SlowLog
+from qcore.server.whole import WholeReads
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state import State
 
@@ -37,7 +37,7 @@ class _Applying:
 class Applier:
     """Applies entries in the order they come in.
 
-    `read` carries out reads within pipelines. `on_entry` hears of each entry that is through, `on_applied` when
+    `reads` carries out those within pipelines. `on_entry` hears of each entry that is through, `on_applied` when
     nothing is left to apply, `on_fatal` when a command failed in a way no command may.
     """
 
@@ -46,14 +46,14 @@ class Applier:
         settings: Settings,
         state: State,
         slices: Slices,
-        read: Callable[[Any], Any],
+        reads: WholeReads,
         on_entry: Callable[[LogId], None],
         on_applied: Callable[[], None],
         on_fatal: Callable[[Fatal], None],
     ) -> None:
         self._state = state
         self._slices = slices
-        self._read = read
+        self._reads = reads
         self._on_entry = on_entry
         self._on_applied = on_applied
         self._on_fatal = on_fatal
@@ -70,7 +70,7 @@ class Applier:
 
     def add(self, entry: Entry, calls: list[Call] | None) -> None:
         """Apply an entry, at once as far as a slice goes."""
-        read = self._read if calls is not None else None
+        read = self._reads.read if calls is not None else None
         self._entries.append(_Applying(entry.id, calls, apply_entry(self._state, entry, read)))
         if not self._slicing:
             self._slicing = self._apply_some()
@@ -106,6 +106,7 @@ class Applier:
         """Apply an entry's commands until `end`; True when it is through."""
         calls = applying.calls
         begun = time.monotonic()
+        self._reads.begin()
         for outcome in applying.outcomes:
             now = time.monotonic()
             if calls is not None:
@@ -119,6 +120,7 @@ class Applier:
             if now >= end:
                 return False
             begun = now
+            self._reads.begin()
         return True
 
 

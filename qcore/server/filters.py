@@ -52,7 +52,7 @@ class Filters:
 
         `done` hears on the loop when it is ready, or why it cannot be.
         """
-        texts = [text for text in _texts(params) if text not in self._parsed]
+        texts = [text for text in dict.fromkeys(_texts(params)) if text not in self._parsed]
         if not texts:
             return False
         future = asyncio.get_running_loop().run_in_executor(None, _parse_all, texts)
@@ -60,14 +60,15 @@ class Filters:
         return True
 
     def _prepared(
-        self, texts: list[str], parsed: list[Parsed] | RequestError, done: Callable[[RequestError | None], None]
+        self, texts: list[str], parsed: list[Parsed | RequestError], done: Callable[[RequestError | None], None]
     ) -> None:
-        if isinstance(parsed, RequestError):
-            done(parsed)
-            return
+        problem = None
         for text, one in zip(texts, parsed, strict=True):
-            self._parsed.keep(text, one)
-        done(None)
+            if isinstance(one, RequestError):
+                problem = problem or one
+            else:
+                self._parsed.keep(text, one)
+        done(problem)
 
     def parsed(self, text: str) -> Parsed:
         """A filter not bound to types yet; parsed here and now where `prepare` was not asked.
@@ -107,8 +108,12 @@ def _texts(params: Any) -> list[str]:
     return [] if text is None else [text]
 
 
-def _parse_all(texts: list[str]) -> list[Parsed] | RequestError:
+def _parse_all(texts: list[str]) -> list[Parsed | RequestError]:
+    return [_parse_one(text) for text in texts]
+
+
+def _parse_one(text: str) -> Parsed | RequestError:
     try:
-        return [parse(text) for text in texts]
+        return parse(text)
     except RequestError as exc:
-        return exc
+        return exc.with_traceback(None)

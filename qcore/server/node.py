@@ -15,7 +15,7 @@ from qcore.disk.directory import Directory
 from qcore.engine.base import Base, Engine
 from qcore.model.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.entry import FEATURE_LEVEL, Entry
-from qcore.model.errors import BadFilter, Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
+from qcore.model.errors import Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
 from qcore.model.leader import Raise
 from qcore.model.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlisten
 from qcore.model.wire import decode_json
@@ -33,6 +33,7 @@ from qcore.server.slices import Slices
 from qcore.server.snapshots import Snapshots
 from qcore.server.uploads import Uploads
 from qcore.server.watching import Watching
+from qcore.server.whole import WholeReads
 from qcore.server.writes import Writes
 from qcore.store.apply import apply_entry
 from qcore.store.state import State
@@ -90,9 +91,9 @@ class Node:
         self._snapshots = Snapshots(
             settings, state, engine, directory, lambda: self.last_call, lambda: self._applier.idle
         )
-        self._applier = Applier(
-            settings, state, self.slices, self._reads.run_whole, self._snapshots.applied, self._applied, on_fatal
-        )
+        # Half of the queue: a client that reads is not cut off for one answer.
+        reads = WholeReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
+        self._applier = Applier(settings, state, self.slices, reads, self._snapshots.applied, self._applied, on_fatal)
         self._checking: Checking
         self._behind: list[Call] = []
         """Reads that wait for a revision this node has not applied yet."""
@@ -176,10 +177,10 @@ class Node:
             self._carry_out(call)
 
     def _prepared(self, call: Call, error: RequestError | None) -> None:
-        """The filters of a call are parsed, or cannot be."""
+        """The filters of a call are parsed, or cannot be; in a pipeline that is the answer to one command alone."""
         if self.stopping:
-            error = Busy("the node is stopping", applied="no")
-        if error is not None and not (call.writes and isinstance(error, BadFilter)):
+            call.fail(Busy("the node is stopping", applied="no"))
+        elif error is not None and not call.writes:
             call.fail(error)
         elif not call.done:
             self._carry_out(call)
@@ -235,7 +236,7 @@ class Node:
             return self._watching.listen(call)
         if isinstance(call.params, Unlisten):
             return self._watching.unlisten(call)
-        return self._reads.run(call)
+        return self._reads.run(call.params)
 
     def _propose_own(self, command: Command) -> None:
         self._writes.put_own(command, time.monotonic() + self.settings.request_timeout)

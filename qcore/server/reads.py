@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import GeneratorType
 from typing import Any
 
 from qcore.disk.directory import Directory
@@ -12,7 +11,6 @@ from qcore.engine.base import Engine
 from qcore.model import queries
 from qcore.model.commands import SchemaSet
 from qcore.model.results import InfoResult, MachineResult, MemberInfo
-from qcore.server.calls import Call
 from qcore.server.exports import Exports
 from qcore.server.filters import Filters
 from qcore.server.settings import Settings
@@ -89,28 +87,13 @@ class Reads:
             queries.SnapshotUpload: uploads.put,
         }
 
-    def run(self, call: Call) -> Any:
+    def run(self, params: Any) -> Any:
         """The result of a read, or a generator that returns it.
 
         Raises:
             RequestError: the answer.
         """
-        return self._runs[type(call.params)](call.params)
-
-    def run_whole(self, params: Any) -> Any:
-        """The result of a read inside a pipeline or transaction, slices and all.
-
-        Raises:
-            RequestError: the answer.
-        """
-        result = self._runs[type(params)](params)
-        if type(result) is GeneratorType:
-            try:
-                while True:
-                    next(result)
-            except StopIteration as done:
-                return done.value
-        return result
+        return self._runs[type(params)](params)
 
     def _machine(self, _query: queries.Machine) -> MachineResult:
         identity = self._directory.identity

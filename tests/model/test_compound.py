@@ -49,6 +49,7 @@ def test_a_transaction_has_conditions_and_is_numbered_as_a_whole() -> None:
         ("pipeline", {"commands": [], "conditions": [{"id": 1, "exists": True}]}, BadParams),
         ("pipeline", {"commands": [step("set", id=1, field="A", value=[[1]])]}, BadValue),
         ("transaction", {"commands": [], "conditions": [{"id": 1, "field": "A", "op": "~", "value": 1}]}, BadParams),
+        ("transaction", {"commands": [], "conditions": [{"id": 1, "exists": True}] * 4}, TooLarge),
         ("transaction", {"commands": [], "conditions": [{"id": 1, "field": "A", "op": "==", "value": [[]]}]}, BadValue),
     ],
 )

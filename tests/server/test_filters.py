@@ -8,9 +8,10 @@ import pytest
 
 from qcore.model.commands import SchemaSet
 from qcore.model.compound import Pipeline
-from qcore.model.errors import BadFilter, NotFound, RequestError
+from qcore.model.errors import BadFilter, NotFound, RequestError, TooLarge
 from qcore.model.queries import Count, Find, Get
 from qcore.server.filters import Filters
+from qcore.store.filter import Parsed, parse
 from tests.store.samples import Log, field, type_of
 
 
@@ -49,6 +50,29 @@ async def test_the_filters_of_a_pipeline_are_prepared_together(log: Log) -> None
     steps = Pipeline([Find("Thing", filter="Count > 1"), Get(1), Count("Thing", filter="Count > 2")])
     assert await prepared(filters, steps) is None
     assert not filters.prepare(steps, never)
+
+
+async def test_a_text_is_parsed_once_for_a_whole_pipeline(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+
+    def spied(text: str) -> Parsed:
+        texts.append(text)
+        return parse(text)
+
+    monkeypatch.setattr("qcore.server.filters.parse", spied)
+    steps = Pipeline([Count("Thing", filter="Count > 1")] * 100)
+    assert await prepared(Filters(log.state), steps) is None
+    assert texts == ["Count > 1"]
+
+
+@pytest.mark.parametrize(("text", "error"), [("Count >", BadFilter), ("x" * 5000, TooLarge)])
+async def test_a_text_that_is_none_does_not_keep_others_from_being_prepared(
+    log: Log, text: str, error: type[RequestError]
+) -> None:
+    filters = Filters(log.state)
+    good = Count("Thing", filter="Count > 2")
+    assert isinstance(await prepared(filters, Pipeline([Count("Thing", filter=text), good])), error)
+    assert not filters.prepare(good, never)
 
 
 async def test_a_text_that_is_no_filter_says_so(log: Log) -> None:
