@@ -10,6 +10,7 @@ import msgspec
 
 from qcore.model.errors import BadParams, TooLarge
 from qcore.model.ids import MAX_NAME
+from qcore.model.results import FailedField
 from qcore.model.wire import decode_json, encode_json
 
 __all__ = [
@@ -31,7 +32,7 @@ MAX_VALUES = 500_000
 """Values on one page: its limit times the fields."""
 
 MAX_BYTES = 8 << 20
-"""About how long the values of one answer may be together, beyond the first of them."""
+"""About how long the fields of one answer may be together, beyond the first of them."""
 
 _MAX_CURSOR = 200_000
 """Characters; the longest we make hold 16 texts of 1,000 characters, up to 8 for each."""
@@ -65,10 +66,12 @@ def check_paths(paths: Sequence[str], items: int = 1) -> int:
 
 
 def weight(value: Any) -> int:
-    """About how many bytes a value as JSON has."""
+    """About how many bytes a value, or the error in its place, has as JSON."""
     kind = type(value)
     if kind is str:
         return len(value)
+    if kind is FailedField:
+        return len(value.error.message)
     return 8 * len(value) if kind is list else 8
 
 

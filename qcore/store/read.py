@@ -58,7 +58,7 @@ def get(state: State, query: Get) -> EntityResult:
         if size > MAX_BYTES:
             raise TooLarge(f"the fields up to {path[:80]!r} have more than {MAX_BYTES} bytes: ask for fewer at a time")
         fields[path] = found = _field(state, entity, path)
-        size += weight(found.value) if isinstance(found, FieldValue) else len(found.error.message)
+        size += weight(found.value if isinstance(found, FieldValue) else found)
     return EntityResult(entity.id, entity.type, fields)
 
 

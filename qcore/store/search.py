@@ -152,7 +152,7 @@ def _item(state: State, entity: Entity, paths: list[str]) -> Item:
 
 
 def _size(item: Item) -> int:
-    return sum(map(weight, item.fields.values()))
+    return sum(len(path) + weight(value) for path, value in item.fields.items())
 
 
 class _Search:

@@ -139,6 +139,16 @@ def test_a_page_asks_for_a_bounded_number_of_values(log: Log) -> None:
         log.find("Thing", limit=10_000, fields=["Age"] * 51)
 
 
+@pytest.mark.parametrize("order_by", [[], ["Name"]])
+def test_a_page_full_of_errors_is_no_longer_than_one_of_values(log: Log, order_by: list[str]) -> None:
+    for place in range(50):
+        log.create("Thing", f"thing {place}")
+    ghosts = [f"{'Ghost' * 50}{place}" for place in range(MAX_PATHS)]
+    page = log.find("Thing", fields=ghosts, order_by=order_by, limit=50)
+    assert 1 <= len(page.items) <= 3
+    assert page.cursor is not None
+
+
 def test_a_page_of_long_paths_in_a_circle_pauses_at_every_item(log: Log) -> None:
     ids = [log.create("Thing", f"thing {place}") for place in range(20)]
     for id in ids:
