@@ -15,7 +15,7 @@ from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.store.cel.check import check, conjunction
 from qcore.store.cel.code import Run
 from qcore.store.cel.comparison import element_form, stored_form
-from qcore.store.cel.compile import compile_filter
+from qcore.store.cel.compile import compile_filter, size
 from qcore.store.cel.nodes import Parsed
 from qcore.store.cel.scan import MAX_LEVELS, MAX_TEXT, scan
 from qcore.store.cel.syntax import parse
@@ -74,8 +74,9 @@ class Filter:
         self._root = parsed.root
         self._terms = list(conjunction(parsed.root))
         self._steps = steps
+        self._size = size(parsed.root)
         self.taken = 0
-        """Steps that the last entity took."""
+        """Steps that the last entity took at most, those outside of macros counted too."""
         self._variables: list[Any] = [None] * MAX_LEVELS if parsed.loops else []
         self._runs: dict[CompleteSchema, Run] = {}
 
@@ -95,7 +96,7 @@ class Filter:
         except Exhausted:
             raise BadFilter(f"filter: too expensive: more than {self._steps} steps for entity {entity.id}") from None
         finally:
-            self.taken = self._steps - frame[1]
+            self.taken = self._size + self._steps - frame[1]
 
     def equality(self, schema: CompleteSchema) -> list[Term]:
         """Terms ``Field == constant`` and ``id in List`` that each match of one candidate type fulfils.

@@ -127,6 +127,31 @@ def test_a_regular_expression_is_linear_in_the_text(pattern: str) -> None:
     assert world.matches(f"Email.matches('{pattern}') in [true, false]", world.ann)
 
 
+@pytest.mark.parametrize("pattern", ["((a|b){1,30}){1,30}c", "(.{1,30}){1,20}x$"])
+def test_a_regular_expression_that_would_take_seconds_is_cut(pattern: str) -> None:
+    world = World()
+    world.log.set(world.ann, "Email", "ab" * 50_000)
+    world.log.set(world.bo, "Email", "ab" * 50)
+    for source in (f"'{pattern}'", f"('{pattern}' + '')"):
+        with pytest.raises(BadFilter, match="too expensive"):
+            world.matches(f"Email.matches({source})", world.ann)
+        assert not world.matches(f"Email.matches({source})", world.bo)
+
+
+def test_patterns_that_differ_for_each_entity_cost_what_compiling_costs() -> None:
+    text = "{}.exists(x, Name.matches(string(x) + '$'))"
+    assert not WORLD.matches(text.format(list(range(20))))
+    with pytest.raises(BadFilter, match="too expensive"):
+        WORLD.matches(text.format(list(range(40))))
+
+
+def test_a_filter_has_so_many_regular_expressions() -> None:
+    terms = [f"Name.matches('x{place}')" for place in range(17)]
+    assert not WORLD.matches(" || ".join(terms[1:]))
+    with pytest.raises(BadFilter, match="column 364: a filter has at most 16 regular expressions"):
+        WORLD.bind(" || ".join(terms))
+
+
 @pytest.mark.parametrize("pattern", ["((a{100}){100}){100}", "a{1001}", "\\\\1"])
 def test_a_regular_expression_too_large_is_refused(pattern: str) -> None:
     with pytest.raises(BadFilter, match="not a regular expression"):

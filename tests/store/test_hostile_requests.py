@@ -165,9 +165,13 @@ def test_a_filter_that_takes_many_steps_pauses_more_often(log: Log) -> None:
     for place in range(40):
         log.create("Thing", f"thing {place}")
     pauses = []
-    for text in ("Age == 0", "[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, a * b > Age))"):
+    for text in (
+        "Age == 0",
+        "[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, a * b > Age))",
+        "+".join(["1"] * 600) + " > Age",
+    ):
         filter = bind(parse(text), [log.state.types.of("Thing")])
         assert len(through(search.find(log.state, Find("Thing"), 100, filter)).items) == 40
         pauses.append(sum(1 for _ in search.find(log.state, Find("Thing"), 100, filter)))
     assert pauses[0] == 0
-    assert pauses[1] >= 10
+    assert min(pauses[1:]) >= 10

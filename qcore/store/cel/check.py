@@ -7,7 +7,7 @@ from typing import Any
 
 from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
-from qcore.store.cel.functions import FUNCTIONS, compiled_regex
+from qcore.store.cel.functions import FUNCTIONS, MAX_REGEXES, compiled_regex
 from qcore.store.cel.nodes import (
     Arithmetic,
     Call,
@@ -71,6 +71,7 @@ class _Checker:
         self.source = source
         self.types = types
         self.fields = fields
+        self.regexes = 0
 
     def fail(self, node: Node, message: str) -> Exception:
         return bad_filter(self.source, node.at, message)
@@ -122,6 +123,10 @@ class _Checker:
             extra = 0 if node.target is None else 1
             counts = " or ".join(str(count - extra) for count in function.operands)
             raise self.fail(node, f"{node.name}() takes {counts} arguments here, {len(node.args)} given")
+        if node.name == "matches" and type(operands[1]) is Literal:
+            self.regexes += 1
+            if self.regexes > MAX_REGEXES:
+                raise self.fail(node, f"a filter has at most {MAX_REGEXES} regular expressions")
         try:
             _try_constant(node.name, operands)
         except FilterError as exc:

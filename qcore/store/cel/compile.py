@@ -15,7 +15,7 @@ from qcore.store.cel import loops
 from qcore.store.cel.check import parts
 from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, read_kind, truth
 from qcore.store.cel.comparison import compare
-from qcore.store.cel.functions import FUNCTIONS, compiled_regex
+from qcore.store.cel.functions import FUNCTIONS, compiled_regex, searched
 from qcore.store.cel.nodes import (
     Arithmetic,
     Call,
@@ -43,13 +43,12 @@ from qcore.store.cel.values import (
     Frame,
     Map,
     Unresolved,
-    charge,
     no_overload,
     type_name,
 )
 from qcore.store.entity import Entity
 
-__all__ = ["FIRST_VARIABLE", "compile_filter"]
+__all__ = ["FIRST_VARIABLE", "compile_filter", "size"]
 
 FIRST_VARIABLE = 2
 """Place in the frame of the outermost macro's variable."""
@@ -206,7 +205,7 @@ class _Compiler:
         body = self.code(node.body)
         where = truth(self.code(node.where), node.kind) if node.where is not None else None
         self.scope, self.depth = outer, place
-        steps = _size(node.body) + (_size(node.where) if node.where is not None else 0)
+        steps = size(node.body) + (size(node.where) if node.where is not None else 0)
         over = loops.Over(operand, place, steps)
         match node.kind:
             case "all" | "exists":
@@ -314,22 +313,22 @@ def _fold(first: Run, rest: list[tuple[Operator, Run]]) -> Run:
 
 
 def _regex(text: Run, pattern: str) -> Run:
-    search = compiled_regex(pattern).search
+    regex = compiled_regex(pattern)
+    search, size = regex.search, regex.programsize
 
     def matches(entity: Entity, frame: Frame) -> bool:
         value = text(entity, frame)
         if type(value) is not str and type(value) is not Choice:
             raise no_overload("matches", value, pattern)
-        charge(frame, len(value) >> 6)
-        return search(value.encode()) is not None
+        return searched(frame, search, size, value)
 
     return matches
 
 
-def _size(node: Node) -> int:
+def size(node: Node) -> int:
     """How many parts an evaluation of the tree may visit; a macro inside pays for its turns itself."""
     hops = len(node.hops) if type(node) is Path else 0
-    return 1 + hops + sum(map(_size, parts(node)))
+    return 1 + hops + sum(map(size, parts(node)))
 
 
 _COMPILE: dict[type[Node], Callable[[_Compiler, Any], Code]] = {
