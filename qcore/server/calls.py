@@ -23,7 +23,10 @@ class Sink(Protocol):
 
 
 class Call:
-    """One request. `begun` and `deadline` are monotonic seconds, `size` bytes, `slot` the place in a batch."""
+    """One request. `begun` and `deadline` are monotonic seconds, `size` bytes.
+
+    `slot` is the sink's: the place in a batch, or how much the request counts.
+    """
 
     __slots__ = (
         "_sink",

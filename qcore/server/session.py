@@ -58,6 +58,9 @@ _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 OPEN_CALLS = 1000
 """Requests of one client under way at a time, a batch array apart; what it sends beyond waits with its connection."""
 
+_COUNTS_ONCE = 16 << 10
+"""Bytes from which on a request counts for one more, so that of the largest ones few are under way."""
+
 _MAX_TIMEOUT = 86_400.0
 _BLANKS = b" \t\r\n"
 
@@ -97,7 +100,7 @@ class Session:
         return not self._full
 
     def finished(self, calls: int) -> None:
-        """So many requests are through."""
+        """Requests that count for so many are through."""
         self.open_calls -= calls
         if self._full and self.open_calls <= OPEN_CALLS // 2:
             self._full = False
@@ -108,8 +111,9 @@ class Session:
         if data[:1] == b"[" or (data[:1].isspace() and data.lstrip(_BLANKS)[:1] == b"["):
             self._receive_batch(data, now)
         else:
-            self.open_calls += 1
-            call = self.read(self, data, now, 0)
+            count = 1 + len(data) // _COUNTS_ONCE
+            self.open_calls += count
+            call = self.read(self, data, now, count)
             if not call.done:
                 self._service.submit(call)
 
@@ -117,7 +121,7 @@ class Session:
         """A call that stood alone is done."""
         if text is not None:
             self._send(text)
-        self.finished(1)
+        self.finished(call.slot)
 
     def read(self, sink: Sink, data: bytes | msgspec.Raw, now: float, slot: int) -> Call:
         """Read one request; what cannot be read is answered at once and comes back `done`."""
@@ -165,7 +169,9 @@ class Session:
                 TooLarge(f"a batch array has at most {self._limits.max_batch} requests, {len(items)} given (max_batch)")
             )
         else:
-            self._service.later(_Batch(self, self._service, items, now, self._send, self._limits.max_answer).step)
+            count = len(items) + len(data) // _COUNTS_ONCE
+            batch = _Batch(self, self._service, items, count, now, self._send, self._limits.max_answer)
+            self._service.later(batch.step)
 
     def _refuse(self, error: RequestError) -> None:
         self._send(error_text(b"null", encode_json(error.wire())))
@@ -183,6 +189,7 @@ class _Batch:
         session: Session,
         service: Service,
         items: list[msgspec.Raw],
+        count: int,
         now: float,
         send: Callable[[bytes], None],
         max_answer: int,
@@ -190,6 +197,7 @@ class _Batch:
         self._session = session
         self._service = service
         self._items = items
+        self._count = count
         self._now = now
         self._send = send
         self._max_answer = max_answer
@@ -201,7 +209,7 @@ class _Batch:
         self._only_writes = True
         self._held: Call | None = None
         self._listens = False
-        session.open_calls += len(items)
+        session.open_calls += count
 
     def step(self) -> bool:
         """Start the next request; False when there is nothing to do now."""
@@ -239,7 +247,7 @@ class _Batch:
                 self._send(b"[" + b",".join(texts) + b"]")
             if self._listens:
                 self._session.feed.release()
-            self._session.finished(len(self._items))
+            self._session.finished(self._count)
         elif self._open == 1 and self._held is not None:
             self._service.later(self.step)
 

@@ -185,7 +185,11 @@ class Settings(BaseSettings):
     max_page: int = _setting(10_000, "Most items in one page.", group="Limits", unit="items", ge=1, le=10_000)
     max_connections: int = _setting(10_000, "Most clients at a time.", group="Limits", ge=1, le=1_000_000)
     max_pending: int = _setting(
-        100_000, "Most writes waiting for the disk; more are answered busy.", group="Limits", ge=1, le=10_000_000
+        100_000,
+        "Most writes waiting for the disk, with 256 MB together; more are answered busy.",
+        group="Limits",
+        ge=1,
+        le=10_000_000,
     )
     max_entry_mb: int = _setting(4, "Largest entry of the log.", group="Limits", unit="MB", ge=1, le=1024)
     max_exports: int = _setting(

@@ -34,6 +34,9 @@ LONG = _MEGABYTE
 _PART = 512 << 10
 """Bytes of one part."""
 
+_MOST_WAITING = 256 << 20
+"""Bytes of writes that may wait when another one comes."""
+
 _SWEEP = 0.25
 """Seconds between two looks for writes whose deadline has passed."""
 
@@ -48,6 +51,8 @@ class Writes:
         self._reserve = reserve
         self._max_entry = settings.max_entry_mb * _MEGABYTE
         self._waiting: deque[Call] = deque()
+        self._size = 0
+        """Bytes of what waits."""
         self._proposed: deque[list[Call]] = deque()
         self._flush_due = False
         self._sweeper: asyncio.TimerHandle | None = None
@@ -89,6 +94,9 @@ class Writes:
         if len(self._waiting) >= self._settings.max_pending:
             call.fail(Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no"))
             return False
+        if self._size >= _MOST_WAITING:
+            call.fail(Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no"))
+            return False
         problem = self._reserve.problem(call.params)
         if problem is not None:
             call.fail(problem)
@@ -97,6 +105,7 @@ class Writes:
 
     def _add(self, call: Call) -> None:
         self._waiting.append(call)
+        self._size += call.size
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self.flush)
@@ -115,6 +124,7 @@ class Writes:
         size = 0
         while waiting and (not calls or size + waiting[0].size <= self._max_entry):
             call = waiting.popleft()
+            self._size -= call.size
             if not call.done:
                 call.proposed = True
                 size += call.size

@@ -180,6 +180,20 @@ async def test_too_many_waiting_writes_are_answered_busy(house: House) -> None:
     assert await client.result("create", type="User", name="y")
 
 
+async def test_too_long_waiting_writes_are_answered_busy(house: House) -> None:
+    _, client = await house.open(max_message_mb=300)
+    await hold(house, client)
+    long = "x" * 8_000_000
+    waiting = [client.send("create", type="User", name="x", fields={"Notes": long}) for _ in range(34)]
+    answer = await client.ask("create", type="User", name="y")
+    assert answer["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert "writes of 259 MB are waiting already" in answer["error"]["message"]
+    assert waiting[-1] not in client.answers
+    house.files.open.set()
+    await until(lambda: set(waiting) <= client.answers.keys())
+    assert await client.result("create", type="User", name="y")
+
+
 async def test_a_read_waits_for_the_revision_it_asks_for(house: House) -> None:
     run, client = await house.open()
     write = await hold(house, client)

@@ -466,6 +466,21 @@ def test_a_client_with_too_much_under_way_waits_until_half_of_it_is_answered() -
     assert talk.session.has_room()
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_of_long_requests_fewer_are_under_way(batch: bool) -> None:
+    talk = Talk()
+    create = json.dumps(CREATE | {"params": {"type": "A", "name": "x", "fields": {"Notes": "x" * 4_000_000}}})
+    for _ in range(4):
+        assert talk.session.has_room()
+        talk.session.receive(f"[{create}]".encode() if batch else create.encode(), 0.0)
+    assert talk.session.has_room()
+    talk.session.receive(json.dumps([CREATE] * 10 if batch else CREATE).encode(), 0.0)
+    talk.session.receive(create.encode(), 0.0)
+    assert not talk.session.has_room()
+    talk.desk.run_all()
+    assert talk.session.open_calls == 0
+
+
 def test_two_batches_are_answered_each_on_its_own() -> None:
     talk = Talk()
     for id in (1, 2):
