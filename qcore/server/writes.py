@@ -10,11 +10,13 @@ import asyncio
 import secrets
 import time
 from collections import deque
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
 from qcore.engine.base import Engine, Proposal
 from qcore.model.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
+from qcore.model.compound import COMPOUND
 from qcore.model.entry import EntryBody
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.model.leader import Commit, Stage
@@ -66,8 +68,9 @@ class Writes:
         """Take a write; it is answered `busy` where too many wait already, `disk_full` where the reserve is touched."""
         command: Command = call.params
         seal(command)
-        command.max_depth = self._settings.max_depth
-        command.max_list = self._settings.max_list
+        for each in _with_steps(command):
+            each.max_depth = self._settings.max_depth
+            each.max_list = self._settings.max_list
         if call.size > LONG:
             self.put_parts(call, cut(command))
         elif self._has_room(call):
@@ -168,15 +171,23 @@ class Writes:
 
 def seal(command: Command) -> None:
     """Clear what only the leader decides, and give a numbered command the hash that a retry must repeat."""
-    command.timeout = None
-    command.hash = ""
-    command.max_depth = DEFAULT_MAX_DEPTH
-    command.max_list = DEFAULT_MAX_LIST
+    for each in _with_steps(command):
+        each.timeout = None
+        each.hash = ""
+        each.max_depth = DEFAULT_MAX_DEPTH
+        each.max_list = DEFAULT_MAX_LIST
     if command.session:
         session, seq, acked = command.session, command.seq, command.acked
         command.session = command.seq = command.acked = 0
         command.hash = blake2b(encode_json(command), digest_size=8).hexdigest()
         command.session, command.seq, command.acked = session, seq, acked
+
+
+def _with_steps(command: Command) -> Iterator[Command]:
+    """The command, and the writes that it holds as a pipeline or transaction."""
+    yield command
+    if isinstance(command, COMPOUND):
+        yield from (step for step in command.commands if isinstance(step, Command))
 
 
 def cut(command: Command) -> list[str]:

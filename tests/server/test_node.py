@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from qcore.model.commands import Bootstrap, TreeNode
@@ -281,6 +282,28 @@ async def test_hash_and_limits_are_the_node_s_business_whatever_a_client_sends(h
     await client.result("create", type="User", name="x", hash="0" * 16, max_depth=9, max_list=7)
     command = list(run.directory.log.read(0, 100))[-1].body.commands[0]
     assert (command.hash, command.max_depth, command.max_list) == ("", 3, 100_000)
+
+
+@pytest.mark.parametrize("method", ["pipeline", "transaction"])
+async def test_limits_hold_in_pipelines_and_transactions_whatever_a_client_sends(house: House, method: str) -> None:
+    run, client = await house.open(max_depth=103)
+    step: dict[str, Any] = {
+        "type": "User",
+        "name": "x",
+        "hash": "0" * 16,
+        "max_depth": 999,
+        "max_list": 7,
+        "timeout": 5,
+    }
+    commands = [{"method": "create", "params": step | {"parent": 1 if n == 0 else f"${n}"}} for n in range(102)]
+    await client.result(method, commands=commands)
+    logged = msgspec.to_builtins(list(run.directory.log.read(0, 100))[-1].body.commands[0])["commands"][-1]
+    limits = {"max_depth": 103, "max_list": 100_000}
+    assert logged == {"method": "create", "type": "User", "name": "x", "parent": "$101", **limits}
+    deepest = max(run.state.entities)
+    below = [{"method": "create", "params": step | {"parent": deepest}}]
+    answer = await client.ask(method, commands=below)
+    assert "the tree would be 104 levels deep, at most 103 are allowed" in str(answer)
 
 
 async def test_numbers_are_remembered_over_a_restart(house: House) -> None:
