@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from qcore.store.entity import Entity
@@ -32,10 +33,32 @@ class NameIndex:
         if index is not None:
             index.setdefault(entity.name, []).append(entity.id)
 
+    def removed(self, parent: int, entity: Entity) -> None:
+        """Note that a child goes; it still has its name and its order."""
+        index = self._by_parent.get(parent)
+        if index is not None:
+            self._take_out(index, entity.name, entity)
+
+    def renamed(self, entity: Entity, old: str) -> None:
+        """Note that a child has another name than before."""
+        index = self._by_parent.get(entity.parent)
+        if index is not None:
+            self._take_out(index, old, entity)
+            insort(index.setdefault(entity.name, []), entity.id, key=self._order)
+
     def forget(self, parent: int) -> None:
         """Something else changed among these children."""
         if self._by_parent:
             self._by_parent.pop(parent, None)
+
+    def _take_out(self, index: dict[str, list[int]], name: str, entity: Entity) -> None:
+        twins = index[name]
+        del twins[bisect_left(twins, entity.order, key=self._order)]
+        if not twins:
+            del index[name]
+
+    def _order(self, id: int) -> int:
+        return self._entities[id].order
 
     def _index(self, parent: int, children: Sequence[int]) -> dict[str, list[int]]:
         index = self._by_parent.get(parent)

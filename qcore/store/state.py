@@ -119,7 +119,7 @@ class State:
             if self.indexes.open:
                 self.indexes.changed(entity, slot, old, value)
             if slot == NAME and value != old:
-                self._names.forget(entity.parent)
+                self._names.renamed(entity, old)
         stamps[2 * slot], stamps[2 * slot + 1] = time, revision
 
     def add(self, entity: Entity, parent: int) -> None:
@@ -160,7 +160,7 @@ class State:
         siblings = self._siblings(entity.parent)
         place = self._place(siblings, entity.order)
         del siblings[place]
-        self._names.forget(entity.parent)
+        self._names.removed(entity.parent, entity)
         self.journal.append((UNLINKED, entity, place))
 
     def reorder(self, parent: Entity, children: list[int]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qcore.model.commands import Create, SetFields
 from qcore.model.values import Kind
@@ -109,3 +111,34 @@ def test_a_new_child_does_not_cost_the_index(
         assert log.value(f"/Root/top/new {place}", "Parent") == top
     assert twins(log, top, "n7") == ids[7::50]
     assert built == []
+
+
+def test_one_change_in_a_crowd_does_not_cost_an_index_of_all(crowd: tuple[Log, int, list[int]]) -> None:
+    log, top, ids = crowd
+    index = log.state._names._by_parent[top]
+    log.delete(ids[57])
+    log.set(ids[8], "Name", "only")
+    log.set(ids[107], "Parent", 1)
+    log.delete(ids[8])
+    assert log.state._names._by_parent[top] is index
+    assert "only" not in index
+
+
+@given(st.lists(st.tuples(st.sampled_from(["delete", "rename", "leave", "enter"]), st.integers(0, 79)), max_size=30))
+def test_any_changes_leave_what_a_look_at_all_children_finds(changes: list[tuple[str, int]]) -> None:
+    log = Log(THING)
+    top = log.create("Thing", "top")
+    ids = [log.create("Thing", f"n{place % 4}", top) for place in range(80)]
+    assert twins(log, top, "n0") == ids[::4]
+    for what, place in changes:
+        id = ids[place]
+        if id not in log.state.entities:
+            continue
+        if what == "delete":
+            log.delete(id)
+        elif what == "rename":
+            log.set(id, "Name", f"n{(place + 1) % 4}")
+        else:
+            log.set(id, "Parent", top if what == "enter" else 1)
+    for name in ("n0", "n1", "n2", "n3"):
+        assert twins(log, top, name) == [child for child in log.children(top) if log.state.entities[child].name == name]
