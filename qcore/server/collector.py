@@ -2,11 +2,15 @@
 
 A full collection walks every container alive, a quarter of a second for 200,000 entities. So what is loaded at
 start is frozen out of it, the automatic one is put off for ever, and this room runs it when nobody asks for anything.
+
+It also gives freed memory back: glibc keeps the pages of a burst of long messages, and would for ever. To have it map
+each long block by itself costs twice the time per message.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import time
 from collections.abc import Callable
@@ -19,11 +23,14 @@ _QUIET = 2.0
 """Seconds without a call that count as idle."""
 _LOOK = 5.0
 _EVERY = 600.0
-"""Seconds between two looks, and between two full collections."""
+"""Seconds between two looks, when memory is given back, and between two full collections."""
 _LONG = 0.05
 """A collection that took longer, in seconds, is made cheap for the next time by freezing what survived."""
 
 log = logs.get("qcore.collector")
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""Gives back what is free: 0.1 ms a megabyte, without the interpreter's lock; only glibc has it."""
 
 
 def freeze_loaded() -> None:
@@ -54,6 +61,8 @@ class Collector:
     def _look(self) -> None:
         self.start()
         self.collect_if_idle(time.monotonic())
+        if _trim is not None:
+            asyncio.get_running_loop().run_in_executor(None, _trim, 0)
 
     def collect_if_idle(self, now: float) -> bool:
         """Collect if it is time and nobody waits; whether it did."""

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
 from tests.process import NodeProcess
-from tests.server.running import DEADLINE, RawClient, request
+from tests.server.running import DEADLINE, RawClient, request, until
 from tests.system.load import call
 
 NodeFactory = Callable[..., NodeProcess]
@@ -83,6 +83,22 @@ async def test_a_client_that_pipelines_and_reads_late_gets_every_answer(node: No
         client.writer.write(frames)
         await client.writer.drain()
         assert [(await client.answer())["id"] for _ in range(1, count)] == list(range(1, count))
+
+
+async def test_memory_that_clients_took_goes_back_to_the_system(node: NodeProcess) -> None:
+    note = {"entityType": "Note", "fields": [{"name": "Text", "dataType": "String"}]}
+    async with connect(node.url, max_size=None) as ws:
+        await call(ws, "schema.set", schema=note)
+        long = (await call(ws, "create", type="Note", name="long", fields={"Text": "x" * 8_000_000}))["id"]
+        before = node.resident_bytes()
+        async with raw(node) as deaf:
+            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            deaf.writer.write(Frame(Opcode.TEXT, request("get", 1, id=long)).serialize(mask=True) * 7)
+            await until(lambda: node.resident_bytes() > before + 40_000_000)
+        create = {"method": "create", "params": {"type": "Ghost", "name": "x", "fields": {"Text": "x" * 8_000_000}}}
+        for _ in range(30):
+            await call(ws, "pipeline", commands=[create])
+    await until(lambda: node.resident_bytes() < before + 40_000_000)
 
 
 async def test_a_client_that_falls_silent_is_dropped(node_factory: NodeFactory) -> None:
