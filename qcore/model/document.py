@@ -25,6 +25,7 @@ from qcore.model.wire import encode_json
 
 __all__ = [
     "MAX_PROBLEMS",
+    "MOST_PROBLEMS",
     "PATH_HEAD",
     "PATH_TAIL",
     "STRUCTURE",
@@ -48,6 +49,9 @@ STRUCTURE = ("entityType", "id", "Name", "Children")
 
 MAX_PROBLEMS = 1000
 """Problems that an error carries."""
+
+MOST_PROBLEMS = 100_000
+"""Problems of entities that are noted; nobody counts those of a document with more."""
 
 PATH_HEAD, PATH_TAIL = 48, 12
 """Steps of a JSON path that are shown at either end: a problem costs the same however deep it stands."""

@@ -6,6 +6,7 @@ from collections.abc import Set
 from typing import Any
 
 from qcore.model.document import (
+    MOST_PROBLEMS,
     Document,
     DocumentEntity,
     Problem,
@@ -33,7 +34,7 @@ def document_types(document: Document) -> Types:
 
 
 def validate(document: Document, unsure: Set[str] = frozenset()) -> list[Problem]:
-    """All problems, in the order of the entities.
+    """All problems, in the order of the entities, up to `MOST_PROBLEMS`.
 
     `unsure` types were not read whole: fields they may have had, and their absence, are not held against entities.
     With "" among them, entities without type or name are not either: whoever read the text has noted them.
@@ -72,7 +73,8 @@ class _Checker:
         return self._problems
 
     def _note(self, place: int, step: str, message: str) -> None:
-        self._problems.append(Problem(self._tree.json_path(place) + step, message))
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(Problem(self._tree.json_path(place) + step, message))
 
     def _id(self, place: int, id: int | None) -> None:
         if id is None:

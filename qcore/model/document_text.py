@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from qcore.model.deep_json import read_json
-from qcore.model.document import STRUCTURE, Document, DocumentEntity, Problem, field_of_key, refuse
+from qcore.model.document import MOST_PROBLEMS, STRUCTURE, Document, DocumentEntity, Problem, field_of_key, refuse
 from qcore.model.document_check import validate
 from qcore.model.document_schemas import DocumentSchemas, known_keys, shown
 from qcore.model.document_tree import DocumentTree
@@ -31,7 +31,7 @@ class Parsed(msgspec.Struct):
     unsure: set[str]
 
 
-def read_document(data: bytes | str) -> Document:
+def read_document(data: bytes | bytearray | str) -> Document:
     """The document of a text.
 
     Raises:
@@ -43,7 +43,7 @@ def read_document(data: bytes | str) -> Document:
     return document
 
 
-def check(data: bytes | str) -> tuple[Document | None, list[Problem]]:
+def check(data: bytes | bytearray | str) -> tuple[Document | None, list[Problem]]:
     """Read a text and find all that is wrong with it, in its form and in what it says."""
     parsed = parse(data)
     if parsed.document is None:
@@ -51,7 +51,7 @@ def check(data: bytes | str) -> tuple[Document | None, list[Problem]]:
     return parsed.document, parsed.problems + validate(parsed.document, parsed.unsure)
 
 
-def parse(data: bytes | str) -> Parsed:
+def parse(data: bytes | bytearray | str) -> Parsed:
     """Read a text as far as its form goes: keys, and the JSON types of what stands under them."""
     twins: list[str] = []
     try:
@@ -76,7 +76,7 @@ def parse(data: bytes | str) -> Parsed:
     return Parsed(document, problems, schemas.unsure)
 
 
-def _decoded(data: bytes | str, twins: list[str]) -> Any:
+def _decoded(data: bytes | bytearray | str, twins: list[str]) -> Any:
     """The value of a text; raises ValueError where it is no JSON in UTF-8."""
     if isinstance(data, str):
         data.encode()
@@ -116,6 +116,10 @@ class _Entities:
             self._problems.append(Problem("$.detached", f"expected a list, given {shown(detached)}"))
         return self._found
 
+    def _note(self, place: int, step: str, message: str) -> None:
+        if len(self.notes) < MOST_PROBLEMS:
+            self.notes.append((place, step, message))
+
     def note(self, tree: DocumentTree) -> None:
         """Add the problems of entities to the others."""
         self._problems += [Problem(tree.json_path(place) + step, message) for place, step, message in self.notes]
@@ -127,7 +131,7 @@ class _Entities:
             place = len(self._found)
             if not isinstance(value, dict):
                 self._found.append(DocumentEntity("", "", parent))
-                self.notes.append((place, "", f"expected an entity (an object), given {shown(value)}"))
+                self._note(place, "", f"expected an entity (an object), given {shown(value)}")
                 continue
             self._found.append(self._entity(value, parent, place))
             waiting.extend([(child, place) for child in reversed(self._children(value, place))])
@@ -136,7 +140,7 @@ class _Entities:
         fields = {field_of_key(key): item for key, item in value.items() if key not in STRUCTURE}
         id = value.get("id")
         if id is not None and type(id) is not int:
-            self.notes.append((place, ".id", f"expected a whole number, given {shown(id)}"))
+            self._note(place, ".id", f"expected a whole number, given {shown(id)}")
             id = None
         return DocumentEntity(
             self._text(value, "entityType", place), self._text(value, "Name", place), parent, id, fields
@@ -147,9 +151,9 @@ class _Entities:
         if isinstance(text, str) and text:
             return text
         if key in value:
-            self.notes.append((place, f".{key}", f"expected text that is not empty, given {shown(text)}"))
+            self._note(place, f".{key}", f"expected text that is not empty, given {shown(text)}")
         else:
-            self.notes.append((place, "", f"{key} is missing"))
+            self._note(place, "", f"{key} is missing")
         return ""
 
     def _children(self, value: dict[str, Any], place: int) -> list[Any]:
@@ -157,5 +161,5 @@ class _Entities:
         if isinstance(children, list):
             return children
         if children is not None:
-            self.notes.append((place, ".Children", f"expected a list of entities, given {shown(children)}"))
+            self._note(place, ".Children", f"expected a list of entities, given {shown(children)}")
         return []

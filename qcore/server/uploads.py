@@ -9,7 +9,7 @@ import asyncio
 import time
 
 from qcore.model.document_text import read_document
-from qcore.model.errors import BadParams, Busy, NotFound, TooLarge
+from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
 from qcore.model.queries import SnapshotUpload
 from qcore.model.results import Uploaded
 from qcore.store.plan import Prepared, prepare
@@ -30,7 +30,7 @@ class Upload:
         self.used = time.monotonic()
         self.size = 0
         self.text = bytearray()
-        self._reading: asyncio.Future[Prepared] | None = None
+        self._reading: asyncio.Future[Prepared | RequestError] | None = None
 
     async def prepared(self) -> Prepared:
         """The document, read and checked in a thread the first time.
@@ -39,9 +39,12 @@ class Upload:
             BadParams: it has problems; `data["problems"]` has them.
         """
         if self._reading is None:
-            text, self.text = bytes(self.text), bytearray()
-            self._reading = asyncio.get_running_loop().run_in_executor(None, lambda: prepare(read_document(text)))
-        return await asyncio.shield(self._reading)
+            text, self.text = self.text, bytearray()
+            self._reading = asyncio.get_running_loop().run_in_executor(None, _read, text)
+        read = await asyncio.shield(self._reading)
+        if isinstance(read, RequestError):
+            raise read
+        return read
 
     def put(self, offset: int, chunk: bytes) -> None:
         """Add a piece at its place; one that is there already may be sent again.
@@ -82,9 +85,10 @@ class Uploads:
             upload = self._begin(query.upload)
         if upload is None:
             raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
-        if upload.size + len(chunk) > self._most:
+        more = max(query.offset + len(chunk) - upload.size, 0)
+        if upload.size + more > self._most:
             raise TooLarge(f"an upload has at most {self._most} bytes (max_upload_mb)")
-        if sum(each.size for each in self._open.values()) + len(chunk) > self._most:
+        if sum(each.size for each in self._open.values()) + more > self._most:
             raise Busy("other uploads take the room there is (max_upload_mb); try again later")
         upload.put(query.offset, chunk)
         upload.used = time.monotonic()
@@ -121,3 +125,11 @@ class Uploads:
         self._open = {name: upload for name, upload in self._open.items() if upload.used + KEPT >= now}
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(KEPT / 4, self._expire) if self._open else None
+
+
+def _read(text: bytearray) -> Prepared | RequestError:
+    try:
+        return prepare(read_document(text))
+    except RequestError as exc:
+        exc.__traceback__ = exc.__context__ = None  # its frames hold all that was read
+        return exc

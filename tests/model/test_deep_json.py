@@ -126,6 +126,22 @@ def test_a_list_of_a_million_elements_is_read() -> None:
     assert decode_deep(f"[{','.join(['1'] * 1_000_000)}]") == [1] * 1_000_000
 
 
+@pytest.mark.parametrize("text", ["[" * 1_500_000, "[" + "[]," * 1_500_000 + "0]", '{"a":' * 1_500_000], ids=len)
+def test_a_text_of_nothing_but_brackets_is_refused_before_it_takes_all_memory(text: str) -> None:
+    assert message(text).startswith("Expected at most 1000000 lists and objects in a text of this length: line 1")
+
+
+def test_brackets_within_a_string_are_text() -> None:
+    assert read(f'["{"[{" * 1_000_000}"]') == ["[{" * 1_000_000]
+
+
+def test_a_long_stretch_without_objects_is_read_as_any_other() -> None:
+    numbers = [*range(800_000)]
+    assert read(f'{{"a":{json.dumps(numbers)},"b":{{}}}}') == {"a": numbers, "b": {}}
+    keys = {f"k{number}": number for number in range(400_000)}
+    assert read(f"[{{}},{json.dumps(keys)},{{}}]") == [{}, keys, {}]
+
+
 # -- places ------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qcore.model.document import Document, DocumentEntity, Problem
+from qcore.model.document import MOST_PROBLEMS, Document, DocumentEntity, Problem
 from qcore.model.document_check import document_types, validate
 from qcore.model.errors import BadSchema
 from qcore.model.ids import MAX_GIVEN_ID
@@ -308,6 +308,10 @@ def test_a_problem_at_each_of_a_hundred_thousand_levels_is_found() -> None:
     assert len(found) == 100_000
     assert found[0].path == f"{CHILD}.entityType"
     assert found[-1].path == f"$.tree{'.Children[0]' * 48} ... {'.Children[0]' * 12}.entityType"
+
+
+def test_problems_beyond_a_hundred_thousand_are_not_noted() -> None:
+    assert len(validate(document(*[entity("", type="Usr") for _ in range(60_000)]))) == MOST_PROBLEMS
 
 
 def test_ten_thousand_wrong_elements_among_a_million_are_found() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.model.document import Document, DocumentEntity
+from qcore.model.document import MOST_PROBLEMS, Document, DocumentEntity
 from qcore.model.document_text import check, parse, read_document
 from qcore.model.errors import BadParams
 from qcore.model.schema import EntitySchema, FieldSchema
@@ -172,6 +172,11 @@ def test_a_document_of_the_wrong_form(data: str, path: str, message: str) -> Non
     assert (path, message) in found
     if message != "Name is missing":
         assert len(found) == 1
+
+
+def test_problems_beyond_a_hundred_thousand_are_not_noted() -> None:
+    children = ",".join(["{}"] * 60_000)
+    assert len(problems(f'{{"tree":{{"entityType":"Root","Name":"Root","Children":[{children}]}}}}')) == MOST_PROBLEMS
 
 
 def test_a_text_with_problems_is_refused_with_all_of_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 
@@ -36,6 +37,26 @@ async def test_a_piece_may_come_twice() -> None:
     assert put(opened, 0, "abc") == put(opened, 0, "abc") == 3
     assert put(opened, 3, "de") == put(opened, 3, "de") == 5
     assert put(opened, 0, "abc") == 5
+    opened.stop()
+
+
+async def test_the_last_piece_may_come_twice_at_the_limit() -> None:
+    opened = Uploads(5)
+    put(opened, 0, "abc")
+    assert put(opened, 3, "de") == put(opened, 3, "de") == 5
+    with pytest.raises(TooLarge):
+        put(opened, 5, "f")
+    opened.stop()
+
+
+async def test_an_upload_with_problems_keeps_them_and_nothing_of_what_was_read() -> None:
+    opened = Uploads(1000)
+    put(opened, 0, '{"tree":{"entityType":"Root","Name":5}}')
+    for _ in range(2):
+        with pytest.raises(BadParams, match=r"\$\.tree\.Name") as caught:
+            await opened.get("a").prepared()
+        assert not any("document_text" in line for line in traceback.format_tb(caught.tb))
+        assert caught.value.__context__ is None
     opened.stop()
 
 
