@@ -27,27 +27,33 @@ class Reserve:
         self._folder = folder
         self._wanted = wanted
         self._looked = -_LOOK
+        self._left = 0
+        """Bytes that may be taken before the next look."""
         self._full: str | None = None
 
-    def problem(self, command: Command) -> DiskFull | None:
-        """Why a command cannot be taken now; deletions always can."""
+    def problem(self, command: Command, size: int, waiting: int) -> DiskFull | None:
+        """Why a command of `size` bytes cannot be taken now, with so many `waiting`; deletions always can."""
         now = time.monotonic()
-        if now - self._looked >= _LOOK:
+        self._left -= size
+        if now - self._looked >= _LOOK or self._left < 0:
             self._looked = now
-            self._look()
+            self._look(size + waiting)
         if self._full is None or _frees(command):
             return None
         return DiskFull(f"{self._full}; deletions are taken all the same", applied="no")
 
-    def _look(self) -> None:
+    def _look(self, coming: int) -> None:
         found = space(self._folder)
         if found is None:
             return
         reserve = default_reserve(found.total) if self._wanted is None else self._wanted * _MEGABYTE
         before = self._full
         self._full = None
-        if found.free < reserve:
+        self._left = found.free - coming - reserve
+        if reserve and self._left < 0:
             kept = f"{found.free // _MEGABYTE} MB are free, {reserve // _MEGABYTE} MB are kept in reserve"
+            if coming >= _MEGABYTE:
+                kept = f"{coming // _MEGABYTE} MB are to be written, {kept}"
             self._full = f"the disk of {self._folder} is full: {kept} (disk_reserve_mb)"
         if (before is None) != (self._full is None):
             word = self._full or f"the disk of {self._folder} has room again: writes are taken"

@@ -78,6 +78,7 @@ class Writes:
 
     def put_parts(self, call: Call, parts: list[str]) -> None:
         """Take a write whose whole command, limits and all, is the JSON in `parts`."""
+        call.size = sum(map(len, parts))
         if not self._has_room(call):
             return
         stage = secrets.token_hex(8)
@@ -100,7 +101,7 @@ class Writes:
         if self._size >= _MOST_WAITING:
             call.fail(Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no"))
             return False
-        problem = self._reserve.problem(call.params)
+        problem = self._reserve.problem(call.params, call.size, self._size)
         if problem is not None:
             call.fail(problem)
             return False

@@ -29,33 +29,46 @@ def test_below_the_reserve_only_what_deletes_is_taken(free: list[int]) -> None:
     free[0] = (10 << 20) - 1
     refused: list[Command] = [Create("T", "a"), SetFields(1, "A", 1), Pipeline([Delete(5), Create("T", "a")])]
     for command in refused:
-        problem = kept.problem(command)
+        problem = kept.problem(command, 1, 0)
         assert problem is not None
         assert problem.kind == "disk_full"
         assert "the disk of /data is full: 9 MB are free, 10 MB are kept in reserve" in problem.message
         assert problem.data["applied"] == "no"
     taken: list[Command] = [Delete(5), SessionOpen(), Transaction([Delete(5), Get(6)])]
     for command in taken:
-        assert kept.problem(command) is None
-    free[0] = 10 << 20
-    assert kept.problem(Create("T", "a")) is None
+        assert kept.problem(command, 1, 0) is None
+    free[0] = (10 << 20) + 1
+    assert kept.problem(Create("T", "a"), 1, 0) is None
+
+
+def test_what_comes_and_what_waits_is_not_free_any_more(free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserve, "_LOOK", 1000.0)
+    kept, create = Reserve("/data", 10), Create("T", "a")
+    free[0] = 20 << 20
+    assert kept.problem(create, 4 << 20, 0) is None
+    assert kept.problem(create, 4 << 20, 0) is None
+    free[0] = 12 << 20
+    problem = kept.problem(create, 4 << 20, 1 << 20)
+    assert problem is not None
+    assert "5 MB are to be written, 12 MB are free, 10 MB are kept in reserve" in problem.message
+    assert kept.problem(create, 1 << 20, 0) is None
 
 
 def test_without_a_setting_a_twentieth_is_kept(free: list[int]) -> None:
     kept = Reserve("/data", None)
     free[0] = (1 << 30) // 20 - 1
-    assert kept.problem(Create("T", "a")) is not None
-    free[0] += 1
-    assert kept.problem(Create("T", "a")) is None
+    assert kept.problem(Create("T", "a"), 1, 0) is not None
+    free[0] += 2
+    assert kept.problem(Create("T", "a"), 1, 0) is None
 
 
 def test_no_reserve_takes_everything(free: list[int]) -> None:
-    assert Reserve("/data", 0).problem(Create("T", "a")) is None
+    assert Reserve("/data", 0).problem(Create("T", "a"), 1, 0) is None
 
 
 def test_a_disk_that_says_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reserve, "space", lambda _folder: None)
-    assert Reserve("/data", 10).problem(Create("T", "a")) is None
+    assert Reserve("/data", 10).problem(Create("T", "a"), 1, 0) is None
 
 
 async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is_room(
