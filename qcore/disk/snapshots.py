@@ -185,6 +185,7 @@ class SnapshotWriter:
         if not self._begun:
             self._begun = True
             head = seal(self._header)
+            self._files.make_folder(os.path.dirname(self.path))  # who cleared it away left the state to memory alone
             self._files.write(self._temporary, head)
             self._checksum.update(head)
             self.size = len(head)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def scanned(path: Path) -> Snapshots:
 @pytest.fixture
 def folder(tmp_path: Path) -> Snapshots:
     return scanned(tmp_path)
+
+
+def test_a_folder_that_somebody_removed_is_made_again(folder: Snapshots, tmp_path: Path) -> None:
+    take(folder, 7)
+    shutil.rmtree(tmp_path)
+    assert scanned(tmp_path).found == []
+    found = take(folder, 9)
+    assert scanned(tmp_path).found == [found]
 
 
 def test_a_snapshot_gives_back_its_header_and_its_lines(folder: Snapshots, tmp_path: Path) -> None:
