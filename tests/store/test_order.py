@@ -371,6 +371,7 @@ class World:
         self.chance = random.Random(seed)
         self.log = Log(THING, type_of("Heir", field("Extra"), field("Count", Kind.Float), inherits=["Thing"]))
         self.touched: set[int] = set()
+        self.left = 200
         self.alive: list[int] = []
         for _ in range(size):
             self.create()
@@ -390,7 +391,13 @@ class World:
         self.log.set(id, "Parts", others)
 
     def change(self) -> None:
-        """Create, delete, or write something; whose order that could touch is remembered."""
+        """Create, delete, or write something; whose order that could touch is remembered.
+
+        So many times and no more: pages that are disturbed more, the more there is, might never come to an end.
+        """
+        if self.left == 0:
+            return
+        self.left -= 1
         choice = self.chance.random()
         if choice < 0.4 or len(self.alive) < 3:
             self.create()
