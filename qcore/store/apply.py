@@ -31,6 +31,7 @@ from qcore.model.leader import Check, Commit, Raise, Stage
 from qcore.model.restore import Restore
 from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
 from qcore.model.schema import MAINTAINED
+from qcore.model.values import INT_MAX
 from qcore.model.wire import encode_json
 from qcore.store.compound import Read, filled, run_transaction, step_read, without_reads
 from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
@@ -93,8 +94,8 @@ def _outcome(state: State, command: Command, now: int, read: Read | None) -> Out
 
 def _numbered(state: State, command: Command, now: int, read: Read | None) -> Outcome:
     try:
-        if command.seq < 1:
-            raise BadParams(f"a numbered write has seq from 1, {command.seq} given")
+        if not 1 <= command.seq <= INT_MAX:
+            raise BadParams(f"a numbered write has seq from 1 to {INT_MAX}, {command.seq} given")
         session = state.sessions.use(command.session, now)
         before = session.find(command.seq, command.acked, command.hash)
     except RequestError as exc:

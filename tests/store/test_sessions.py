@@ -103,9 +103,10 @@ def test_two_sessions_do_not_share_numbers(log: Log, session: int) -> None:
     assert len(log.ids("Thing")) == 2
 
 
-@pytest.mark.parametrize("seq", [0, -1])
-def test_numbers_begin_at_one(log: Log, session: int, seq: int) -> None:
+@pytest.mark.parametrize("seq", [0, -1, 2**63])
+def test_numbers_are_from_one_to_what_64_bits_hold(log: Log, session: int, seq: int) -> None:
     assert isinstance(send(log, Create("Thing", "x"), session, seq).error, BadParams)
+    assert send(log, Create("Thing", "x"), session, 2**63 - 1).error is None
 
 
 def test_an_unknown_session_is_expired_and_nothing_is_applied(log: Log, session: int) -> None:
