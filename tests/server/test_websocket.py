@@ -364,7 +364,7 @@ async def test_a_flood_of_long_requests_leaves_the_loop_to_others(serve: Serve) 
     connection = next(each for each in run.front.connections if each.peer.endswith(flood.own_port()))
     await until(lambda: connection._inbox)
     assert await pong(other)
-    assert connection._inbox, "the other one did not wait for the end of the flood"
+    assert connection._inbox or connection._unread, "the other one had to wait for the end of the flood"
     for _ in range(500):
         assert (await flood.answer())["result"]["id"] == 1
 
@@ -374,7 +374,7 @@ async def test_a_read_full_of_tiny_frames_leaves_the_loop_to_others(serve: Serve
     flood = await run.open()
     (connection,) = run.front.connections
     connection.data_received(Frame(Opcode.PONG, b"").serialize(mask=True) * 200_000)
-    assert connection._unread, "the others did not wait for the end of the flood"
+    assert connection._unread, "the others had to wait for the end of the flood"
     flood.send(request("ping", 1))
     assert (await flood.answer())["result"] == "PONG"
     assert not connection._unread
