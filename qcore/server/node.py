@@ -52,6 +52,9 @@ _BUSY = 0.02
 
 _MEGABYTE = 1 << 20
 
+_DOCUMENTS = (SnapshotPlan, SnapshotRestore)
+"""Calls that come with a whole document."""
+
 log = logs.get("qcore.node")
 
 
@@ -167,7 +170,7 @@ class Node:
         self.last_call = call.begun
         if self.stopping:
             call.fail(Busy("the node is stopping", applied="no"))
-        elif isinstance(call.params, SnapshotPlan | SnapshotRestore):
+        elif isinstance(call.params, _DOCUMENTS):
             self._documents.start(call)
         elif isinstance(call.params, SnapshotTake):
             self._snapshots.take(call)

@@ -106,7 +106,10 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._heard = self._loop.time()
         self._pinged = False  # whoever sends is alive, pong or not
-        self._unread.extend(data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+        if len(data) <= _PIECE and not self._unread:
+            self._take_apart(data)
+        else:
+            self._unread.extend(data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
         self._handle()
 
     def eof_received(self) -> bool:
@@ -165,6 +168,8 @@ class Connection(asyncio.Protocol):
     def _take_one(self) -> bool:
         """Take the next event of the inbox; False when all is taken, or as long as the session has no room."""
         session, inbox = self._session, self._inbox
+        if not inbox and self._unread:
+            self._take_apart(self._unread.popleft())
         if inbox:
             if session is not None and not session.has_room():
                 return False
@@ -173,10 +178,6 @@ class Connection(asyncio.Protocol):
                 self._open(event)
             else:
                 self._frame(cast(Frame, event), time.monotonic())
-        elif self._unread:
-            self._protocol.receive_data(self._unread.popleft())
-            inbox.extend(self._protocol.events_received())
-            self._flush_later()  # the library answers pings and goodbyes
         if inbox or self._unread:
             return True
         if self._paused:
@@ -186,6 +187,14 @@ class Connection(asyncio.Protocol):
         if self._lost:
             self._let_go()
         return False
+
+    def _take_apart(self, data: bytes) -> None:
+        protocol = self._protocol
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        self._inbox.extend(events)
+        if protocol.state is not OPEN or any(cast(Frame, event).opcode is Opcode.PING for event in events):
+            self._flush_later()  # the library answers handshakes, pings, goodbyes and what is malformed
 
     def _room(self) -> None:
         self._front.service.later(self._take_one)

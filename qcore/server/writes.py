@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -184,11 +184,11 @@ def seal(command: Command) -> None:
         command.session, command.seq, command.acked = session, seq, acked
 
 
-def _with_steps(command: Command) -> Iterator[Command]:
+def _with_steps(command: Command) -> Sequence[Command]:
     """The command, and the writes that it holds as a pipeline or transaction."""
-    yield command
     if isinstance(command, COMPOUND):
-        yield from (step for step in command.commands if isinstance(step, Command))
+        return command, *(step for step in command.commands if isinstance(step, Command))
+    return (command,)
 
 
 def cut(command: Command) -> list[str]:
