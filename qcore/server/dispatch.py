@@ -150,7 +150,12 @@ class Dispatcher:
         registry = self._listeners.registry
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
-            for id in tracker.touched(events):
+            touched: dict[int, None] = {}
+            for start in range(0, len(events), _SLICE):
+                touched.update(dict.fromkeys(tracker.touched(events[start : start + _SLICE])))
+                if self._is_time():
+                    yield
+            for id in touched:
                 revision = revision or Revision(events)
                 event = tracker.refresh(self._view, id, revision)
                 text = b""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qcore.model.commands import Delete, SetFields
+from qcore.model.compound import Transaction
 from qcore.server import dispatch, event_text
 from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
@@ -18,6 +19,7 @@ from qcore.server.listeners import Listener, Listeners
 from qcore.store.filter import bind, parse
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import Wish
+from qcore.store.watch.tracker import Tracker
 from tests.store.samples import PART, Log
 
 __all__ = ["Hall"]
@@ -85,6 +87,17 @@ def test_many_events_are_judged_in_many_steps() -> None:
     events = hall.told()
     assert len(events) == 1001
     assert [event.get("last", False) for event in events] == [False] * 1000 + [True]
+
+
+def test_many_paths_are_looked_through_in_many_steps() -> None:
+    hall = Hall()
+    parts = [hall.log.create("Part", f"n{number}") for number in range(500)]
+    hall.work()
+    for number in range(200):
+        hall.listeners.join(hall.listen(field=f"All->{number}->Size"), Tracker(f"All->{number}->Size", "Part"))
+    hall.steps.clear()
+    hall.log.do(Transaction(commands=[SetFields(id, "Label", "y") for id in parts]))
+    assert hall.work() >= 200 * 500 // 50 // 50
 
 
 def test_a_filter_that_takes_long_is_a_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
