@@ -203,8 +203,8 @@ class Catchup:
                     pass
                 elif self._interest.matches(entity, self._view):
                     for field in self._fields(entity):
-                        self._tell_one(entity, field)
-                    yield _ROOM
+                        self._tell_one(id, field)
+                        yield _ROOM
                 if self._is_time():
                     yield _GO
         self._listener.tell(event_text.bookmark(self._listener.revision))
@@ -215,8 +215,10 @@ class Catchup:
             return [each.name for each in entity.schema.fields]
         return [field] if "->" in field or field in entity.schema.by_name else []
 
-    def _tell_one(self, entity: Entity, field: str) -> None:
+    def _tell_one(self, id: int, field: str) -> None:
         view, interest = self._view, self._interest
+        entity = view.entities.get(id)  # anew for each field: what a view gives does not outlive a pause
+        assert entity is not None
         members = event_text.initial(entity, field, read_path(view, entity, field), self._listener.revision, view)
         self._listener.tell(members + event_text.context(interest.context_of(entity, view)))
 

@@ -20,6 +20,21 @@ def test_initial_values_take_a_step_for_each_entity(wish: dict[str, Any]) -> Non
     assert len(hall.told()) == 1 + 300 * (1 if "field" in wish else 9)
 
 
+def test_initial_values_of_one_entity_wait_for_room_between_its_fields() -> None:
+    hall = Hall(most=1000)
+    hall.log.create("Part", "x", Label="x" * 5000)
+    listener = hall.listen(initial=True)
+    hall.work()
+    heard = []
+    while not listener.live:
+        assert hall.feed.size < 6000
+        heard += hall.told()
+        assert len(heard) <= 9
+        hall.work()
+    heard += hall.told()
+    assert [event["kind"] for event in heard] == ["initial"] * 9 + ["bookmark"]
+
+
 def test_a_past_of_no_interest_is_passed_over_in_steps() -> None:
     hall = Hall()
     hall.log.create("Part", "x")
