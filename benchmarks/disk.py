@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import statistics
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 
+from benchmarks.bench import middle
 from benchmarks.load import Load, Measured, build, measure
 from benchmarks.peers import FOLDER, Qcore, durable_folder
 from benchmarks.wire import write_messages
@@ -33,13 +35,25 @@ def press(program: Path, nodes: list[Qcore], files: list[Path], load: Load, seco
         return [run.result() for run in runs]
 
 
+def together(ones: list[Measured]) -> Measured:
+    """What all nodes did at the same time: sums, and the median of their p50 and of their p99."""
+    return Measured(
+        rate=sum(one.rate for one in ones),
+        requests=sum(one.requests for one in ones),
+        seconds=max(one.seconds for one in ones),
+        p50_us=round(statistics.median(one.p50_us for one in ones)),
+        p99_us=round(statistics.median(one.p99_us for one in ones)),
+        max_us=max(one.max_us for one in ones),
+        errors=sum(one.errors for one in ones),
+        closed=sum(one.closed for one in ones),
+    )
+
+
 def row(load: Load, count: int, rounds: list[list[Measured]]) -> str:
-    """Of the round of median rate: all nodes' rate, and the median of their p50 and p99."""
-    rates = [sum(one.rate for one in ones) for ones in rounds]
-    shown = rounds[rates.index(statistics.median_low(rates))]
-    p50, p99 = (statistics.median(times) / 1000 for times in zip(*((m.p50_us, m.p99_us) for m in shown), strict=True))
-    total = sum(one.rate for one in shown)
-    return f"SET c={load.connections:<5}{count:>5}{total:>14,.0f}{total / count:>14,.0f}{p50:>9.2f}{p99:>9.2f}"
+    """All nodes' rate, and the median of their p50 and p99, in the round of median rate."""
+    shown = middle([together(ones) for ones in rounds])
+    rates = f"{shown.rate:>14,.0f}{shown.rate / count:>14,.0f}"
+    return f"SET c={load.connections:<5}{count:>5}{rates}{shown.p50_us / 1000:>9.2f}{shown.p99_us / 1000:>9.2f}"
 
 
 @click.command(help=__doc__.partition("\n\n")[0])
@@ -48,7 +62,7 @@ def row(load: Load, count: int, rounds: list[list[Measured]]) -> str:
 @click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1), help="Length of a measurement.")
 @click.option("--folder", default=FOLDER / "data", type=click.Path(path_type=Path), help="Data of the nodes; emptied.")
 def main(nodes: int, rounds: int, seconds: float, folder: Path) -> None:
-    """Measure and print the table."""
+    """Measure, print the table, exit 1 if anything failed."""
     durable_folder(folder)
     program = build(FOLDER)
     with contextlib.ExitStack() as stack:
@@ -65,7 +79,10 @@ def main(nodes: int, rounds: int, seconds: float, folder: Path) -> None:
     click.echo(f"{'':<11}{'nodes':>5}{'all /s':>14}{'each /s':>14}{'p50 ms':>9}{'p99 ms':>9}")
     for (load, count), ones in found.items():
         click.echo(row(load, count, ones))
+    every = together([one for case in found.values() for ones in case for one in ones])
+    click.echo(f"{every.errors} errors, {every.closed} connections lost")
     shutil.rmtree(folder)
+    sys.exit(bool(every.errors or every.closed))
 
 
 if __name__ == "__main__":

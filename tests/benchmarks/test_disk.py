@@ -29,3 +29,4 @@ def test_a_whole_run_prints_one_node_and_several(tmp_path: Path, monkeypatch: py
         ["c=50", "1"],
         ["c=50", "2"],
     ]
+    assert "0 errors, 0 connections lost" in done.output
