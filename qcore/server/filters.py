@@ -52,9 +52,7 @@ class Filters:
 
         `done` hears on the loop when it is ready, or why it cannot be.
         """
-        texts = _texts(params)
-        if texts:  # most requests have none
-            texts = [text for text in dict.fromkeys(texts) if text not in self._parsed]
+        texts = [text for text in dict.fromkeys(_texts(params)) if text not in self._parsed]
         if not texts:
             return False
         future = asyncio.get_running_loop().run_in_executor(None, _parse_all, texts)

@@ -107,7 +107,8 @@ class Connection(asyncio.Protocol):
         self._heard = self._loop.time()
         self._pinged = False  # whoever sends is alive, pong or not
         if len(data) <= _PIECE and not self._unread:
-            self._take_apart(data)
+            self._protocol.receive_data(data)
+            self._collect()
         else:
             self._unread.extend(data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
         self._handle()
@@ -115,8 +116,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
         self._protocol.receive_eof()
-        self._inbox.extend(self._protocol.events_received())
-        self._flush_later()
+        self._collect()
         self._handle()
         return False
 
@@ -169,7 +169,8 @@ class Connection(asyncio.Protocol):
         """Take the next event of the inbox; False when all is taken, or as long as the session has no room."""
         session, inbox = self._session, self._inbox
         if not inbox and self._unread:
-            self._take_apart(self._unread.popleft())
+            self._protocol.receive_data(self._unread.popleft())
+            self._collect()
         if inbox:
             if session is not None and not session.has_room():
                 return False
@@ -188,9 +189,9 @@ class Connection(asyncio.Protocol):
             self._let_go()
         return False
 
-    def _take_apart(self, data: bytes) -> None:
+    def _collect(self) -> None:
+        """Put into the inbox what the library has made of the last bytes, or of their end."""
         protocol = self._protocol
-        protocol.receive_data(data)
         events = protocol.events_received()
         self._inbox.extend(events)
         if protocol.state is not OPEN or any(cast(Frame, event).opcode is Opcode.PING for event in events):
