@@ -21,6 +21,7 @@ from qcore.model.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlis
 from qcore.model.wire import decode_json
 from qcore.server import logs
 from qcore.server.applying import Applier
+from qcore.server.behind import Behind
 from qcore.server.calls import Call
 from qcore.server.checking import Checking
 from qcore.server.documents import Documents
@@ -98,8 +99,10 @@ class Node:
         reads = WholeReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
         self._applier = Applier(settings, state, self.slices, reads, self._snapshots.applied, self._applied, on_fatal)
         self._checking: Checking
-        self._behind: list[Call] = []
+        self._behind = Behind()
         """Reads that wait for a revision this node has not applied yet."""
+        self._barred = Behind()
+        """Reads that wait for a log index."""
         self._sweeper: asyncio.TimerHandle | None = None
 
     # -- start and stop ------------------------------------------------------------------------------------
@@ -128,9 +131,8 @@ class Node:
         """Refuse new calls, finish the open ones, stop the engine."""
         self.stopping = True
         self._idle = asyncio.Event()
-        for call in self._behind:
-            call.fail(Busy("the node is stopping"))
-        self._behind.clear()
+        for waiting in (self._behind, self._barred):
+            waiting.fail(Busy("the node is stopping"))
         for part in (self._documents, self._checking, self._exports, self._uploads, self._watching):
             part.stop()
         self._check_idle()
@@ -199,10 +201,16 @@ class Node:
     def _read_from(self, index: int, call: Call) -> None:
         """Read once the log is applied up to `index`, which makes the read linearizable."""
         if index > self.state.applied:
-            self._behind.append(call)
-            self._sweep_later()
+            self._wait(self._barred, index, call)
         else:
             self._read(call)
+
+    def _wait(self, behind: Behind, number: int, call: Call) -> None:
+        if len(behind) >= self.settings.max_pending:
+            call.fail(Busy(f"{len(behind)} reads are waiting for a revision already (max_pending)"))
+            return
+        behind.add(number, call)
+        self._sweep_later()
 
     def left(self, feed: Feed) -> None:
         """See `Service.left`."""
@@ -214,12 +222,9 @@ class Node:
 
     def _read(self, call: Call) -> None:
         query: Query = call.params
-        if _revision_needed(query) > self.state.revision:
-            if len(self._behind) >= self.settings.max_pending:
-                call.fail(Busy(f"{len(self._behind)} reads are waiting for a revision already (max_pending)"))
-                return
-            self._behind.append(call)
-            self._sweep_later()
+        needed = _revision_needed(query)
+        if needed > self.state.revision:
+            self._wait(self._behind, needed, call)
             return
         try:
             result = self._run(call)
@@ -267,8 +272,7 @@ class Node:
     def _applied(self) -> None:
         """Everything committed is applied."""
         self._watching.applied()
-        if self._behind:
-            self._release()
+        self._release()
         if self.stopping:
             self._check_idle()
         else:
@@ -279,10 +283,8 @@ class Node:
             self._idle.set()
 
     def _release(self) -> None:
-        behind, self._behind = self._behind, []
-        for call in behind:
-            if not call.done:
-                self._read(call)
+        for call in (*self._barred.due(self.state.applied), *self._behind.due(self.state.revision)):
+            self._read(call)
 
     # -- deadlines -----------------------------------------------------------------------------------------
 
@@ -292,13 +294,10 @@ class Node:
 
     def _sweep(self) -> None:
         self._sweeper = None
-        now = time.monotonic()
-        for call in self._behind:
-            if call.deadline <= now:
-                asked = _revision_needed(call.params)
-                call.fail(Timeout(f"this node is at revision {self.state.revision}, {asked} asked"))
-        self._behind = [call for call in self._behind if not call.done]
-        if self._behind:
+        now, revision = time.monotonic(), self.state.revision
+        self._barred.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
+        self._behind.sweep(now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked"))
+        if self._behind or self._barred:
             self._sweep_later()
 
 

@@ -222,6 +222,15 @@ async def test_too_many_reads_waiting_for_a_revision_are_answered_busy(house: Ho
     assert await client.result("exists", id=1) is True
 
 
+async def test_who_hangs_up_while_waiting_for_a_revision_leaves_nothing(house: House) -> None:
+    run, client = await house.open()
+    client.send("listen", target="User", since=1000, timeout=600)
+    client.send("exists", id=1, min_revision=1000, timeout=600)
+    assert len(run.node._behind) == 2
+    client.hang_up()
+    await until(lambda: len(run.node._behind) == 0)
+
+
 # -- numbered writes -------------------------------------------------------------------------------------
 
 
