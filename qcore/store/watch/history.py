@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from qcore.model.schema import Types
 from qcore.store.state import Change, State
-from qcore.store.watch.events import CHANGED, RETYPED, Event, by_revision
+from qcore.store.watch.events import CHANGED, CREATED, DELETED, RETYPED, Event, by_revision
 from qcore.store.watch.journal import events_of
 from qcore.store.watch.retyped import retyped
 
@@ -32,7 +32,7 @@ _SLICE = 500
 _last = attrgetter("last")
 
 Index = dict[int, dict[str, list[Event]]]
-"""Entity -> field (empty: the entity itself) -> its events, oldest first."""
+"""Entity -> field -> its changes, oldest first."""
 
 
 class Chunk:
@@ -51,9 +51,8 @@ class Chunk:
         """Index up to so many events; whether all are."""
         end = min(self.indexed + most, len(self.events))
         for event in self.events[self.indexed : end]:
-            if event.kind != RETYPED:
-                fields = self.index.setdefault(event.id, {})
-                fields.setdefault(event.name if event.kind == CHANGED else "", []).append(event)
+            if event.kind == CHANGED:
+                self.index.setdefault(event.id, {}).setdefault(event.name, []).append(event)
         self.indexed = end
         return end == len(self.events)
 
@@ -72,6 +71,10 @@ class History:
         """Events up to this revision are not here."""
         self.retyped = 0
         """The last revision that altered types, 0: none did."""
+        self.births: dict[int, int] = {}
+        """Entity -> the revision that created it; an id is given once."""
+        self.deaths: dict[int, Event] = {}
+        """Entity -> its DELETED event."""
         self._state = state
         self._types: Types = state.types
         self._most = most
@@ -115,6 +118,10 @@ class History:
         size = 0
         for event in events:
             size += event.weight
+            if event.kind == CREATED:
+                self.births[event.id] = revision
+            elif event.kind == DELETED:
+                self.deaths[event.id] = event
         chunk.events += events
         chunk.last = revision
         chunk.size += size
@@ -131,6 +138,11 @@ class History:
         self._count -= len(chunk.events)
         self._size -= chunk.size
         self.gone = self._chunks[0].first - 1
+        for event in chunk.events:
+            if event.kind == CREATED:
+                del self.births[event.id]
+            elif event.kind == DELETED:
+                del self.deaths[event.id]
         while self._retypings and self._retypings[0].revision <= self.gone:
             self._retypings.popleft()
 

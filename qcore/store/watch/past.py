@@ -11,7 +11,7 @@ from bisect import bisect_right
 from qcore.model.values import Kind
 from qcore.store.entity import Entity
 from qcore.store.state import State
-from qcore.store.watch.events import CREATED, Event, by_revision
+from qcore.store.watch.events import Event, by_revision
 from qcore.store.watch.history import History
 
 __all__ = ["Past"]
@@ -26,25 +26,25 @@ class _Entities:
         self._history = history
 
     def __contains__(self, id: object) -> bool:
-        return self.get(id) is not None if isinstance(id, int) else False
+        revision, history = self._past.revision, self._history
+        if history.births.get(id, 0) > revision:  # type: ignore[call-overload]
+            return False
+        death = history.deaths.get(id)  # type: ignore[call-overload]
+        return (death is not None and death.revision > revision) or id in self._live
 
     def get(self, id: int, /) -> Entity | None:
-        revision = self._past.revision
-        entity = self._live.get(id)
-        if revision >= self._history.head:
+        revision, history = self._past.revision, self._history
+        if history.births.get(id, 0) > revision:
+            return None
+        death = history.deaths.get(id)
+        entity = self._live.get(id) if death is None or death.revision <= revision else death.value
+        if entity is None or revision >= history.head:
             return entity
         since = self._since(id, revision)
-        if not since:
-            return entity
-        life = since.pop("", None)
-        if life is not None:
-            entity = None if life.kind == CREATED else life.value
-        if entity is None or not since:
-            return entity
-        return _rewound(entity, since)
+        return _rewound(entity, since) if since else entity
 
     def _since(self, id: int, revision: int) -> dict[str, Event]:
-        """The first thing that happened after a revision to the entity and to each of its fields."""
+        """The first change after a revision of each field of the entity."""
         found: dict[str, Event] = {}
         for chunk in self._history.after(revision):
             chunk.index_more(len(chunk.events))

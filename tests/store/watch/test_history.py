@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qcore.model.commands import SchemaSet
+from qcore.model.commands import Delete, SchemaSet
 from qcore.model.values import Kind
 from qcore.store.state import State
 from qcore.store.watch.history import History
@@ -99,3 +99,15 @@ def test_a_fresh_state_has_nothing_to_tell() -> None:
     history = History(State(), 1000, 1 << 20)
     assert (history.head, history.gone, history.oldest, len(history)) == (0, 0, 1, 0)
     assert history.following(0) == []
+
+
+def test_who_was_born_and_who_died_is_known_as_far_as_the_history_reaches() -> None:
+    log, history = filled(0, 64)
+    parts = [log.create("Thing", f"n{number}") for number in range(3)]
+    log.do(Delete(parts[0]))
+    born = log.state.revision - 3
+    assert history.births == {id: born + place for place, id in enumerate(parts)}
+    assert {id: event.revision for id, event in history.deaths.items()} == {parts[0]: log.state.revision}
+    for value in range(200):
+        log.set(parts[1], "Age", value)
+    assert (history.births, history.deaths) == ({}, {})
