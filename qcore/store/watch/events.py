@@ -31,6 +31,7 @@ __all__ = [
     "Reading",
     "by_revision",
     "reading_at",
+    "size_of",
 ]
 
 CREATED, CHANGED, DELETED, RETYPED = range(4)
@@ -121,9 +122,9 @@ class Event(msgspec.Struct, gc=False):
     def weight(self) -> int:
         """Bytes it takes in memory, more or less."""
         if self.kind == CHANGED:
-            return _FIXED + _size(self.value) + _size(self.old_value)
+            return _FIXED + size_of(self.value) + size_of(self.old_value)
         if isinstance(self.value, Entity):
-            return 2 * _FIXED + sum(_size(value) + 24 for value in self.value.values)
+            return 2 * _FIXED + sum(size_of(value) + 24 for value in self.value.values)
         return _FIXED
 
 
@@ -154,7 +155,8 @@ def _read(field: CompleteField, value: Any) -> Any:
     return field.default if value is None else value
 
 
-def _size(value: Any) -> int:
+def size_of(value: Any) -> int:
+    """Bytes that a stored value takes beyond what every value takes, more or less."""
     kind = type(value)
     if kind is str or kind is bytes:
         return len(value)

@@ -16,19 +16,35 @@ from qcore.model.values import Kind
 from qcore.store.entity import Entity, Holder
 from qcore.store.filter import Filter, FilterError
 from qcore.store.resolve import walk
-from qcore.store.watch.events import CHANGED, DELETED, Event, PathEvent, Reading, reading_at
+from qcore.store.watch.events import CHANGED, DELETED, Event, PathEvent, Reading, reading_at, size_of
 from qcore.store.watch.retyped import Retyped
 
-__all__ = ["MAX_CONTEXT", "MAX_HOPS", "STEPS", "Interest", "Wish", "check_wish", "field_names", "read_path"]
+__all__ = [
+    "MAX_CONTEXT",
+    "MAX_CONTEXT_SIZE",
+    "MAX_HOPS",
+    "STEPS",
+    "Interest",
+    "Wish",
+    "check_wish",
+    "field_names",
+    "read_path",
+]
 
 MAX_CONTEXT = 32
 """Context paths of a listener."""
+
+MAX_CONTEXT_SIZE = 8 << 20
+"""Bytes of the values in the context of one event, as the store holds them."""
 
 MAX_HOPS = 8
 """Hops of a path that a listener names."""
 
 STEPS = 10_000
 """What a filter may cost for one event: one to three milliseconds."""
+
+
+_NO_ROOM = FieldError("too_large", f"the values of a context have at most {MAX_CONTEXT_SIZE} bytes in all")
 
 
 class Wish(NamedTuple):
@@ -160,8 +176,20 @@ class Interest:
         return {} if subject is None else self.context_of(subject, view)
 
     def context_of(self, entity: Entity, view: Holder) -> dict[str, Any]:
-        """Path -> value or error."""
-        return {path: _value_at(entity, path, view) for path in self.wish.context}
+        """Path -> value or error, at most `MAX_CONTEXT_SIZE` of values."""
+        found: dict[str, Any] = {}
+        room = MAX_CONTEXT_SIZE
+        for path in self.wish.context:
+            read = read_path(view, entity, path)
+            if isinstance(read, Reading):
+                size = size_of(read.value)
+                if size <= room:
+                    room -= size
+                    found[path] = read.written(view.entities.__contains__).value
+                    continue
+                read = _NO_ROOM
+            found[path] = FailedField(read)
+        return found
 
 
 def read_path(view: Holder, entity: Entity, path: str) -> Reading | FieldError:
@@ -170,11 +198,6 @@ def read_path(view: Holder, entity: Entity, path: str) -> Reading | FieldError:
         return reading_at(walk(view, entity, path))
     except RequestError as exc:
         return FieldError(exc.kind, exc.message)
-
-
-def _value_at(entity: Entity, path: str, view: Holder) -> Any:
-    found = read_path(view, entity, path)
-    return FailedField(found) if isinstance(found, FieldError) else found.written(view.entities.__contains__).value
 
 
 def _subject(event: Event | PathEvent, view: Holder) -> Entity | None:

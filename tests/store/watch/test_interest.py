@@ -95,3 +95,22 @@ def test_a_deleted_entity_is_judged_and_shown_as_it_last_was() -> None:
     context = interest.context(event, log.state)
     assert context["Label"] == "l"
     assert context["Next->Size"].error.kind == "not_found"
+
+
+def test_the_values_of_a_context_are_bounded_in_all_and_small_ones_still_told() -> None:
+    log = Log(PART)
+    long = log.create("Part", "long", Label="x" * 5_000_000, Size=7)
+    short = log.create("Part", "short", Label="y" * 3_000_000, Next=long)
+    end = log.create("Part", "x", Next=short)
+    interest = Interest(
+        Wish(0, "Part", context=("Next->Label", "Next->Next->Label", "Next->Next->Size", "Nothing")), None
+    )
+    context = interest.context_of(log.state.entities[end], log.state)
+    assert context["Next->Label"] == "y" * 3_000_000
+    assert context["Next->Next->Label"] == "x" * 5_000_000
+    log.set(short, "Label", "y" * 4_000_000)
+    context = interest.context_of(log.state.entities[end], log.state)
+    assert context["Next->Label"] == "y" * 4_000_000
+    assert context["Next->Next->Label"].error.kind == "too_large"
+    assert context["Next->Next->Size"] == 7
+    assert context["Nothing"].error.kind == "not_found"
