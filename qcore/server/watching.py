@@ -75,9 +75,10 @@ class Watching:
         feed = self._feed(call)
         wish = self._wish(query)
         check_wish(wish, self._state.types)
+        since = self._since(query)
         if len(feed.listeners) >= self._most_listeners:
             raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
-        listener = self._listeners.add(wish, self._bound(wish), feed, self._since(query))
+        listener = self._listeners.add(wish, self._bound(wish), feed, since)
         if query.initial or not self._join_at_once(listener):
             parts = (self._state, self._history, self._listeners, self._dispatcher, self._later)
             Catchup(*parts, self._most, listener, query.initial)
@@ -139,6 +140,8 @@ class Watching:
             return self._history.head
         if query.initial:
             raise BadParams("initial begins with what is there now, so it has no since")
+        if query.since < 0:
+            raise BadParams(f"since {query.since}: a revision is at least 0")
         if query.since < self._history.gone:
             oldest = self._history.oldest
             raise Compacted(

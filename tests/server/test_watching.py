@@ -183,7 +183,7 @@ async def test_a_filter_sees_the_entity_of_the_revision_and_what_it_refers_to(cl
         ({"target": "User", "filter": "(" * 200 + "Age" + ")" * 200}, "too_large"),
         ({"target": "User", "filter": "Age > 1 " + "|| Age > 1" * 1000}, "too_large"),
         ({"target": "User", "initial": True, "since": 1}, "bad_params"),
-        ({"target": "User", "since": -1}, "compacted"),
+        ({"target": "User", "since": -1}, "bad_params"),
         ({"target": "User", "since": 99, "timeout": 0.05}, "timeout"),
         ({"target": "User", "since": 1.5}, "bad_params"),
         ({"target": "User", "until": 5}, "bad_params"),

@@ -111,7 +111,7 @@ class Tracker:
         """Follow an entity's path anew; what there is to tell. `view` is the state right behind the revision."""
         before = self._routes.get(id, ())
         entity = view.entities.get(id)
-        if entity is None:
+        if entity is None or (self.type is None and id not in self.single):
             self.drop(id)
             return None
         route, place, error = self._follow(view, entity)

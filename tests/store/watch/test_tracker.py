@@ -98,3 +98,18 @@ def test_a_single_entity_that_is_to_come_is_followed_from_its_birth() -> None:
     assert id in follow.tracker
     log.set(id, "Next", id)
     assert [event.id for event in follow.news()] == [id]
+
+
+def test_an_entity_that_nobody_follows_any_more_is_not_followed_anew() -> None:
+    follow = Followed("Next->Size", type=None)
+    end = follow.log.create("Part", "end")
+    start = follow.log.create("Part", "start", Next=end)
+    follow.tracker.add(follow.log.state, start)
+    follow.news()
+    follow.log.set(start, "Next", start)
+    events = follow.history.following(follow.revision)
+    assert follow.tracker.touched(events) == [start]
+    follow.tracker.single.discard(start)
+    follow.tracker.drop(start)
+    assert follow.tracker.refresh(follow.log.state, start, Revision(events)) is None
+    assert follow.tracker.size == 0
