@@ -7,8 +7,7 @@ it is lost, and so nothing is kept for whoever does not read.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
@@ -32,8 +31,11 @@ MAX_TRACKED = 1_000_000
 _SLICE = 50
 """Entities or events between two pauses."""
 
+_SCAN = 500
+"""Events between two pauses that are searched for deleted entities."""
+
 _GO, _ROOM, _TURN = range(3)
-"""Why a pause: to let others work, for room in the feed, for the dispatcher to move."""
+"""Why a pause: to let others work, for room in the feed before each message, for the dispatcher to move."""
 
 Pauses = Generator[int, None, None]
 
@@ -75,6 +77,7 @@ class Catchup:
         self._retyped = listener.revision
         """The last change of schemas that was looked at."""
         self._turns = 0
+        self._pause = _GO
         self._work = self._run()
         later(self._step)
 
@@ -83,9 +86,12 @@ class Catchup:
         if listener.gone or listener.feed.closed:
             self._end()
             return False
+        if self._pause == _ROOM and listener.feed.size > self._most // 2:  # another may have been quicker
+            listener.feed.wait(self._most // 4, self._resume)
+            return False
         try:
             self._check()
-            pause = next(self._work)
+            self._pause = next(self._work)
         except StopIteration:
             return False
         except _Lost as lost:
@@ -98,13 +104,10 @@ class Catchup:
             log.error("events_failed", message="Telling of past changes failed: a listener is lost", exc_info=exc)
             self._lose("internal", listener.revision)
             return False
-        if pause == _TURN:
+        if self._pause == _TURN:
             self._dispatcher.wait(self._resume)
-        elif pause == _ROOM and listener.feed.size > self._most // 2:
-            listener.feed.wait(self._most // 4, self._resume)
-        else:
-            return True
-        return False
+            return False
+        return True
 
     def _check(self) -> None:
         """See whether the way is still open.
@@ -151,7 +154,6 @@ class Catchup:
             if events:
                 yield from self._tell(events)
                 listener.revision = events[-1].revision
-                yield _ROOM
                 continue
             listener.revision = history.head
             self._dispatcher.kick()
@@ -163,50 +165,51 @@ class Catchup:
         """Find out where the path leads from each entity at the revision where the listener begins."""
         for _ in self._history.prepare(self._view.revision):
             yield _GO
-        for chunk in self._members():
-            for id in chunk:
+        for ids in self._members():
+            for id in ids:
                 tracker.add(self._view, id)
                 if tracker.size > MAX_TRACKED:
                     raise _Lost("too_large", self._view.revision)
                 if self._is_time():
                     yield _GO
+            yield _GO
 
-    def _members(self) -> Iterable[Any]:
-        """Ids among which are all of the target at the view's revision."""
+    def _members(self) -> Iterator[Sequence[int]]:
+        """Ids among which are all of the target at the view's revision, some at a time; take a pause behind each."""
         wish = self._interest.wish
         if wish.entity:
-            return [(wish.entity,)]
+            yield (wish.entity,)
+            return
         state, revision = self._state, self._view.revision
-        live = [state.ids(name) for name in state.types.descendants.get(wish.type, ())]
-        deleted = [
-            event
-            for chunk in self._history.after(revision)
-            for event in chunk.events
-            if event.kind == DELETED and event.revision > revision and self._interest.wants(event)
-        ]
-        return [*live, [event.id for event in deleted if not self._listed(event)]]
-
-    def _listed(self, event: Event) -> bool:
-        """Whether a deleted entity is still among the ids of its type, where the dead stay a while."""
-        assert event.schema is not None
-        if event.schema.type not in self._state.types.complete:
-            return False
-        ids = self._state.ids(event.schema.type)
-        place = bisect_left(ids, event.id)
-        return place < len(ids) and ids[place] == event.id
+        there = {name: state.ids(name) for name in state.types.descendants.get(wish.type, ())}
+        counts = {name: len(ids) for name, ids in there.items()}  # what comes later is not of the view
+        for name, ids in there.items():
+            for start in range(0, counts[name], _SLICE):
+                yield ids[start : min(start + _SLICE, counts[name])]
+        for chunk in list(self._history.after(revision)):
+            for start in range(0, len(chunk.events), _SCAN):
+                yield [
+                    event.id
+                    for event in chunk.events[start : start + _SCAN]
+                    if event.kind == DELETED
+                    and event.revision > revision
+                    and self._interest.wants(event)
+                    and not _holds(there, event)
+                ]
 
     def _tell_initial(self) -> Pauses:
         for ids in self._members():
-            for id in ids[:]:
+            for id in ids:
                 entity = self._view.entities.get(id)
                 if entity is None or not self._interest.covers(id, entity.schema):
                     pass
                 elif self._interest.matches(entity, self._view):
                     for field in self._fields(entity):
-                        self._tell_one(id, field)
                         yield _ROOM
+                        self._tell_one(id, field)
                 if self._is_time():
                     yield _GO
+            yield _GO
         self._listener.tell(event_text.bookmark(self._listener.revision))
 
     def _fields(self, entity: Entity) -> list[str]:
@@ -223,27 +226,32 @@ class Catchup:
         self._listener.tell(members + event_text.context(interest.context_of(entity, view)))
 
     def _tell(self, events: list[Event]) -> Pauses:
-        """Tell of one revision; the last message waits until it is known to be that."""
+        """Tell of one revision; the last event waits until it is known to be that."""
         number = self._view.revision = events[0].revision
         if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
             raise _Lost("schema", number)
         if self._looks_back:
             for _ in self._history.prepare(number):
                 yield _GO
-        last = b""
+        last: Event | PathEvent | None = None
         for event in self._wanted(events):
             if event is not None and self._interest.passes(event, self._view):
-                if last:
-                    self._listener.tell(last)
+                if last is not None:
                     yield _ROOM
-                last = event_text.common(event, self._view)
-                if self._interest.wish.context:
-                    last += event_text.context(self._interest.context(event, self._view))
+                    self._say(last, event_text.MORE)
+                last = event
             elif self._is_time():
                 yield _GO
-        if last:
-            listener = self._listener
-            listener.feed.put(listener.token, listener.head + last + event_text.LAST)
+        if last is not None:
+            yield _ROOM
+            self._say(last, event_text.LAST)
+
+    def _say(self, event: Event | PathEvent, end: bytes) -> None:
+        context = b""
+        if self._interest.wish.context:
+            context = event_text.context(self._interest.context(event, self._view))
+        listener = self._listener
+        listener.feed.put(listener.token, listener.head + event_text.common(event, self._view) + context + end)
 
     def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
         """What of a revision is for this listener; None where it is not."""
@@ -255,3 +263,11 @@ class Catchup:
             for id in touched:
                 assert revision is not None
                 yield self._tracker.refresh(self._view, id, revision)
+
+
+def _holds(there: Mapping[str, Sequence[int]], event: Event) -> bool:
+    """Whether a deleted entity is among the ids of its type, where the dead stay a while."""
+    assert event.schema is not None
+    ids = there.get(event.schema.type, ())
+    place = bisect_left(ids, event.id)
+    return place < len(ids) and ids[place] == event.id

@@ -1,13 +1,14 @@
 """From the history to the feeds of live listeners: each revision whole, in order, in slices behind apply.
 
-Each event is judged once for an interest and written once for all. A client whose feed has grown over its bound loses
-its listeners; nobody waits for it.
+Each event is judged once for an interest and written once for all. Nothing but references is kept while a revision is
+judged, and one message at a time is written, so that what is kept does not grow with the number of listeners. A client
+whose feed has grown over its bound loses its listeners; nobody waits for it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
@@ -28,32 +29,69 @@ FILTER_TIME = 0.5
 """Seconds a filter may take between two ticks of the watching."""
 
 _SLICE = 50
-"""Judgements and messages between two pauses; a filter counts as one more for each `_TURN` seconds it takes."""
+"""Turns between two pauses: a judgement or a message is one, and one more for each `_TURN` seconds of a filter and
+each `_PAGE` bytes of a message."""
 
 _TURN = 20e-6
+
+_PAGE = 1 << 14
+
+_ROUND = 10_000
+"""Events for interests that are judged before those so far are told."""
+
+Pauses = Generator[None, None, None]
 
 log = logs.get("qcore.watch")
 
 
-class _Chosen:
-    """What one interest is told of a revision: shared and own parts of its messages. `over`: more than a feed takes."""
-
-    __slots__ = ("own", "parts", "size")
+class _Round:
+    """One revision on its way. `wanted`: what each interest is told next; `held`: what it may be told last."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[bytes, bytes]] = []
-        self.size = 0
-        self.own = 0
+        self.wanted: dict[Interest, list[Event | PathEvent]] = {}
+        self.held: dict[Interest, Event | PathEvent] = {}
+        self.count = 0
+        """Events in `wanted`."""
 
-    def add(self, text: bytes, context: bytes) -> None:
-        self.parts.append((text, context))
-        self.size += len(text) + len(context)
-        self.own += len(context) + 16
+    def add(self, interest: Interest, event: Event | PathEvent) -> None:
+        self.wanted.setdefault(interest, []).append(event)
+        self.count += 1
 
-    def bodies(self) -> list[bytes]:
-        """The messages without their heads."""
-        *more, (text, context) = self.parts
-        return [b"%b%b}}" % part for part in more] + [text + context + event_text.LAST]
+    def drop(self, interest: Interest) -> None:
+        self.count -= len(self.wanted.pop(interest, ()))
+        self.held.pop(interest, None)
+
+    def next(self) -> Iterable[tuple[Interest, list[Event | PathEvent]]]:
+        """What can be told now: all but the last event of each interest."""
+        wanted, self.wanted, self.count = self.wanted, {}, 0
+        for interest, events in wanted.items():
+            if interest in self.held:
+                events.insert(0, self.held[interest])
+            self.held[interest] = events.pop()
+            if events:
+                yield interest, events
+
+
+class _Texts:
+    """The part of the messages of a revision that all share; forgotten where it takes more than `most` bytes."""
+
+    def __init__(self, view: Past, most: int) -> None:
+        self._view = view
+        self._most = most
+        self._size = 0
+        self._kept: dict[int, tuple[Event | PathEvent, bytes]] = {}
+
+    def of(self, event: Event | PathEvent) -> bytes:
+        kept = self._kept.get(id(event))
+        if kept is not None:
+            return kept[1]
+        text = event_text.common(event, self._view)
+        self._size += len(text)
+        if self._size > self._most:
+            self._kept.clear()
+            self._size = len(text)
+        self._kept[id(event)] = event, text
+        return text
 
 
 class Dispatcher:
@@ -69,7 +107,7 @@ class Dispatcher:
         self._later = later
         self._most = most
         self._view = Past(state, history, history.head)
-        self._work: Generator[None, None, None] | None = None
+        self._work: Pauses | None = None
         self._turns = 0
         self._retyped = 0
         """The last change of schemas that was looked at."""
@@ -103,50 +141,54 @@ class Dispatcher:
     def _step(self) -> bool:
         assert self._work is not None
         try:
-            if self._history.retyped > self._retyped:
-                self._retype_ahead()
             next(self._work)
         except StopIteration:
             self._work = None
             return False
         except Exception as exc:
             log.error("events_failed", message="Telling of a change failed: all listeners are lost", exc_info=exc)
-            self._work = None
-            self._lose_all("internal")
-            return False
+            self._work = self._lose_all("internal")
         return True
 
-    def _run(self) -> Generator[None, None, None]:
+    def _run(self) -> Pauses:
         history = self._history
         while not self.idle:
-            if self.position < history.gone:
-                self._lose_all("slow")
+            self._view.revision = self.position
+            yield from self._look_ahead()
+            events = history.following(self.position) if self._is_there() else []
+            for _ in self._serve(events) if events else ():
+                yield
+                yield from self._look_ahead()
+                if not self._is_there():
+                    break
+            if not self._is_there():
+                yield from self._lose_all("slow")
                 return
-            events = history.following(self.position)
-            if events:
-                yield from self._serve(events)
             self._moved(events[-1].revision if events else history.head)
+            if self._is_time():
+                yield
 
-    def _serve(self, events: list[Event]) -> Generator[None, None, None]:
+    def _is_there(self) -> bool:
+        """Whether the history still shows what is being told; it may overtake us in every pause."""
+        return self._view.revision >= self._history.gone
+
+    def _serve(self, events: list[Event]) -> Pauses:
         """Tell everyone of one revision."""
         number = self._view.revision = events[0].revision
+        registry = self._listeners.registry
         if events[0].kind == RETYPED:
-            self._retype(events[0].value, number)
-        if self._listeners.registry.looking_back:
-            for _ in self._history.prepare(number):
-                yield
-        chosen: dict[Interest, _Chosen] = {}
+            yield from self._retype(events[0].value, number)
+        if registry.looking_back:
+            yield from self._history.prepare(number)
+        texts, round = _Texts(self._view, self._most), _Round()
         for event in events:
-            text = b""
-            for interest in list(self._listeners.registry.wanting(event)):
-                text = self._judge(interest, event, text, chosen)
-                if self._is_time():
-                    yield
-        yield from self._serve_paths(events, chosen)
-        for interest, found in chosen.items():
-            yield from self._deliver(interest, found, number)
+            yield from self._judge(event, list(registry.wanting(event)), round, texts)
+        yield from self._serve_paths(events, round, texts)
+        yield from self._hand_out(round, texts)
+        for interest, last in round.held.items():
+            yield from self._tell(interest, last, texts, event_text.LAST)
 
-    def _serve_paths(self, events: list[Event], chosen: dict[Interest, _Chosen]) -> Generator[None, None, None]:
+    def _serve_paths(self, events: list[Event], round: _Round, texts: _Texts) -> Pauses:
         registry = self._listeners.registry
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
@@ -157,12 +199,10 @@ class Dispatcher:
                     yield
             for id in touched:
                 revision = revision or Revision(events)
-                event = tracker.refresh(self._view, id, revision)
-                text = b""
-                for interest in list(registry.wanting_path(event, tracker)) if event is not None else ():
-                    assert event is not None
-                    text = self._judge(interest, event, text, chosen)
-                if self._is_time():
+                found = tracker.refresh(self._view, id, revision)
+                if found is not None:
+                    yield from self._judge(found, list(registry.wanting_path(found, tracker)), round, texts)
+                elif self._is_time():
                     yield
 
     def _is_time(self) -> bool:
@@ -172,74 +212,98 @@ class Dispatcher:
         self._turns = 0
         return True
 
-    def _judge(
-        self, interest: Interest, event: Event | PathEvent, text: bytes, chosen: dict[Interest, _Chosen]
-    ) -> bytes:
-        """Note the event if the interest is told of it; returns its text, written by now if anybody is."""
-        if not self._passes(interest, event):
-            return text
-        text = text or event_text.common(event, self._view)
-        found = chosen.get(interest)
-        if found is None:
-            found = chosen[interest] = _Chosen()
-        if found.size <= self._most:
-            values = interest.context(event, self._view) if interest.wish.context else {}
-            self._turns += len(values)
-            found.add(text, event_text.context(values))
-        return text
+    def _judge(self, event: Event | PathEvent, interests: list[Interest], round: _Round, texts: _Texts) -> Pauses:
+        """Note for whom of those who want it the event is."""
+        for interest in interests:
+            try:
+                if self._passes(interest, event):
+                    round.add(interest, event)
+            except BadFilter:
+                round.drop(interest)
+                yield from self._lose_interest(interest, "filter", event.revision - 1)
+            if self._is_time():
+                yield
+        if self._is_time():
+            yield
+        if round.count >= _ROUND:
+            yield from self._hand_out(round, texts)
 
     def _passes(self, interest: Interest, event: Event | PathEvent) -> bool:
+        """Whether the interest is told of an event.
+
+        Raises:
+            BadFilter: the filter takes too many steps, or too much time in all.
+        """
         if interest.wish.filter is None:
             return interest.passes(event, self._view)
         begun = time.monotonic()
-        try:
-            passes = interest.passes(event, self._view)
-        except BadFilter:
-            self._lose_interest(interest, "filter", event.revision - 1)
-            return False
+        passes = interest.passes(event, self._view)
         spent = time.monotonic() - begun
         interest.spent += spent
         self._turns += int(spent / _TURN)
         if interest.spent > FILTER_TIME:
-            self._lose_interest(interest, "filter", event.revision - 1)
-            return False
+            raise BadFilter(f"the filter took more than {FILTER_TIME} s")
         return passes
 
-    def _deliver(self, interest: Interest, found: _Chosen, number: int) -> Generator[None, None, None]:
-        bodies = found.bodies()
-        for listener in list(self._listeners.live.get(interest, {}).values()):
+    def _hand_out(self, round: _Round, texts: _Texts) -> Pauses:
+        for interest, events in round.next():
+            for event in events:
+                yield from self._tell(interest, event, texts, event_text.MORE)
+
+    def _tell(self, interest: Interest, event: Event | PathEvent, texts: _Texts, end: bytes) -> Pauses:
+        """Tell all listeners of an interest of one event."""
+        listeners = list(self._listeners.live.get(interest, {}).values())
+        if not listeners:
+            return
+        body = texts.of(event)
+        if interest.wish.context:
+            body += event_text.context(interest.context(event, self._view))
+            self._turns += len(interest.wish.context)
+        body += end
+        most, turns, is_last = self._most, 1 + len(body) // _PAGE, end is event_text.LAST
+        for listener in listeners:
             if listener.gone:
                 continue
-            if listener.feed.size + found.size > self._most:
-                self._overflow(listener.feed)
-                continue
-            listener.told = True
-            for body in bodies:
-                listener.feed.put(listener.token, listener.head + body)
-                if self._is_time():
-                    yield
-                    if listener.token not in self._listeners.all:
-                        break
-            listener.revision = number
+            feed, message = listener.feed, listener.head + body
+            if feed.size + len(message) > most:
+                self._turns += len(feed.listeners)
+                self._overflow(feed)
+            else:
+                feed.put(listener.token, message)
+                listener.told = True
+                if is_last:
+                    listener.revision = event.revision
+            self._turns += turns
+            if self._turns >= _SLICE:
+                self._turns = 0
+                yield
 
     # -- ends ----------------------------------------------------------------------------------------------
 
-    def _retype(self, change: Retyped, number: int) -> None:
+    def _retype(self, change: Retyped, number: int) -> Pauses:
         for interest in list(self._listeners.registry.interests):
             if interest.altered_by(change):
-                self._lose_interest(interest, "schema", number)
+                yield from self._lose_interest(interest, "schema", number)
+            if self._is_time():
+                yield
 
-    def _retype_ahead(self) -> None:
-        """Schemas have changed: whoever looks back from there no longer sees what was."""
-        self._retyped = self._history.retyped
-        for event in self._history.retypings(self.position):
-            for interest in list(self._listeners.registry.interests):
-                if interest.wish.looks_back and interest.altered_by(event.value):
-                    self._lose_interest(interest, "schema", event.revision)
+    def _look_ahead(self) -> Pauses:
+        """Where schemas have changed meanwhile, whoever looks back from there no longer sees what was."""
+        while self._retyped < self._history.retyped:
+            seen, self._retyped = self._retyped, self._history.retyped
+            for event in self._history.retypings(max(seen, self.position)):
+                for interest in list(self._listeners.registry.interests):
+                    if interest.wish.looks_back and interest.altered_by(event.value):
+                        yield from self._lose_interest(interest, "schema", event.revision)
+                    if self._is_time():
+                        yield
 
-    def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> None:
+    def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> Pauses:
         for listener in list(self._listeners.live.get(interest, {}).values()):
-            self._listeners.lose(listener, reason, revision)
+            if not listener.gone:
+                self._listeners.lose(listener, reason, revision)
+            if self._is_time():
+                yield
 
     def _overflow(self, feed: Feed) -> None:
         """The client is behind: each of its listeners hears up to where it was told everything."""
@@ -250,8 +314,11 @@ class Dispatcher:
         """The revision up to which a listener was told everything."""
         return max(listener.revision, self.position) if listener.live else listener.revision
 
-    def _lose_all(self, reason: LostReason) -> None:
+    def _lose_all(self, reason: LostReason) -> Pauses:
         for live in list(self._listeners.live.values()):
             for listener in list(live.values()):
-                self._listeners.lose(listener, reason, self.known(listener))
+                if not listener.gone:
+                    self._listeners.lose(listener, reason, self.known(listener))
+                if self._is_time():
+                    yield
         self._moved(self._history.head)

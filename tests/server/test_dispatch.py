@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from qcore.model.commands import Delete, SetFields
+from qcore.model.commands import Delete, FieldChange, FieldSet, SetFields
 from qcore.model.compound import Transaction
 from qcore.server import dispatch, event_text
 from qcore.server.catchup import Catchup
@@ -30,21 +31,23 @@ MOST = 1 << 20
 class Hall:
     """A log, its history and who listens; steps run when `work` is called."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, kept: int = 100_000) -> None:
         self.log = Log(PART)
-        self.history = History(self.log.state, 100_000, 1 << 30)
+        self.history = History(self.log.state, kept, 1 << 30)
         self.steps: deque[Callable[[], bool]] = deque()
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.log.state, self.history, self.listeners, self.steps.append, most)
         self.feed = Feed(lambda: None)
         self._most = most
 
-    def listen(self, *, initial: bool = False, since: int | None = None, **wish: Any) -> Listener:
+    def listen(
+        self, *, initial: bool = False, since: int | None = None, feed: Feed | None = None, **wish: Any
+    ) -> Listener:
         """Begin to listen to Part and its descendants."""
         text = wish.get("filter")
         filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
         revision = self.log.state.revision if since is None else since
-        listener = self.listeners.add(Wish(0, "Part", **wish), filter, self.feed, revision)
+        listener = self.listeners.add(Wish(0, "Part", **wish), filter, feed or self.feed, revision)
         parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.steps.append)
         Catchup(*parts, self._most, listener, initial)
         return listener
@@ -176,3 +179,111 @@ def test_listeners_are_dispatched_in_the_order_of_revisions_within_one_entry() -
     hall.log.entry(*(SetFields(2, "Size", value) for value in range(100)))
     hall.work()
     assert [event["current"]["value"] for event in hall.told()] == list(range(100))
+
+
+def test_what_the_history_overtakes_while_it_is_told_is_not_told_untrue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_SLICE", 1)
+    hall = Hall(kept=32)
+    hall.log.create("Part", "x", Label="then")
+    for number in range(10):
+        hall.listen(field="Size", context=("Label", f"All->{number}"))
+    hall.work()
+    hall.log.set(2, "Size", 1)
+    hall.dispatcher.kick()
+    hall.steps[0]()
+    for _ in range(100):
+        hall.log.set(2, "Label", "now")
+    hall.work()
+    events = hall.told()
+    assert {event["context"]["Label"] for event in events if event["kind"] == "changed"} <= {"then"}
+    assert [event["reason"] for event in events if event["kind"] == "lost"] == ["slow"] * 10
+    assert not hall.listeners.all
+
+
+def test_contexts_of_many_listeners_are_not_there_at_once() -> None:
+    hall = Hall(most=1 << 20)
+    hall.log.create("Part", "x", Label="x" * 500_000)
+    feeds = [hall.feed, *(Feed(lambda: None) for _ in range(100))]
+    for number, feed in enumerate(feeds):
+        hall.listen(field="Size", context=("Label", f"All->{number}"), feed=feed)
+    hall.work()
+    for feed in feeds[1:]:
+        feed.closed = True  # it takes nothing, and so the memory is not the feeds'
+    hall.log.set(2, "Size", 1)
+    tracemalloc.start()
+    hall.work()
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert len(hall.told()) == 1
+
+
+def test_long_messages_are_told_in_many_steps() -> None:
+    hall = Hall(most=1 << 30)
+    hall.log.create("Part", "x")
+    for _ in range(40):
+        hall.listen(field="Label")
+    hall.work()
+    hall.log.set(2, "Label", "x" * 1_000_000)
+    assert hall.work() >= 40
+    assert len(hall.told()) == 40
+
+
+def test_more_events_than_are_judged_at_a_time_are_one_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_ROUND", 7)
+    hall = Hall()
+    parts = [hall.log.create("Part", f"n{number}") for number in range(20)]
+    listeners = [hall.listen(), hall.listen(field="Label"), hall.listen(field="Next->Label")]
+    hall.work()
+    hall.log.do(Transaction(commands=[SetFields(id, fields={"Label": "y", "Next": id}) for id in parts]))
+    hall.work()
+    events = hall.told()
+    for listener, count in zip(listeners, (40, 20, 20), strict=True):
+        mine = [event for event in events if event["token"] == listener.token]
+        assert [event.get("last", False) for event in mine] == [False] * (count - 1) + [True]
+        assert len({(event["id"], event["field"]) for event in mine}) == count
+
+
+def test_a_change_of_schemas_that_ends_many_takes_many_steps() -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    for number in range(500):
+        hall.listen(filter=f"Size > {number}")
+    hall.work()
+    hall.log.do(FieldSet("Part", "Size", FieldChange(default=5)))
+    assert hall.work() >= 500 // 50
+    assert [(event["kind"], event["reason"]) for event in hall.told()] == [("lost", "schema")] * 500
+    assert not hall.listeners.all
+
+
+def test_what_ends_while_it_is_told_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_SLICE", 1)
+    hall = Hall()
+    hall.log.create("Part", "x")
+    listeners = [
+        hall.listen(field="Next->Size"),
+        hall.listen(field="Size"),
+        hall.listen(field="Size", context=("Name",)),
+    ]
+    hall.work()
+    hall.log.do(SetFields(2, fields={"Size": 1, "Next": 2}))
+    hall.dispatcher.kick()
+    hall.steps[0]()
+    for listener in listeners:
+        hall.listeners.remove(listener)
+    hall.work()
+    assert hall.told() == []
+    assert not hall.listeners.registry.trackers
+
+
+def test_clients_that_are_behind_lose_their_listeners_in_many_steps() -> None:
+    hall = Hall(most=1000)
+    hall.log.create("Part", "x")
+    feeds = [Feed(lambda: None) for _ in range(20)]
+    for feed in feeds:
+        for number in range(50):
+            hall.listen(field=f"All->{number}->Size", feed=feed)
+        hall.listen(field="Label", feed=feed)
+    hall.work()
+    hall.log.set(2, "Label", "x" * 2000)
+    assert hall.work() >= 20
+    assert not hall.listeners.all

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from qcore.model.document import Document
 from qcore.model.errors import RequestError
+from qcore.server import dispatch
 from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
 from qcore.server.feeds import Feed
@@ -57,9 +59,11 @@ class Machine(RuleBasedStateMachine):
         self.feeds = [Feed(lambda: None) for _ in range(2)]
         self.ears: dict[int, Ear] = {}
 
-    @initialize(most=st.sampled_from([10_000, 10_000, 30]))
-    def begin_history(self, most: int) -> None:
-        """Now and then the history is so short that it overtakes listeners."""
+    @initialize(most=st.sampled_from([10_000, 10_000, 30]), turns=st.sampled_from([50, 3, 1]))
+    def begin_history(self, most: int, turns: int = 50) -> None:
+        """Now and then the history is so short that it overtakes listeners, and there are pauses everywhere."""
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(dispatch, "_SLICE", turns)
         self.history = History(self.state, most, 1 << 30)
         self.first = self.state.revision
         self.moments: list[Moment] = [snap(self.state)]
@@ -155,6 +159,12 @@ class Machine(RuleBasedStateMachine):
             self.read(feed)
 
     def teardown(self) -> None:
+        try:
+            self.check_all()
+        finally:
+            self.patch.undo()
+
+    def check_all(self) -> None:
         self.settle()
         for ear in self.ears.values():
             self.check(ear, whole=True)
