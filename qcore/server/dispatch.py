@@ -8,7 +8,8 @@ whose feed has grown over its bound loses its listeners; nobody waits for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeVar
 
 from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
@@ -40,6 +41,8 @@ _ROUND = 10_000
 """Events for interests that are judged before those so far are told."""
 
 Pauses = Generator[None, None, None]
+
+T = TypeVar("T")
 
 log = logs.get("qcore.watch")
 
@@ -281,7 +284,7 @@ class Dispatcher:
     # -- ends ----------------------------------------------------------------------------------------------
 
     def _retype(self, change: Retyped, number: int) -> Pauses:
-        for interest in list(self._listeners.registry.interests):
+        for interest in _taken(self._listeners.registry.interests):
             if interest.altered_by(change):
                 yield from self._lose_interest(interest, "schema", number)
             if self._is_time():
@@ -292,14 +295,14 @@ class Dispatcher:
         while self._retyped < self._history.retyped:
             seen, self._retyped = self._retyped, self._history.retyped
             for event in self._history.retypings(max(seen, self.position)):
-                for interest in list(self._listeners.registry.interests):
+                for interest in _taken(self._listeners.registry.interests):
                     if interest.wish.looks_back and interest.altered_by(event.value):
                         yield from self._lose_interest(interest, "schema", event.revision)
                     if self._is_time():
                         yield
 
     def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> Pauses:
-        for listener in list(self._listeners.live.get(interest, {}).values()):
+        for listener in _taken(self._listeners.live.get(interest, {}).values()):
             if not listener.gone:
                 self._listeners.lose(listener, reason, revision)
             if self._is_time():
@@ -315,10 +318,17 @@ class Dispatcher:
         return max(listener.revision, self.position) if listener.live else listener.revision
 
     def _lose_all(self, reason: LostReason) -> Pauses:
-        for live in list(self._listeners.live.values()):
-            for listener in list(live.values()):
+        for live in _taken(self._listeners.live.values()):
+            for listener in _taken(live.values()):
                 if not listener.gone:
                     self._listeners.lose(listener, reason, self.known(listener))
                 if self._is_time():
                     yield
         self._moved(self._history.head)
+
+
+def _taken(things: Iterable[T]) -> Iterator[T]:
+    """All that there are now, each kept no longer than its turn: freeing 20,000 filters at once takes 10 ms."""
+    left = list(things)
+    while left:
+        yield left.pop()
