@@ -143,6 +143,9 @@ class Subscription:
 
     def _bookmark(self, revision: int) -> None:
         """Everything up to this revision was sent."""
+        if self._revision and self._revision[0].revision > revision:
+            self.known = revision
+            return
         self._told = self._told or bool(self._revision)
         self.ready.extend(self._revision)
         self._revision.clear()

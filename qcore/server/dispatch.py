@@ -274,6 +274,7 @@ class Dispatcher:
             else:
                 feed.put(listener.token, message)
                 listener.told = True
+                listener.within = not is_last
                 if is_last:
                     listener.revision = event.revision
             self._turns += turns

@@ -26,10 +26,10 @@ class Listener:
     """One token. `live`: the dispatcher serves it; before, it catches up by itself.
 
     `revision`: everything up to it was put into the feed, if it is not live or was told of it; `told` since the last
-    bookmark. `gone`: it has ended, whoever still holds it.
+    bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
     """
 
-    __slots__ = ("feed", "gone", "head", "interest", "live", "revision", "token", "told")
+    __slots__ = ("feed", "gone", "head", "interest", "live", "revision", "token", "told", "within")
 
     def __init__(self, token: int, interest: Interest, feed: Feed, revision: int) -> None:
         self.token = token
@@ -40,6 +40,7 @@ class Listener:
         self.live = False
         self.gone = False
         self.told = True
+        self.within = False
 
     def tell(self, members: bytes) -> None:
         """Send a message that stands alone."""

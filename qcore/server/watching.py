@@ -183,7 +183,7 @@ class Watching:
                 catching_up = True
                 if listener.revision < self._history.gone:
                     self._listeners.lose(listener, "slow", listener.revision)
-            elif listener.told or listener.feed.size:
+            elif listener.told or listener.within or listener.feed.size:
                 listener.told = False
             else:
                 listener.tell(event_text.bookmark(self._dispatcher.known(listener)))

@@ -95,6 +95,15 @@ def test_without_an_event_it_goes_on_behind_the_revision_it_was_taken_at_or_a_bo
     assert taken(subscription) == []
 
 
+def test_a_bookmark_ends_no_revision_that_comes_after_it() -> None:
+    subscription = begun()
+    tell(subscription, ("changed", 7), last=False)
+    tell(subscription, ("bookmark", 6))
+    assert (taken(subscription), subscription.known) == ([], 6)
+    tell(subscription, ("changed", 7))
+    assert (taken(subscription), subscription.known) == ([("changed", 7), ("changed", 7)], 7)
+
+
 def test_initial_values_come_at_once_and_then_it_goes_on_as_any_other() -> None:
     subscription = begun(5, initial=True)
     assert subscription.known is None

@@ -437,6 +437,28 @@ async def test_the_idle_are_sent_bookmarks(client: Client, writer: Client, monke
     assert client.events[-1] == {"token": idle, "revision": revision, "kind": "bookmark"}
 
 
+async def test_no_bookmark_comes_in_the_middle_of_a_revision(
+    client: Client, writer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = await create(writer, "Team")
+    ages = [7, 7, 7, *[0] * 996, 7]
+    made = [{"type": "User", "name": "u", "parent": top, "fields": {"Age": age}} for age in ages]
+    await writer.result("pipeline", commands=[{"method": "create", "params": params} for params in made])
+    monkeypatch.setattr(watching, "TICK", 0.001)
+    monkeypatch.setattr(dispatch, "_SLICE", 1)
+    monkeypatch.setattr(dispatch, "_ROUND", 1)
+    token = await listen(client, "User", filter="Age == 7")
+    for number in range(20):
+        await listen(client, "User", filter=f"Age > {number + 7}")
+    await writer.result("delete", id=top)
+    await client.told(token, 4)
+    await until(lambda: any(event.get("last") for event in client.events if event["token"] == token))
+    mine = [event for event in client.events if event["token"] == token]
+    first = next(place for place, event in enumerate(mine) if event["kind"] == "deleted")
+    end = next(place for place, event in enumerate(mine) if event.get("last"))
+    assert [event["kind"] for event in mine[first : end + 1]] == ["deleted"] * 4
+
+
 async def test_a_node_stops_with_listeners_and_some_that_catch_up(run: Running, client: Client, writer: Client) -> None:
     for _ in range(200):
         writer.send("create", type="User", name="x")
