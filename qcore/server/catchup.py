@@ -1,7 +1,7 @@
 """A listener on its way to the present: initial values, then what the history has, then it is live.
 
-It takes its own steps among the slices and stops while its client's feed is full. The history may overtake it; then
-it is lost, and so nothing is kept for whoever does not read.
+It takes its own steps in the lane of its connection and stops while its client's feed is full. The history may overtake
+it; then it is lost, and so nothing is kept for whoever does not read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from qcore.model.errors import BadFilter
 from qcore.model.events import LostReason
 from qcore.server import event_text, logs
 from qcore.server.dispatch import Dispatcher
-from qcore.server.listeners import Later, Listener, Listeners
+from qcore.server.lanes import AT_ONCE, Lane
+from qcore.server.listeners import Listener, Listeners
 from qcore.store.entity import Entity
 from qcore.store.state import State
 from qcore.store.watch.events import DELETED, RETYPED, Event, PathEvent
@@ -57,7 +58,7 @@ class Catchup:
         history: History,
         listeners: Listeners,
         dispatcher: Dispatcher,
-        later: Later,
+        lane: Lane,
         most: int,
         listener: Listener,
         initial: bool,
@@ -66,7 +67,7 @@ class Catchup:
         self._history = history
         self._listeners = listeners
         self._dispatcher = dispatcher
-        self._later = later
+        self._lane = lane
         self._most = most
         self._listener = listener
         self._interest: Interest = listener.interest
@@ -79,11 +80,13 @@ class Catchup:
         self._turns = 0
         self._pause = _GO
         self._work = self._run()
-        later(self._step)
+        self._ended = False
+        listener.stop = self._end
+        lane.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
 
     def _step(self) -> bool:
         listener = self._listener
-        if listener.gone or listener.feed.closed:
+        if self._ended or listener.feed.closed:
             self._end()
             return False
         if self._pause == _ROOM and listener.feed.size > self._most // 2:  # another may have been quicker
@@ -93,6 +96,7 @@ class Catchup:
             self._check()
             self._pause = next(self._work)
         except StopIteration:
+            self._end()
             return False
         except _Lost as lost:
             self._lose(lost.reason, lost.revision)
@@ -126,16 +130,22 @@ class Catchup:
                     raise _Lost("schema", event.revision)
 
     def _resume(self) -> None:
-        self._later(self._step)
+        self._lane.resume(self._step)
 
     def _lose(self, reason: LostReason, revision: int) -> None:
         self._listeners.lose(self._listener, reason, revision)
-        self._end()
 
     def _end(self) -> None:
+        """Leave nothing behind, wherever it stands."""
+        if self._ended:
+            return
+        self._ended = True
+        self._listener.stop = None
+        self._listener.feed.forget(self._resume)
         self._work.close()
         if self._tracker is not None:
             self._listeners.free(self._tracker)
+        self._lane.leave(self._step)
 
     def _is_time(self) -> bool:
         self._turns += 1
@@ -160,6 +170,7 @@ class Catchup:
             if not self._dispatcher.idle:
                 yield _TURN
         self._listeners.join(listener, self._tracker)
+        self._tracker = None
 
     def _track(self, tracker: Tracker) -> Pauses:
         """Find out where the path leads from each entity at the revision where the listener begins."""

@@ -29,8 +29,8 @@ _EVERY = 600.0
 _BURST = 64 << 20
 """Bytes by which resident memory grows between two looks at least for memory to be given back at once."""
 _YOUNG = (5_000, 5)
-"""New containers between two automatic collections, and how many of these until one looks at all that are not old yet:
-seven milliseconds' worth. With 20,000 that one took 65 where all of them lived, and the sum of all was twice as long."""
+"""New containers between two automatic collections, and how many of these until one looks at all that are not old:
+seven milliseconds' worth. With 20,000 that one took 65 where all of them lived, and all together twice as long."""
 _LONG = 0.05
 """A collection that took longer, in seconds, is made cheap for the next time by freezing what survived."""
 

@@ -17,14 +17,15 @@ class Feed:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.listeners: dict[int, Any] = {}
-        """By token; the watching's business."""
+        """By token; these and the lane are the watching's business."""
+        self.lane: Any = None
         self.size = 0
         """Bytes not taken yet."""
         self.closed = False
         self._wake = wake
         self._messages: deque[tuple[int, bytes]] = deque()
         self._holds = 0
-        self._waiting: list[tuple[int, Callable[[], None]]] = []
+        self._waiting: dict[Callable[[], None], int] = {}
 
     def put(self, token: int, text: bytes) -> None:
         """Add one message of a listener."""
@@ -61,7 +62,11 @@ class Feed:
 
     def wait(self, size: int, then: Callable[[], None]) -> None:
         """Call `then` when at most `size` bytes are left, or the connection is gone."""
-        self._waiting.append((size, then))
+        self._waiting[then] = size
+
+    def forget(self, then: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._waiting.pop(then, None)
 
     def hold(self) -> None:
         """Keep everything back until as many `release`."""
@@ -81,9 +86,6 @@ class Feed:
         self._tell()
 
     def _tell(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for size, then in waiting:
-            if self.size <= size:
-                then()
-            else:
-                self._waiting.append((size, then))
+        for then in [then for then, size in self._waiting.items() if self.size <= size]:
+            del self._waiting[then]
+            then()

@@ -23,13 +23,13 @@ _SLICE = 500
 
 
 class Listener:
-    """One token. `live`: the dispatcher serves it; before, it catches up by itself.
+    """One token. `live`: the dispatcher serves it; before, it catches up by itself, until that is told to `stop`.
 
     `revision`: everything up to it was put into the feed, if it is not live or was told of it; `told` since the last
     bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
     """
 
-    __slots__ = ("feed", "gone", "head", "interest", "live", "revision", "token", "told", "within")
+    __slots__ = ("feed", "gone", "head", "interest", "live", "revision", "stop", "token", "told", "within")
 
     def __init__(self, token: int, interest: Interest, feed: Feed, revision: int) -> None:
         self.token = token
@@ -41,6 +41,7 @@ class Listener:
         self.gone = False
         self.told = True
         self.within = False
+        self.stop: Callable[[], None] | None = None
 
     def tell(self, members: bytes) -> None:
         """Send a message that stands alone."""
@@ -54,8 +55,6 @@ class Listeners:
         self.registry = Registry()
         self.all: dict[int, Listener] = {}
         self.live: dict[Interest, dict[int, Listener]] = {}
-        self.tracked = 0
-        """Ids in all routes of trackers that still catch up."""
         self._later = later
         self._tokens = itertools.count(1)
         self._shared: dict[Wish, Interest] = {}
@@ -90,6 +89,8 @@ class Listeners:
         """End a listener and free what only it needed."""
         interest = listener.interest
         listener.gone = True
+        if listener.stop is not None:
+            listener.stop()
         del self.all[listener.token], listener.feed.listeners[listener.token]
         if listener.live:
             del self.live[interest][listener.token]

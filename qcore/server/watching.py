@@ -15,6 +15,7 @@ from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
 from qcore.server.feeds import Feed
 from qcore.server.filters import Filters
+from qcore.server.lanes import Lane
 from qcore.server.listeners import Later, Listener, Listeners
 from qcore.server.settings import Settings
 from qcore.store.filter import Filter, bind
@@ -36,9 +37,11 @@ log = logs.get("qcore.watch")
 
 
 class Watching:
-    """All listeners of a node."""
+    """All listeners of a node. Their steps are taken by `live` for those that are up to date, by `later` for others."""
 
-    def __init__(self, settings: Settings, state: State, history: History, later: Later, filters: Filters) -> None:
+    def __init__(
+        self, settings: Settings, state: State, history: History, live: Later, later: Later, filters: Filters
+    ) -> None:
         self._state = state
         self._history = history
         self._later = later
@@ -46,7 +49,7 @@ class Watching:
         self._most_listeners = settings.max_subscriptions
         self._most = settings.watch_queue_mb * _MEGABYTE
         self._listeners = Listeners(later)
-        self._dispatcher = Dispatcher(state, history, self._listeners, later, self._most)
+        self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -80,7 +83,8 @@ class Watching:
             raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
         listener = self._listeners.add(wish, self._bound(wish), feed, since)
         if query.initial or not self._join_at_once(listener):
-            parts = (self._state, self._history, self._listeners, self._dispatcher, self._later)
+            feed.lane = feed.lane or Lane(self._later)
+            parts = (self._state, self._history, self._listeners, self._dispatcher, feed.lane)
             Catchup(*parts, self._most, listener, query.initial)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)

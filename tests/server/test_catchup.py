@@ -8,6 +8,7 @@ import pytest
 
 from qcore.model.commands import Delete, SchemaSet
 from qcore.server import event_text
+from qcore.server.feeds import Feed
 from qcore.store.watch.interest import Interest
 from tests.server.test_dispatch import Hall
 from tests.store.samples import type_of
@@ -102,17 +103,43 @@ def test_the_deleted_are_looked_for_in_steps(monkeypatch: pytest.MonkeyPatch) ->
     assert [event["id"] for event in hall.told()] == [top]
 
 
-def test_one_that_ends_while_it_waits_leaves_nothing() -> None:
+@pytest.mark.parametrize("field", ["Label", "Next->Label"])
+def test_those_that_end_while_they_wait_leave_nothing(field: str) -> None:
     hall = Hall(most=100_000)
     for number in range(50):
-        hall.log.create("Part", f"n{number}", Label="x" * 10_000)
-    listener = hall.listen(initial=True, field="Label")
+        hall.log.create("Part", f"n{number}", Label="x" * 10_000, Next=number + 2)
     hall.work()
-    hall.listeners.remove(listener)
-    hall.told()
-    assert hall.work() == 1
+    first = hall.listen(initial=True, field=field)
+    hall.work()
+    others = [hall.listen(initial=True, field=field) for _ in range(20)]
+    hall.work()
+    for listener in (first, *others):
+        hall.listeners.remove(listener)
+    hall.work()
     assert not hall.feed._waiting
+    lane = hall.feed.lane
+    assert not any((lane._queue, lane._places, lane._ready))
     assert not hall.listeners.all
+
+
+def test_of_one_connection_few_catch_up_at_a_time_and_large_ones_alone() -> None:
+    hall = Hall(most=100_000)
+    for number in range(50):
+        hall.log.create("Part", f"n{number}", Label="x" * 10_000, Next=number + 2)
+    hall.work()
+    listeners = [hall.listen(initial=True, field="Label") for _ in range(6)]
+    listeners += [hall.listen(initial=True, field="Next->Label") for _ in range(2)]
+    other = Feed(lambda: None)
+    quick = hall.listen(initial=True, field="Size", feed=other)
+    hall.work()
+    assert quick.live
+    assert len({event["token"] for event in hall.told()}) <= 4
+    while not all(listener.live for listener in listeners[:6]):
+        hall.told()
+        hall.work()
+    while not all(listener.live for listener in listeners):
+        hall.work()
+        assert len({event["token"] for event in hall.told()} - {each.token for each in listeners[:6]}) <= 1
 
 
 def test_a_closed_connection_ends_it() -> None:

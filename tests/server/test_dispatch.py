@@ -16,6 +16,7 @@ from qcore.server import dispatch, event_text
 from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
 from qcore.server.feeds import Feed
+from qcore.server.lanes import Lane
 from qcore.server.listeners import Listener, Listeners
 from qcore.store.filter import bind, parse
 from qcore.store.watch.history import History
@@ -48,9 +49,13 @@ class Hall:
         filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
         revision = self.log.state.revision if since is None else since
         listener = self.listeners.add(Wish(0, "Part", **wish), filter, feed or self.feed, revision)
-        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.steps.append)
+        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.lane(listener.feed))
         Catchup(*parts, self._most, listener, initial)
         return listener
+
+    def lane(self, feed: Feed) -> Lane:
+        feed.lane = feed.lane or Lane(self.steps.append)
+        return feed.lane  # type: ignore[no-any-return]
 
     def work(self) -> int:
         """Run all steps there are; how many that were."""

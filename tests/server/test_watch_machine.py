@@ -23,6 +23,7 @@ from qcore.server import dispatch
 from qcore.server.catchup import Catchup
 from qcore.server.dispatch import Dispatcher
 from qcore.server.feeds import Feed
+from qcore.server.lanes import Lane
 from qcore.server.listeners import Listener, Listeners
 from qcore.store.filter import bind, parse
 from qcore.store.state import Change
@@ -77,6 +78,7 @@ class Machine(RuleBasedStateMachine):
 
         self.state.observer = observe
         self.steps: deque[Callable[[], bool]] = deque()
+        self.lanes: dict[Feed, Lane] = {}
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.state, self.history, self.listeners, self.steps.append, MOST)
 
@@ -115,10 +117,13 @@ class Machine(RuleBasedStateMachine):
             return None  # the schemas of the moment have no such type or field
         revision = self.state.revision if since is None else since
         listener = self.listeners.add(wish, filter, feed, revision)
-        parts = (self.state, self.history, self.listeners, self.dispatcher, self.steps.append)
+        parts = (self.state, self.history, self.listeners, self.dispatcher, self.lane(feed))
         Catchup(*parts, MOST, listener, initial)
         ear = self.ears[listener.token] = Ear(listener, wish, initial)
         return ear
+
+    def lane(self, feed: Feed) -> Lane:
+        return self.lanes.setdefault(feed, Lane(self.steps.append))
 
     @rule(count=st.integers(1, 30))
     def work(self, count: int) -> None:
