@@ -269,10 +269,11 @@ class Catchup:
         for event in events:
             yield event if self._interest.wants(event) else None
         if self._tracker is not None:
-            touched = self._tracker.touched(events)
-            revision = Revision(events) if touched else None
+            touched = yield from self._tracker.touched(events)
+            revision: Revision | None = None
             for id in touched:
-                assert revision is not None
+                if revision is None:
+                    revision = yield from Revision.of(events)
                 yield self._tracker.refresh(self._view, id, revision)
 
 

@@ -37,6 +37,9 @@ _TURN = 20e-6
 
 _PAGE = 1 << 14
 
+_LOOKS = 10
+"""Events a path is looked up for in a turn."""
+
 _ROUND = 10_000
 """Events for interests that are judged before those so far are told."""
 
@@ -158,22 +161,20 @@ class Dispatcher:
         while not self.idle:
             self._view.revision = self.position
             yield from self._look_ahead()
-            events = history.following(self.position) if self._is_there() else []
+            there = self.position >= history.gone
+            events = history.following(self.position) if there else []
             for _ in self._serve(events) if events else ():
                 yield
                 yield from self._look_ahead()
-                if not self._is_there():
+                there = self._view.revision > history.gone  # it may overtake us in every pause
+                if not there:
                     break
-            if not self._is_there():
+            if not there:
                 yield from self._lose_all("slow")
                 return
             self._moved(events[-1].revision if events else history.head)
             if self._is_time():
                 yield
-
-    def _is_there(self) -> bool:
-        """Whether the history still shows what is being told; it may overtake us in every pause."""
-        return self._view.revision >= self._history.gone
 
     def _serve(self, events: list[Event]) -> Pauses:
         """Tell everyone of one revision."""
@@ -195,13 +196,13 @@ class Dispatcher:
         registry = self._listeners.registry
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
-            touched: dict[int, None] = {}
-            for start in range(0, len(events), _SLICE):
-                touched.update(dict.fromkeys(tracker.touched(events[start : start + _SLICE])))
-                if self._is_time():
-                    yield
+            touched = yield from tracker.touched(events)
+            self._turns += len(events) // _LOOKS
+            if self._is_time():
+                yield
             for id in touched:
-                revision = revision or Revision(events)
+                if revision is None:
+                    revision = yield from Revision.of(events)
                 found = tracker.refresh(self._view, id, revision)
                 if found is not None:
                     yield from self._judge(found, list(registry.wanting_path(found, tracker)), round, texts)

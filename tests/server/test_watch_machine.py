@@ -192,6 +192,8 @@ class Machine(RuleBasedStateMachine):
                 self.settle()
                 if again is not None:
                     self.check(again, whole=True)
+                    if since >= ear.begun and not (again.listener.gone or ear.listener.gone):
+                        assert order(again, since) == order(ear, since)
 
     def replay(self) -> None:
         """The log makes the same history."""
@@ -265,6 +267,12 @@ class Machine(RuleBasedStateMachine):
         assert key_sorted(got) == key_sorted(wanted)
         assert heard.popleft() == {"kind": "bookmark", "revision": ear.begun}
         return True
+
+
+def order(ear: Ear, since: int) -> list[Any]:
+    """What was told after a revision, in the order in which it came."""
+    events = [event for event in ear.heard if event["revision"] > since and event["kind"] != "bookmark"]
+    return [(event["revision"], event["id"], event["field"], event.get("last")) for event in events]
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:

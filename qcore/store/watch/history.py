@@ -80,6 +80,7 @@ class History:
         self._most = most
         self._most_bytes = most_bytes
         self._chunks: list[Chunk] = []
+        self._dropped: deque[Chunk] = deque()
         self._retypings: deque[Event] = deque()
         self._count = 0
         self._size = 0
@@ -112,7 +113,7 @@ class History:
 
     def _append(self, events: list[Event], revision: int) -> None:
         chunks = self._chunks
-        if not chunks or self._is_full(chunks[-1]):
+        if not chunks or self._is_full(chunks[-1]) or len(events) >= _CHUNK:
             chunks.append(Chunk(revision))
         chunk = chunks[-1]
         size = 0
@@ -129,6 +130,7 @@ class History:
         self._size += size
         while len(chunks) > 1 and (self._count > self._most or self._size > self._most_bytes):
             self._drop(chunks.pop(0))
+        self._free(2 * len(events) + _SLICE)
 
     def _is_full(self, chunk: Chunk) -> bool:
         count = len(chunk.events)
@@ -138,13 +140,26 @@ class History:
         self._count -= len(chunk.events)
         self._size -= chunk.size
         self.gone = self._chunks[0].first - 1
-        for event in chunk.events:
-            if event.kind == CREATED:
-                del self.births[event.id]
-            elif event.kind == DELETED:
-                del self.deaths[event.id]
         while self._retypings and self._retypings[0].revision <= self.gone:
             self._retypings.popleft()
+        self._dropped.append(chunk)
+
+    def _free(self, most: int) -> None:
+        """Take up to so many dropped events apart, as one revision may have made a million."""
+        while self._dropped and most > 0:
+            chunk = self._dropped[0]
+            count = min(most, len(chunk.events))
+            for _ in range(count):
+                event = chunk.events.pop()
+                if event.kind == CREATED:
+                    del self.births[event.id]
+                elif event.kind == DELETED:
+                    del self.deaths[event.id]
+                if chunk.index:
+                    chunk.index.popitem()
+            most -= count
+            if not chunk.events:
+                self._dropped.popleft()
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -152,6 +167,8 @@ class History:
         """All events of the first revision after this one that has any; empty at the head."""
         for chunk in self.after(revision):
             events = chunk.events
+            if len(events) >= _CHUNK and chunk.first == chunk.last:
+                return events  # nothing is added to it, and many may be reading it
             begin = bisect_right(events, revision, key=by_revision)
             end = bisect_right(events, events[begin].revision, begin, key=by_revision)
             return events[begin:end]

@@ -35,7 +35,10 @@ MAX_CONTEXT = 32
 """Context paths of a listener."""
 
 MAX_CONTEXT_SIZE = 8 << 20
-"""Bytes of the values in the context of one event, as the store holds them."""
+"""Bytes of the values in the context of one event, as the store holds them; an id of a list counts for `_LINK`."""
+
+_LINK = 80
+"""An id in a list takes as long to write as so many bytes: it has to be looked up."""
 
 MAX_HOPS = 8
 """Hops of a path that a listener names."""
@@ -182,7 +185,7 @@ class Interest:
         for path in self.wish.context:
             read = read_path(view, entity, path)
             if isinstance(read, Reading):
-                size = size_of(read.value)
+                size = len(read.value) * _LINK if read.kind is Kind.EntityList and read.value else size_of(read.value)
                 if size <= room:
                     room -= size
                     found[path] = read.written(view.entities.__contains__).value

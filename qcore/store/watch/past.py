@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from qcore.model.values import Kind
-from qcore.store.entity import Entity
+from qcore.store.entity import Entities, Entity
 from qcore.store.state import State
 from qcore.store.watch.events import Event, by_revision
 from qcore.store.watch.history import History
@@ -38,8 +38,8 @@ class _Entities:
             return None
         death = history.deaths.get(id)
         entity = self._live.get(id) if death is None or death.revision <= revision else death.value
-        if entity is None or revision >= history.head:
-            return entity
+        if entity is None:
+            return None
         since = self._since(id, revision)
         return _rewound(entity, since) if since else entity
 
@@ -61,7 +61,14 @@ class Past:
 
     def __init__(self, state: State, history: History, revision: int) -> None:
         self.revision = revision
-        self.entities = _Entities(self, state, history)
+        self._live = state.entities
+        self._history = history
+        self._entities = _Entities(self, state, history)
+
+    @property
+    def entities(self) -> Entities:
+        """Entities by id, at the head those themselves; to be asked for anew behind each pause."""
+        return self._live if self.revision >= self._history.head else self._entities
 
 
 def _rewound(entity: Entity, since: dict[str, Event]) -> Entity:

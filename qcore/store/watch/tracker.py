@@ -5,7 +5,8 @@ A tracker stands at one revision and is moved on event by event, so that what it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 
 from qcore.model.errors import RequestError
@@ -22,14 +23,29 @@ __all__ = ["Revision", "Tracker"]
 _NOWHERE = 0
 """Stands at the end of a route that fails."""
 
+_SLICE = 500
+"""Events between two pauses."""
+
+_RUN = 10_000
+"""Ids that are sorted at a time."""
+
 
 class Revision:
     """The events of one revision, found by entity and field."""
 
-    def __init__(self, events: list[Event]) -> None:
-        self.number = events[0].revision
-        self.events = events
-        self._found = {(event.id, event.name): event for event in events}
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._found: dict[tuple[int, str], Event] = {}
+
+    @classmethod
+    def of(cls, events: list[Event]) -> Generator[None, None, Revision]:
+        """All events of a revision, pausing."""
+        revision = cls(events[0].revision)
+        for start in range(0, len(events), _SLICE):
+            if start:
+                yield
+            revision._found.update(((event.id, event.name), event) for event in events[start : start + _SLICE])
+        return revision
 
     def change(self, id: int, field: str) -> Event | None:
         """What happened to a field of an entity."""
@@ -95,17 +111,22 @@ class Tracker:
             self.drop(id)
         return bool(self._routes)
 
-    def touched(self, events: Iterable[Event]) -> list[int]:
-        """The entities that events may concern; each has to be refreshed."""
-        found: dict[int, None] = {}
-        for event in events:
+    def touched(self, events: Sequence[Event]) -> Generator[None, None, Iterator[int]]:
+        """The entities that events may concern, ascending, pausing; each has to be refreshed."""
+        found: set[int] = set()
+        for place, event in enumerate(events, 1):
+            if place % _SLICE == 0:
+                yield
             if event.kind == CHANGED and event.name not in self.names:
                 continue
             if event.id in self._routes or (event.kind == CREATED and self._adopts(event)):
-                found[event.id] = None
-            for start in self._passing.get(event.id, ()):
-                found[start] = None
-        return list(found)
+                found.add(event.id)
+            starts = self._passing.get(event.id)
+            if starts:
+                found |= starts
+                if len(starts) > _SLICE:
+                    yield
+        return (yield from _ascending(found))
 
     def refresh(self, view: Holder, id: int, revision: Revision) -> PathEvent | None:
         """Follow an entity's path anew; what there is to tell. `view` is the state right behind the revision."""
@@ -164,3 +185,13 @@ class Tracker:
         if found.kind is not Kind.EntityList or items is None or self._index >= len(items):
             return None
         return Reading(Kind.EntityReference, items[self._index], found.time, found.revision)
+
+
+def _ascending(ids: set[int]) -> Generator[None, None, Iterator[int]]:
+    """The ids in order: found out in pieces, between which there are pauses."""
+    left, runs = iter(ids), []
+    while run := sorted(islice(left, _RUN)):
+        runs.append(run)
+        if len(run) == _RUN:
+            yield
+    return heapq.merge(*runs)

@@ -111,3 +111,23 @@ def test_who_was_born_and_who_died_is_known_as_far_as_the_history_reaches() -> N
     for value in range(200):
         log.set(parts[1], "Age", value)
     assert (history.births, history.deaths) == ({}, {})
+
+
+def test_a_large_revision_is_handed_out_as_it_is_and_taken_apart_in_pieces() -> None:
+    log, history = filled(0, 1600)
+    top = log.create("Thing", "top")
+    for number in range(6000):
+        log.create("Thing", f"n{number}", top)
+    log.delete(top)
+    number = log.state.revision
+    events = history.following(number - 1)
+    assert len(events) == 6002  # with Children of the root
+    assert history.following(number - 1) is events
+    assert len(history.deaths) == 6001
+    log.set(2, "Age", 1)
+    assert (history.gone, len(history.following(number))) == (number, 1)
+    assert 5000 < len(history.deaths) < 6001
+    for value in range(20):
+        log.set(2, "Age", value)
+    assert history.deaths == {}
+    assert events == []

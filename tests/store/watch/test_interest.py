@@ -7,6 +7,7 @@ import pytest
 from qcore.model.errors import BadFilter, BadParams, NotFound, RequestError, TooLarge, WrongKind
 from qcore.model.values import Kind
 from qcore.store.filter import bind, parse
+from qcore.store.watch import interest
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import MAX_CONTEXT, MAX_HOPS, Interest, Wish, check_wish
 from tests.store.samples import PART, Log, field, type_of
@@ -114,3 +115,16 @@ def test_the_values_of_a_context_are_bounded_in_all_and_small_ones_still_told() 
     assert context["Next->Next->Label"].error.kind == "too_large"
     assert context["Next->Next->Size"] == 7
     assert context["Nothing"].error.kind == "not_found"
+
+
+def test_ids_of_a_list_count_for_more_than_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interest, "MAX_CONTEXT_SIZE", 5_000)
+    log = Log(PART)
+    ids = [log.create("Part", "n") for _ in range(60)]
+    log.set(ids[0], "All", ids)
+    log.set(ids[0], "Next", ids[0])
+    both = Interest(Wish(0, "Part", context=("All", "Next->All", "Name")), None)
+    context = both.context_of(log.state.entities[ids[0]], log.state)
+    assert context["All"] == ids
+    assert context["Next->All"].error.kind == "too_large"
+    assert context["Name"] == "n"

@@ -53,6 +53,7 @@ def test_at_the_head_the_entities_themselves_are_seen() -> None:
     history = History(log.state, 1000, 1 << 20)
     id = log.create("Part", "x")
     view = Past(log.state, history, log.state.revision)
+    assert view.entities is log.state.entities
     assert view.entities.get(id) is log.state.entities[id]
     assert None not in view.entities
 

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TypeVar
+
 import pytest
 
+from qcore.model.commands import SetFields
+from qcore.model.compound import Transaction
+from qcore.store.watch import tracker
 from qcore.store.watch.events import PathEvent
 from qcore.store.watch.history import History
 from qcore.store.watch.tracker import Revision, Tracker
 from tests.store.samples import PART, Log
+
+T = TypeVar("T")
+
+
+def whole(work: Generator[None, None, T]) -> T:
+    """What work in slices comes to."""
+    return pauses(work)[1]
+
+
+def pauses(work: Generator[None, None, T]) -> tuple[int, T]:
+    """How often it paused, too."""
+    count = 0
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return count, done.value
+        count += 1
 
 
 class Followed:
@@ -15,7 +39,7 @@ class Followed:
 
     def __init__(self, path: str, type: str | None = "Part") -> None:
         self.log = Log(PART)
-        self.history = History(self.log.state, 1000, 1 << 20)
+        self.history = History(self.log.state, 100_000, 1 << 30)
         self.tracker = Tracker(path, type)
         self.revision = self.log.state.revision
 
@@ -23,8 +47,8 @@ class Followed:
         found = []
         while events := self.history.following(self.revision):
             self.revision = events[0].revision
-            for id in self.tracker.touched(events):
-                event = self.tracker.refresh(self.log.state, id, Revision(events))
+            for id in whole(self.tracker.touched(events)):
+                event = self.tracker.refresh(self.log.state, id, whole(Revision.of(events)))
                 found += [event] if event is not None else []
         return found
 
@@ -108,8 +132,25 @@ def test_an_entity_that_nobody_follows_any_more_is_not_followed_anew() -> None:
     follow.news()
     follow.log.set(start, "Next", start)
     events = follow.history.following(follow.revision)
-    assert follow.tracker.touched(events) == [start]
+    assert list(whole(follow.tracker.touched(events))) == [start]
     follow.tracker.single.discard(start)
     follow.tracker.drop(start)
-    assert follow.tracker.refresh(follow.log.state, start, Revision(events)) is None
+    assert follow.tracker.refresh(follow.log.state, start, whole(Revision.of(events))) is None
     assert follow.tracker.size == 0
+
+
+def test_much_that_is_touched_is_found_in_pieces_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker, "_RUN", 64)
+    follow = Followed("Next->Size")
+    end = follow.log.create("Part", "end")
+    parts = [follow.log.create("Part", f"n{number}", end, Next=end) for number in range(1000)]
+    follow.news()
+    follow.log.do(Transaction(commands=[SetFields(id, "Next", end) for id in reversed(parts)]))
+    events = follow.history.following(follow.revision)
+    count, touched = pauses(follow.tracker.touched(events))
+    assert list(touched) == parts
+    assert count >= 2 + 1000 // 64
+    assert pauses(Revision.of(events))[0] == 1
+    follow.log.set(end, "Size", 1)
+    events = follow.history.following(events[0].revision)
+    assert list(whole(follow.tracker.touched(events))) == [end, *parts]
