@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -11,13 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from qcore.client import Event, blocking
+from qcore.client import Event, Store, blocking
 from qcore.client.results import Reading
 from qcore.model.results import FieldError
-from qcore_tools.cli.listening import Printer, read_listen, read_poll
+from qcore_tools.cli.listening import Listeners, Printer, read_listen, read_poll
 from qcore_tools.cli.main import main
 from qcore_tools.cli.views import Format
 from qcore_tools.console import UsageError
@@ -92,6 +94,7 @@ def test_csv_has_its_header_once_for_a_stream() -> None:
         "time": TIME,
         "writer": "",
         "context": '{"Name":"a,b"}',
+        "reason": "",
     }
     assert (rows[1]["kind"], rows[1]["field"], rows[1]["value"]) == ("created", "", "")
 
@@ -99,7 +102,8 @@ def test_csv_has_its_header_once_for_a_stream() -> None:
 def test_raw_is_entity_field_and_bare_value() -> None:
     assert printed("raw", changed(current=reading("John Doe"))) == "12 Age John Doe\n"
     assert printed("raw", Event("created", 8, 13, "User")) == "created 13\n"
-    assert printed("raw", Event("lost", 8, reason="slow")) == "lost 8\n"
+    assert printed("raw", Event("lost", 8, reason="slow")) == "lost 8 slow\n"
+    assert printed("csv", Event("lost", 8, reason="slow")).splitlines()[1] == "8,lost,,,,,,,,,slow"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,80 @@ def test_an_interval_is_a_number_of_milliseconds() -> None:
     for text in ("x", "-1", "1.5", "1e3"):
         with pytest.raises(UsageError, match="interval_ms"):
             read_poll([text])
+
+
+class Fed:
+    """Events as `store.listen` gives them, made here: as many as asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.token = 1
+        self.taken = 0
+        self._count = count
+
+    async def __aenter__(self) -> Fed:
+        return self
+
+    revision = 0
+
+    async def next(self) -> Event | None:
+        if self.taken == self._count:
+            await asyncio.Event().wait()
+        self.taken += 1
+        return Event("created", self.taken, self.taken, "User")
+
+    async def aclose(self) -> None:
+        pass
+
+
+def shop(fed: Fed) -> Store:
+    """A store with one listener."""
+
+    class Shop:
+        def listen(self, **_: Any) -> Fed:
+            return fed
+
+    return cast(Store, Shop())
+
+
+async def test_a_poll_takes_no_more_than_it_can_print_and_prints_all_in_the_end() -> None:
+    printed: list[Event] = []
+    fed = Fed(10_500)
+    waiting: list[int] = []
+
+    def emit(event: Event) -> None:
+        printed.append(event)
+        waiting.append(fed.taken - len(printed))
+
+    listeners = Listeners(emit)
+    await listeners.listen(shop(fed), {"target": "User"})
+    poll = asyncio.create_task(listeners.poll(60))
+    while len(printed) < 10_500:
+        await asyncio.sleep(0)
+    poll.cancel()
+    await poll
+    assert [event.id for event in printed] == list(range(1, 10_501))
+    assert max(waiting) <= 1000
+
+
+async def test_what_waits_to_be_printed_ends_with_its_listener() -> None:
+    printed: list[Event] = []
+    listeners = Listeners(printed.append)
+    await listeners.listen(shop(Fed(5)), {"target": "User"})
+    poll = asyncio.create_task(listeners.poll(60))
+    while not printed:
+        await asyncio.sleep(0)
+    poll.cancel()
+    await poll
+    for events in listeners._open.values():
+        listeners._put(events, Event("created", 99, 99, "User"))
+    await listeners.unlisten({"target": "User"})
+    await listeners.listen(shop(Fed(1)), {"target": "User"})
+    poll = asyncio.create_task(listeners.poll())
+    while len(printed) < 6:
+        await asyncio.sleep(0)
+    poll.cancel()
+    await poll
+    assert [event.id for event in printed] == [1, 2, 3, 4, 5, 1]
 
 
 # -- against a node ----------------------------------------------------------------------------------------

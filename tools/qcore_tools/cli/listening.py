@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,7 +19,10 @@ __all__ = ["Listeners", "Printer", "human", "read_listen", "read_poll", "read_un
 ANY = "*"
 """Stands for a field, and means every one of them."""
 
-_HEADER = ("revision", "kind", "id", "type", "field", "value", "previous", "time", "writer", "context")
+_HEADER = ("revision", "kind", "id", "type", "field", "value", "previous", "time", "writer", "context", "reason")
+
+_WAITING = 1000
+"""Events that wait to be printed; behind them they wait where they come from."""
 
 
 def read_listen(args: Sequence[str]) -> Params:
@@ -73,8 +77,9 @@ class Listeners:
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._open: dict[bytes, Events] = {}
-        self._queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
-        """What has come and was not printed yet, when a POLL ends."""
+        self._waiting: deque[tuple[Events, Event | Exception]] = deque()
+        """What has come and was not printed yet; it outlives a POLL, but not its listener."""
+        self._news, self._room = asyncio.Event(), asyncio.Event()
         self.interrupted = False
         """Whether a POLL was ended by Ctrl-C."""
 
@@ -114,10 +119,17 @@ class Listeners:
         if not self._open:
             raise UsageError("nothing is listened to; LISTEN first")
         self.interrupted = False
+        self._room.set()
+        if self._waiting:
+            self._news.set()
         pumps = [asyncio.create_task(self._pump(events)) for events in self._open.values()]
         try:
             while True:
-                await self._print(await self._queue.get())
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting:
+                    self._print()
+                    await asyncio.sleep(0)  # more may have come than could wait here
                 if interval:
                     await asyncio.sleep(interval)
         except asyncio.CancelledError:
@@ -134,28 +146,35 @@ class Listeners:
         finally:
             await self._end(params)
 
-    async def _print(self, event: Event | Exception) -> None:
-        while True:
+    def _print(self) -> None:
+        while self._waiting:
+            event = self._waiting.popleft()[1]
             if isinstance(event, Exception):
                 raise event
             self._emit(event)
-            if self._queue.empty():
-                return
-            event = self._queue.get_nowait()
+        self._room.set()
 
     async def _pump(self, events: Events) -> None:
         try:
-            async for event in events:
-                self._queue.put_nowait(event)
+            while (event := await events.next()) is not None:
+                self._put(events, event)
+                await self._room.wait()
         except Exception as error:
             self._open = {key: each for key, each in self._open.items() if each is not events}
-            self._queue.put_nowait(error)
+            self._put(events, error)
+
+    def _put(self, events: Events, event: Event | Exception) -> None:
+        self._waiting.append((events, event))
+        self._news.set()
+        if len(self._waiting) >= _WAITING:
+            self._room.clear()
 
     async def _end(self, params: Params) -> int | None:
         events = self._open.pop(_key(params), None)
         if events is None:
             return None
         await events.aclose()
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[0] is not events)
         return events.token
 
 
@@ -219,8 +238,10 @@ def _what(event: Event) -> str:
 
 
 def _raw(event: Event) -> str:
+    if event.kind == "lost":
+        return f"lost {event.revision} {event.reason}"
     if event.field is None:
-        return f"{event.kind} {event.id if event.id is not None else event.revision}"
+        return f"{event.kind} {event.id}"
     return f"{event.id} {event.field} {'' if event.current is None else bare(event.current.value)}".rstrip()
 
 
@@ -237,4 +258,5 @@ def _cells(event: Event) -> list[str]:
         "" if now is None else cell(now.time),
         "" if now is None else cell(now.writer),
         cell(event.context) if event.context else "",
+        cell(event.reason if event.error is None else event.error.kind),
     ]
