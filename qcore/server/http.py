@@ -19,6 +19,7 @@ from qcore.model.api import SUBPROTOCOL
 from qcore.server.node import Node
 from qcore.server.session import Limits, Service
 from qcore.server.settings import Settings
+from qcore.server.slices import Turn
 from qcore.server.websocket import Connection
 
 __all__ = ["FrontDoor"]
@@ -44,6 +45,7 @@ class FrontDoor:
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
         self.max_connections = settings.max_connections
+        self.turn = Turn()
         self.connections: set[Connection] = set()
         self._settings: Settings = settings
         self._node = node

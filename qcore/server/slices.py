@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-__all__ = ["Slices"]
+__all__ = ["Slices", "Turn"]
 
 SLICE = 0.004
 """Seconds of one turn before the loop serves others."""
@@ -79,3 +79,20 @@ class Slices:
             self._scheduled = bool(steps)
             if steps:
                 asyncio.get_running_loop().call_soon(self._turn)
+
+
+class Turn:
+    """The time that all together may take for themselves in one turn of the loop; more is done in slices."""
+
+    def __init__(self) -> None:
+        self._end = 0.0
+
+    def end(self) -> float:
+        """When it is over, in monotonic seconds; whoever comes later than that does the least there is to do."""
+        if not self._end:
+            self._end = time.monotonic() + SLICE
+            asyncio.get_running_loop().call_soon(self._over)
+        return self._end
+
+    def _over(self) -> None:
+        self._end = 0.0

@@ -23,7 +23,7 @@ from websockets.server import ServerProtocol
 from qcore.server import logs
 from qcore.server.feeds import Feed
 from qcore.server.session import Limits, Service, Session
-from qcore.server.slices import SLICE
+from qcore.server.slices import Turn
 
 __all__ = ["Connection", "Front"]
 
@@ -34,9 +34,8 @@ _CLOSING = 5.0
 _PIECE = 8 << 10
 """Bytes that are taken apart at a time: full of empty frames they take 4 ms, and a read brings 256 KiB."""
 
-_EVENTS = 1 << 20
 _EVENTS_AT_A_TIME = 1 << 16
-"""Bytes of events that are sent in one turn of the loop, and in one write."""
+"""Bytes of events that are sent in one write."""
 
 log = logs.get("qcore.websocket")
 
@@ -53,6 +52,7 @@ class Front(Protocol):
     send_queue: int
     ping_interval: float
     ping_timeout: float
+    turn: Turn
 
     def joined(self, connection: Connection) -> None:
         """A socket was accepted."""
@@ -156,9 +156,9 @@ class Connection(asyncio.Protocol):
     def _handle(self) -> None:
         """Take what has come at once, or where that takes long in slices, between which others are served."""
         if not self._paused:
-            end = time.monotonic() + SLICE
+            turn = self._front.turn
             while self._take_one():
-                if time.monotonic() >= end:
+                if time.monotonic() >= turn.end():
                     self._front.service.later(self._take_one)
                     break
             if (self._inbox or self._unread) and not self._transport.is_closing():
@@ -284,16 +284,15 @@ class Connection(asyncio.Protocol):
 
     def _flush_events(self, feed: Feed) -> None:
         """Send events as long as the socket takes them, for one turn of the loop."""
-        left = _EVENTS
-        while left > 0 and not self._congested:
+        turn = self._front.turn
+        while not self._congested:
             texts = feed.take(_EVENTS_AT_A_TIME)
             if not texts:
                 return
-            data = b"".join([part for text in texts for part in (_text_header(len(text)), text)])
-            left -= len(data)
-            self._transport.write(data)
-        if not self._congested:
-            self._flush_later()
+            self._transport.write(b"".join([part for text in texts for part in (_text_header(len(text)), text)]))
+            if time.monotonic() >= turn.end():
+                self._flush_later()
+                return
 
     def _cut_off(self) -> None:
         """Nothing more for this client but a goodbye, which it may still read for a moment."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore.server.slices import SLICE, Slices
+from qcore.server.slices import SLICE, Slices, Turn
 from tests.server.running import until
 
 
@@ -126,3 +126,15 @@ async def test_turns_are_shorter_while_requests_come(monkeypatch: pytest.MonkeyP
         seen += 1
         await asyncio.sleep(0)
     assert seen == turns
+
+
+async def test_a_turn_is_shared_by_all_who_ask_until_the_loop_comes_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    clock.now = 5.0
+    monkeypatch.setattr("qcore.server.slices.time", clock)
+    turn = Turn()
+    assert turn.end() == 5.0 + SLICE
+    clock.now = 6.0
+    assert turn.end() == 5.0 + SLICE
+    await asyncio.sleep(0)
+    assert turn.end() == 6.0 + SLICE

@@ -420,3 +420,18 @@ async def test_when_the_node_stops_clients_hear_1001(serve: Serve) -> None:
     await client.ended()
     client.close()
     await closing
+
+
+async def test_when_others_have_used_up_the_turn_a_connection_does_the_least_and_the_rest_later(serve: Serve) -> None:
+    class Over:
+        def end(self) -> float:
+            return 0.0
+
+    run = await serve()
+    client = await run.open()
+    (connection,) = run.front.connections
+    run.front.turn = Over()  # type: ignore[assignment]
+    frames = [Frame(Opcode.TEXT, request("ping", number)).serialize(mask=True) for number in range(20)]
+    connection.data_received(b"".join(frames))
+    assert len(connection._inbox) == 19
+    assert [(await client.answer())["id"] for _ in range(20)] == list(range(20))
