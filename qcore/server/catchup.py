@@ -35,6 +35,9 @@ _SLICE = 50
 _SCAN = 500
 """Events between two pauses that are searched for deleted entities."""
 
+_KEPT = 4096
+"""Bytes of a context that is kept for all fields of an entity."""
+
 _GO, _ROOM, _TURN = range(3)
 """Why a pause: to let others work, for room in the feed before each message, for the dispatcher to move."""
 
@@ -215,9 +218,10 @@ class Catchup:
                 if entity is None or not self._interest.covers(id, entity.schema):
                     pass
                 elif self._interest.matches(entity, self._view):
+                    context: bytes | None = None
                     for field in self._fields(entity):
                         yield _ROOM
-                        self._tell_one(id, field)
+                        context = self._tell_one(id, field, context)
                 if self._is_time():
                     yield _GO
             yield _GO
@@ -229,12 +233,16 @@ class Catchup:
             return [each.name for each in entity.schema.fields]
         return [field] if "->" in field or field in entity.schema.by_name else []
 
-    def _tell_one(self, id: int, field: str) -> None:
+    def _tell_one(self, id: int, field: str, context: bytes | None) -> bytes | None:
+        """Tell of one field; returns the text of the context for the next one, if it is short enough to be kept."""
         view, interest = self._view, self._interest
         entity = view.entities.get(id)  # anew for each field: what a view gives does not outlive a pause
         assert entity is not None
+        if context is None:
+            context = event_text.context(interest.context_of(entity, view))
         members = event_text.initial(entity, field, read_path(view, entity, field), self._listener.revision, view)
-        self._listener.tell(members + event_text.context(interest.context_of(entity, view)))
+        self._listener.tell(members + context)
+        return context if len(context) <= _KEPT else None
 
     def _tell(self, events: list[Event]) -> Pauses:
         """Tell of one revision; the last event waits until it is known to be that."""
