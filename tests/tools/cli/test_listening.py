@@ -115,6 +115,7 @@ def test_raw_is_entity_field_and_bare_value() -> None:
         ["T", "F", "SINCE", "-1"],
         ["T", "F", "SINCE", "1", "SINCE", "2"],
         ["T", "F", "WHERE", "a", "WHERE", "b"],
+        ["T", "F", "WHERE", "a", ">", "2"],
     ],
 )
 def test_words_that_are_no_grammar_are_refused(words: list[str]) -> None:

@@ -29,7 +29,7 @@ def read_listen(args: Sequence[str]) -> Params:
     """Read ``<target> <field> [CHANGE] [ctx...] [WHERE cel] [SINCE n]``.
 
     Raises:
-        UsageError: WHERE or SINCE without what follows them, or twice.
+        UsageError: WHERE or SINCE without what follows them, or twice; a filter that is not quoted.
     """
     target, field, *rest = args
     params: Params = {"target": target} | ({} if field == ANY else {"field": field})
@@ -40,6 +40,10 @@ def read_listen(args: Sequence[str]) -> Params:
     while rest:
         word = rest.pop(0)
         if word.upper() not in ("WHERE", "SINCE"):
+            if "filter" in params:
+                raise UsageError(
+                    f"expected nothing but SINCE behind the filter, given {word!r}; one with spaces is quoted"
+                )
             context.append(word)
             continue
         name = "filter" if word.upper() == "WHERE" else "since"
