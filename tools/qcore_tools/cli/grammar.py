@@ -79,7 +79,7 @@ def read_move(args: Sequence[str]) -> Params:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise UsageError(f"limit: expected a number or -, given {text!r}")
     return int(text)
 
