@@ -12,17 +12,17 @@ import click
 import msgspec
 
 from benchmarks.entities import FOLDER_SIZE, SCHEMAS, fields
-from qcore.model.commands import Create, SchemaSet
-from qcore.model.document import Document
-from qcore.model.document_text import read_document
+from qcore.model.documents.document import Document
+from qcore.model.documents.text import read_document
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
-from qcore.model.restore import Restore
+from qcore.model.requests.commands import Create, SchemaSet
+from qcore.model.requests.restore import Restore
 from qcore.model.schema import EntitySchema
 from qcore.store.apply import apply_entry
-from qcore.store.export import export
-from qcore.store.plan import planning, prepare
-from qcore.store.restore import restore
-from qcore.store.state import State
+from qcore.store.documents.export import export
+from qcore.store.documents.plan import planning, prepare
+from qcore.store.documents.restore import restore
+from qcore.store.state.state import State
 
 __all__ = ["main"]
 

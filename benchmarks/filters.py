@@ -10,14 +10,14 @@ import celpy
 import click
 from celpy.celparser import CELParser
 
-from qcore.model.commands import Create, SchemaSet
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
+from qcore.model.requests.commands import Create, SchemaSet
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
 from qcore.store.apply import apply_entry
-from qcore.store.entity import Entity
-from qcore.store.filter import bind, parse
-from qcore.store.state import State
+from qcore.store.search.filter import bind, parse
+from qcore.store.state.entity import Entity
+from qcore.store.state.state import State
 
 __all__ = ["main"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import click
 
 from benchmarks.filters import best_ns, populate
-from qcore.model.commands import SetFields
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
-from qcore.model.queries import Count, Find
-from qcore.model.results import Page
-from qcore.server.collector import freeze_loaded
-from qcore.store import search
+from qcore.model.requests.commands import SetFields
+from qcore.model.requests.queries import Count, Find
+from qcore.model.requests.results import Page
+from qcore.server.runtime.collector import freeze_loaded
 from qcore.store.apply import apply_entry
-from qcore.store.filter import bind, parse
-from qcore.store.state import State
+from qcore.store.search import find as search
+from qcore.store.search.filter import bind, parse
+from qcore.store.state.state import State
 
 __all__ = ["main"]
 

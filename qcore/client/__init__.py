@@ -27,10 +27,10 @@ from __future__ import annotations
 from qcore.client.listening import Events
 from qcore.client.results import Entity, Event, Reading, TransactionDone
 from qcore.client.store import Store, connect
-from qcore.model.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
-from qcore.model.compound import Condition
 from qcore.model.errors import ConnectionFailed, QcoreError, RequestError
-from qcore.model.queries import (
+from qcore.model.requests.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
+from qcore.model.requests.compound import Condition
+from qcore.model.requests.queries import (
     Count,
     Digest,
     Exists,
@@ -42,7 +42,7 @@ from qcore.model.queries import (
     SchemaGet,
     TypesList,
 )
-from qcore.model.results import (
+from qcore.model.requests.results import (
     Created,
     Deleted,
     DigestNow,

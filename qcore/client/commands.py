@@ -12,10 +12,10 @@ from typing import Any, get_args
 import msgspec
 
 from qcore.client.results import Entity, TransactionDone
-from qcore.model import results
 from qcore.model.api import METHODS
-from qcore.model.compound import Step
 from qcore.model.errors import BadParams, error_from_wire
+from qcore.model.requests import results
+from qcore.model.requests.compound import Step
 
 __all__ = ["AnyCommand", "as_calls", "read_pipeline", "read_transaction", "steps_of"]
 

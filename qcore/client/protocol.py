@@ -26,7 +26,7 @@ from qcore.client.request import Request, RequestGroup, Session
 from qcore.client.subscription import Subscription
 from qcore.model.api import METHODS
 from qcore.model.errors import ConnectionFailed, Internal, QcoreError, SessionExpired, TooLarge, error_from_wire
-from qcore.model.events import Event
+from qcore.model.requests.events import Event
 
 __all__ = ["Protocol"]
 

@@ -1,4 +1,4 @@
-"""Answers that clients read differently from how servers write them; all others are those of `qcore.model.results`."""
+"""Answers that clients read differently from how servers write them; all others: `qcore.model.requests.results`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from qcore.model.errors import error_from_wire
-from qcore.model.results import FieldError
+from qcore.model.requests.results import FieldError
 
 __all__ = ["Entity", "Event", "Reading", "TransactionDone"]
 

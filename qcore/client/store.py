@@ -17,12 +17,12 @@ from qcore.client.listening import Events
 from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone
 from qcore.client.urls import DEFAULT_URL, parse_urls
-from qcore.model.commands import FieldChange, IdForm, Mode, When
-from qcore.model.compound import Condition
 from qcore.model.errors import BadParams
-from qcore.model.queries import Consistency
-from qcore.model.restore import Restored
-from qcore.model.results import (
+from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
+from qcore.model.requests.compound import Condition
+from qcore.model.requests.queries import Consistency
+from qcore.model.requests.restore import Restored
+from qcore.model.requests.results import (
     Created,
     Deleted,
     DigestNow,

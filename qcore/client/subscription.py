@@ -16,9 +16,9 @@ import msgspec
 
 from qcore.client.request import Request
 from qcore.client.results import Event
-from qcore.model import events
 from qcore.model.errors import BadFilter, Busy, Compacted, NoQuorum, NotInitialized, QcoreError, Timeout, TooLarge
-from qcore.model.results import Listening
+from qcore.model.requests import events
+from qcore.model.requests.results import Listening
 
 __all__ = ["HIGH", "LOW", "Subscription"]
 

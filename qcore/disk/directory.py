@@ -24,12 +24,12 @@ from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
 from qcore.disk.lock import share_lock, take_lock
-from qcore.disk.log import Log
+from qcore.disk.log.log import Log
+from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.survey import survey
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
-from qcore.disk.preparer import Preparer
-from qcore.disk.snapshots import Snapshots
-from qcore.disk.survey import survey
+from qcore.disk.snapshot_files import Snapshots
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal
 

@@ -7,9 +7,9 @@ import secrets
 
 import msgspec
 
+from qcore.disk.checksummed import seal, unseal
 from qcore.disk.damage import damaged
 from qcore.disk.files import Files
-from qcore.disk.sealed import seal, unseal
 
 __all__ = ["Identity", "default_machine", "load_identity", "new_identity", "store_identity"]
 

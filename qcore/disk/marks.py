@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
+from qcore.disk.checksummed import is_sealed, seal, unseal
 from qcore.disk.files import Files
-from qcore.disk.sealed import is_sealed, seal, unseal
 from qcore.model.entry import LogId, Vote
 
 __all__ = ["Marks"]

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from qcore.disk.directory import Directory
-from qcore.disk.record import encode
+from qcore.disk.log.record import encode
 from qcore.engine.base import Base, EngineStatus, Host, Proposal
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal

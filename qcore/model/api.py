@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from qcore.model import commands, compound, queries, results
 from qcore.model.errors import BadParams, ParseError, RequestError, TooLarge, UnknownMethod
-from qcore.model.restore import Restored
+from qcore.model.requests import commands, compound, queries, results
+from qcore.model.requests.restore import Restored
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.wire import encode_json
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.commands import (
+from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.requests.commands import (
     Bootstrap,
     Create,
     Delete,
@@ -19,9 +20,8 @@ from qcore.model.commands import (
     SessionOpen,
     SetFields,
 )
-from qcore.model.compound import Pipeline, Transaction
-from qcore.model.leader import Check, Commit, Raise, Stage
-from qcore.model.restore import Restore
+from qcore.model.requests.compound import Pipeline, Transaction
+from qcore.model.requests.restore import Restore
 
 __all__ = [
     "FEATURE_LEVEL",

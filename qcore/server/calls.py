@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
-from qcore.server.feeds import Feed
+from qcore.server.outbox import Feed
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
 

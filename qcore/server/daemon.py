@@ -19,18 +19,18 @@ import uvloop
 
 from qcore.disk.directory import Directory
 from qcore.engine.embedded import EmbeddedEngine
-from qcore.model.commands import Bootstrap
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing, Fatal, RequestError
-from qcore.model.schema_file import parse_schema_file
-from qcore.server import logs
-from qcore.server.collector import Collector, freeze_loaded
-from qcore.server.http import FrontDoor
+from qcore.model.requests.commands import Bootstrap
+from qcore.model.schema_file.reader import parse_schema_file
+from qcore.server.config.settings import Settings, split_addr
+from qcore.server.config.sources import Loaded
+from qcore.server.front.http import FrontDoor
+from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
-from qcore.server.notify import Notifier
-from qcore.server.settings import Settings, split_addr
-from qcore.server.snapshots import load
-from qcore.server.sources import Loaded
-from qcore.server.websocket import Connection
+from qcore.server.runtime import logs
+from qcore.server.runtime.collector import Collector, freeze_loaded
+from qcore.server.runtime.systemd import Notifier
+from qcore.server.snapshots.taking import load
 from qcore.version import VERSION
 
 __all__ = ["run"]

@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from qcore.model.errors import Fatal
-from qcore.server.check import check
-from qcore.server.config import config
-from qcore.server.options import GroupedHelp, given, options
+from qcore.server.config.command import config
+from qcore.server.config.options import GroupedHelp, given, options
+from qcore.server.offline.check import check
 from qcore.version import VERSION
 
 __all__ = ["engines", "main", "qcore"]

@@ -13,31 +13,31 @@ from typing import Any
 
 from qcore.disk.directory import Directory
 from qcore.engine.base import Base, Engine
-from qcore.model.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
-from qcore.model.leader import Raise
-from qcore.model.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlisten
+from qcore.model.leader_commands import Raise
+from qcore.model.requests.commands import Bootstrap, Command, SnapshotRestore
+from qcore.model.requests.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlisten
 from qcore.model.wire import decode_json
-from qcore.server import logs
-from qcore.server.applying import Applier
-from qcore.server.behind import Behind
 from qcore.server.calls import Call
-from qcore.server.checking import Checking
-from qcore.server.documents import Documents
-from qcore.server.exports import Exports
-from qcore.server.feeds import Feed
-from qcore.server.reads import Reads
-from qcore.server.reserve import Reserve
-from qcore.server.settings import Settings
-from qcore.server.slices import Slices
-from qcore.server.snapshots import Snapshots
-from qcore.server.uploads import Uploads
-from qcore.server.watching import Watching
-from qcore.server.whole import WholeReads
-from qcore.server.writes import Writes
+from qcore.server.config.settings import Settings
+from qcore.server.documents.exports import Exports
+from qcore.server.documents.restore import Documents
+from qcore.server.documents.uploads import Uploads
+from qcore.server.outbox import Feed
+from qcore.server.reads.table import Reads
+from qcore.server.reads.waiting import Behind
+from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Slices
+from qcore.server.snapshots.taking import Snapshots
+from qcore.server.watch.api import Watching
+from qcore.server.writes.applier import Applier
+from qcore.server.writes.digest_checks import Checking
+from qcore.server.writes.disk_reserve import Reserve
+from qcore.server.writes.inline_reads import WholeReads
+from qcore.server.writes.proposals import Writes
 from qcore.store.apply import apply_entry
-from qcore.store.state import State
+from qcore.store.state.state import State
 from qcore.store.watch.history import History
 
 __all__ = ["Node"]

@@ -11,7 +11,11 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.commands import (
+from qcore.model.entry import Entry, Logged
+from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError, TooLarge
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
+from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.requests.commands import (
     Bootstrap,
     Command,
     Create,
@@ -23,23 +27,19 @@ from qcore.model.commands import (
     SetFields,
     TreeNode,
 )
-from qcore.model.compound import COMPOUND, Pipeline, Transaction
-from qcore.model.entry import Entry, Logged
-from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError, TooLarge
-from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
-from qcore.model.leader import Check, Commit, Raise, Stage
-from qcore.model.restore import Restore
-from qcore.model.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
+from qcore.model.requests.compound import COMPOUND, Pipeline, Transaction
+from qcore.model.requests.restore import Restore
+from qcore.model.requests.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
 from qcore.model.schema import MAINTAINED
 from qcore.model.values import INT_MAX
 from qcore.model.wire import encode_json
 from qcore.store.compound import Read, filled, run_transaction, step_read, without_reads
-from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.documents.restore import restore
 from qcore.store.resolve import entity_at
-from qcore.store.restore import restore
 from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
-from qcore.store.sessions import Answer
-from qcore.store.state import Change, State
+from qcore.store.sessions.sessions import Answer
+from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.state import Change, State
 from qcore.store.write import check_depth, parse_whole, set_fields, stamp
 
 __all__ = ["Outcome", "apply_entry"]

@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.commands import Command
-from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
-from qcore.model.results import Created, StepDone, StepFailed, TransactionDone
+from qcore.model.requests.commands import Command
+from qcore.model.requests.compound import Condition, Pipeline, Transaction
+from qcore.model.requests.results import Created, StepDone, StepFailed, TransactionDone
 from qcore.model.values import Kind
 from qcore.model.wire import decode_json
-from qcore.store.entity import Entity
 from qcore.store.resolve import entity_at, walk
-from qcore.store.state import State
+from qcore.store.state.entity import Entity
+from qcore.store.state.state import State
 from qcore.store.write import parse_field, present
 
 __all__ = ["Read", "check_conditions", "filled", "run_transaction", "step_read", "without_reads"]

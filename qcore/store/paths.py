@@ -7,7 +7,7 @@ from typing import Protocol
 
 from qcore.model.path import escape_name
 from qcore.model.schema import Types
-from qcore.store.entity import Entity
+from qcore.store.state.entity import Entity
 
 __all__ = ["Paths", "View"]
 

@@ -1,4 +1,4 @@
-"""Reading one thing: an entity, a schema, the list of types. Finding entities is in `qcore.store.search`."""
+"""Reading one thing: an entity, a schema, the list of types. Finding entities is in `qcore.store.search.find`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ from bisect import bisect_right
 from typing import Any
 
 from qcore.model.errors import BadParams, RequestError, TooLarge
-from qcore.model.queries import Digest, Exists, FieldExists, FieldGet, Get, SchemaComplete, SchemaGet, TypesList
-from qcore.model.results import DigestNow, FailedField, FieldError, FieldValue, TypesPage
-from qcore.model.results import Entity as EntityResult
+from qcore.model.requests.queries import (
+    Digest,
+    Exists,
+    FieldExists,
+    FieldGet,
+    Get,
+    SchemaComplete,
+    SchemaGet,
+    TypesList,
+)
+from qcore.model.requests.results import DigestNow, FailedField, FieldError, FieldValue, TypesPage
+from qcore.model.requests.results import Entity as EntityResult
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
-from qcore.store.entity import Entity
-from qcore.store.pages import MAX_BYTES, check_limit, check_paths, read_cursor, weight, write_cursor
 from qcore.store.resolve import Place, entity_at, walk
-from qcore.store.state import State
+from qcore.store.search.pages import MAX_BYTES, check_limit, check_paths, read_cursor, weight, write_cursor
+from qcore.store.state.entity import Entity
+from qcore.store.state.state import State
 
 __all__ = [
     "digest",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from qcore.model.commands import IdForm
 from qcore.model.errors import BadParams, NotFound, WrongKind
 from qcore.model.ids import is_digits, parse_id, split_typed_id
 from qcore.model.path import split_field_path, split_path
+from qcore.model.requests.commands import IdForm
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
-from qcore.store.entity import Entity, Holder
-from qcore.store.state import State
+from qcore.store.state.entity import Entity, Holder
+from qcore.store.state.state import State
 
 __all__ = ["Place", "entity_at", "known_id", "reach", "resolve_id", "walk"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.commands import FieldSet, SchemaDelete, SchemaSet
 from qcore.model.errors import BadParams, InUse
-from qcore.model.results import SchemaDone
+from qcore.model.requests.commands import FieldSet, SchemaDelete, SchemaSet
+from qcore.model.requests.results import SchemaDone
 from qcore.model.schema import CompleteSchema, EntitySchema, FieldSchema, Types
 from qcore.model.values import Kind
-from qcore.store.entity import Entity
-from qcore.store.state import State
+from qcore.store.state.entity import Entity
+from qcore.store.state.state import State
 
 __all__ = ["delete_schema", "replace_types", "set_field_schema", "set_schemas", "try_schemas"]
 

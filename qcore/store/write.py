@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.commands import Expect, Mode, SetFields
 from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, Stale, TooLarge, WrongKind
 from qcore.model.ids import check_entity_name
-from qcore.model.results import SetDone
+from qcore.model.requests.commands import Expect, Mode, SetFields
+from qcore.model.requests.results import SetDone
 from qcore.model.schema import CompleteField
 from qcore.model.times import NS, format_time
 from qcore.model.values import INT_MAX, INT_MIN, Kind, check_size, parse_value, value_to_json
-from qcore.store.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
-from qcore.store.state import State
+from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.state import State
 
 __all__ = ["CARRIED", "MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "present", "set_fields", "stamp"]
 

@@ -4,10 +4,10 @@ import pytest
 
 from qcore.client.commands import AnyCommand, as_calls, read_pipeline, read_transaction, steps_of
 from qcore.client.results import Entity
-from qcore.model.commands import Create, FieldChange, FieldSet, SchemaSet, SetFields
 from qcore.model.errors import BadParams, Conflict
-from qcore.model.queries import Get
-from qcore.model.results import Created
+from qcore.model.requests.commands import Create, FieldChange, FieldSet, SchemaSet, SetFields
+from qcore.model.requests.queries import Get
+from qcore.model.requests.results import Created
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
 

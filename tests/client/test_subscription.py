@@ -7,8 +7,8 @@ import pytest
 
 from qcore.client.request import Request
 from qcore.client.subscription import HIGH, LOW, Subscription
-from qcore.model import events
 from qcore.model.errors import BadFilter, Busy, Compacted, NotFound, QcoreError, TooLarge
+from qcore.model.requests import events
 
 
 def begun(revision: int = 5, **params: Any) -> Subscription:

@@ -17,7 +17,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     Few files are made ready at a time, so that a short life uses many groups of them.
     """
-    monkeypatch.setattr("qcore.disk.stock.GROUP", (2, 3))
+    monkeypatch.setattr("qcore.disk.log.ready_files.GROUP", (2, 3))
     monkeypatch.setattr(secrets, "token_hex", lambda size: "5e" * size)
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:

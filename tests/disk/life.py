@@ -14,9 +14,9 @@ import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
-from qcore.disk.preparer import Preparer
-from qcore.disk.record import encode
-from qcore.disk.snapshots import SnapshotHeader
+from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.record import encode
+from qcore.disk.snapshot_files import SnapshotHeader
 from qcore.model.entry import LogId, Member, Membership, Vote
 from qcore.model.errors import Damaged
 from tests.disk.crash import Image, Killed, Operation, Recorder, crash_states, materialise

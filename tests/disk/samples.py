@@ -6,10 +6,10 @@ from pathlib import Path
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
-from qcore.disk.preparer import Preparer
-from qcore.disk.record import encode
-from qcore.model.commands import Create
+from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.record import encode
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
+from qcore.model.requests.commands import Create
 
 __all__ = [
     "NODE",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from qcore.disk.directory import Directory
-from qcore.disk.log import Log
+from qcore.disk.log.blanks import SIZES
+from qcore.disk.log.log import Log
+from qcore.disk.log.ready_files import Stock
 from qcore.disk.marks import Marks
-from qcore.disk.prepared import SIZES
-from qcore.disk.stock import Stock
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
 from tests.disk.crash import Recorder

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from qcore.disk.checksummed import seal
 from qcore.disk.marks import Marks
-from qcore.disk.sealed import seal
 from qcore.model.entry import Vote
 from qcore.model.errors import Damaged
 from tests.disk.samples import NODE, Unsynced, log_id

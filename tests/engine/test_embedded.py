@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from qcore.disk.directory import Directory
-from qcore.disk.record import encode
+from qcore.disk.log.record import encode
 from qcore.engine.base import Proposal
 from qcore.engine.embedded import NOTHING_TO_WAIT_FOR, EmbeddedEngine
-from qcore.model.commands import SessionOpen
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, RequestError
+from qcore.model.requests.commands import SessionOpen
 from tests.server.running import GatedFiles, until
 
 SELF = raft_node_id(1, 0)

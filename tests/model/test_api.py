@@ -8,11 +8,11 @@ from typing import get_args
 import msgspec
 import pytest
 
-from qcore.model import commands, compound, queries
 from qcore.model.api import METHODS, Method
-from qcore.model.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.entry import Logged
-from qcore.model.queries import Query, StoreQuery
+from qcore.model.requests import commands, compound, queries
+from qcore.model.requests.commands import Bootstrap, Command, SnapshotRestore
+from qcore.model.requests.queries import Query, StoreQuery
 
 ALL = pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
 

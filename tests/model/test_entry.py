@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.model.commands import Create, Delete
 from qcore.model.entry import (
     FEATURE_LEVEL,
     GENERATIONS,
@@ -22,6 +21,7 @@ from qcore.model.entry import (
     public_id,
     raft_node_id,
 )
+from qcore.model.requests.commands import Create, Delete
 from qcore.model.wire import encode_json
 
 MEMBERSHIP = Membership(

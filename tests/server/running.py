@@ -16,12 +16,12 @@ from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.engine.embedded import EmbeddedEngine
 from qcore.model.errors import Fatal
-from qcore.server.http import FrontDoor
+from qcore.server.config.settings import Settings
+from qcore.server.front.http import FrontDoor
+from qcore.server.front.rpc import Limits, Session
+from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
-from qcore.server.session import Limits, Session
-from qcore.server.settings import Settings
-from qcore.server.snapshots import load
-from qcore.server.websocket import Connection
+from qcore.server.snapshots.taking import load
 
 __all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
 

@@ -18,7 +18,7 @@ import pytest
 
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
 from qcore.server import daemon
-from qcore.server.settings import Settings
+from qcore.server.config.settings import Settings
 from tests.process import DAEMON, NodeProcess
 
 NodeFactory = Callable[..., NodeProcess]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from qcore.server.config.settings import SETTINGS
 from qcore.server.main import engines, main
-from qcore.server.settings import SETTINGS
 from qcore.version import VERSION
 
 QCORE = (sys.executable, "-m", "qcore.server.main")

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from qcore.model.commands import Bootstrap, TreeNode
 from qcore.model.errors import Conflict, DiskFailed
+from qcore.model.requests.commands import Bootstrap, TreeNode
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
 from tests.server.running import Client, GatedFiles, Running, request, running, until

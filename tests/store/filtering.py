@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qcore.model.values import Kind
-from qcore.store.filter import STEPS, Filter, FilterError, bind, parse
+from qcore.store.search.filter import STEPS, Filter, FilterError, bind, parse
 from tests.store.samples import Log, field, type_of
 
 __all__ = ["World"]

@@ -11,9 +11,9 @@ import json
 import math
 from typing import Any
 
-from qcore.model.commands import Create, Delete, FieldSet, SchemaDelete, SchemaSet, SessionOpen, SetFields
-from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.errors import RequestError
+from qcore.model.requests.commands import Create, Delete, FieldSet, SchemaDelete, SchemaSet, SessionOpen, SetFields
+from qcore.model.requests.compound import Condition, Pipeline, Transaction
 from qcore.model.times import format_time
 
 __all__ = ["Plain", "Refused"]

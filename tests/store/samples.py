@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from qcore.model.commands import (
+from qcore.model.documents.document import Document, DocumentEntity
+from qcore.model.documents.text import read_document
+from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
+from qcore.model.requests.commands import (
     Command,
     Create,
     Delete,
@@ -19,22 +22,20 @@ from qcore.model.commands import (
     SessionOpen,
     SetFields,
 )
-from qcore.model.compound import Condition, Pipeline, Transaction
-from qcore.model.document import Document, DocumentEntity
-from qcore.model.document_text import read_document
-from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
-from qcore.model.queries import Find, Get
-from qcore.model.restore import Restore
-from qcore.model.results import Created, Deleted, Page, SetDone
+from qcore.model.requests.compound import Condition, Pipeline, Transaction
+from qcore.model.requests.queries import Find, Get
+from qcore.model.requests.restore import Restore
+from qcore.model.requests.results import Created, Deleted, Page, SetDone
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import NS
 from qcore.model.values import Kind
-from qcore.store import read, search
+from qcore.store import read
 from qcore.store.apply import Outcome, apply_entry
-from qcore.store.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
-from qcore.store.entity import CHILDREN, PARENT
-from qcore.store.export import export
-from qcore.store.state import State
+from qcore.store.documents.export import export
+from qcore.store.search import find as search
+from qcore.store.state.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
+from qcore.store.state.entity import CHILDREN, PARENT
+from qcore.store.state.state import State
 
 __all__ = [
     "START",

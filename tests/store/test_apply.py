@@ -4,15 +4,15 @@ import gc
 
 import pytest
 
-from qcore.model.commands import Bootstrap, Command, Create, Delete, SetFields, TreeNode
-from qcore.model.compound import Pipeline, Transaction
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.errors import BadParams, BadSchema, BadValue, Conflict, Forbidden, NotFound, TooLarge
 from qcore.model.ids import MAX_GIVEN_ID
-from qcore.model.results import Booted, Created, Deleted
+from qcore.model.requests.commands import Bootstrap, Command, Create, Delete, SetFields, TreeNode
+from qcore.model.requests.compound import Pipeline, Transaction
+from qcore.model.requests.results import Booted, Created, Deleted
 from qcore.model.values import Kind
 from qcore.store.apply import apply_entry
-from qcore.store.state import State
+from qcore.store.state.state import State
 from tests.store.samples import START, Log, dump, field, full_digest, replay, type_of
 
 THING = type_of("Thing", field("Age", default=7), field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from qcore.model.commands import Create, Delete, SessionOpen, SetFields
-from qcore.model.compound import Condition, Pipeline, Transaction
 from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
-from qcore.model.queries import Get
-from qcore.model.results import StepDone, StepFailed, TransactionDone
+from qcore.model.requests.commands import Create, Delete, SessionOpen, SetFields
+from qcore.model.requests.compound import Condition, Pipeline, Transaction
+from qcore.model.requests.queries import Get
+from qcore.model.requests.results import StepDone, StepFailed, TransactionDone
 from qcore.model.values import Kind
 from qcore.store import read
 from qcore.store.apply import Outcome, apply_entry

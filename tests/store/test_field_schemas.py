@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from qcore.model.commands import FieldChange, FieldSet, SchemaSet
 from qcore.model.errors import BadParams, BadSchema, InUse, NotFound, RequestError
-from qcore.model.queries import Count, FieldExists, FieldGet, Get
+from qcore.model.requests.commands import FieldChange, FieldSet, SchemaSet
+from qcore.model.requests.queries import Count, FieldExists, FieldGet, Get
 from qcore.model.values import Kind
-from qcore.store import read, search
+from qcore.store import read
 from qcore.store.schemas import try_schemas
+from qcore.store.search import find as search
 from tests.store.samples import Log, dump, field, full_digest, through, type_of
 
 

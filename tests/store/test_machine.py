@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from qcore.model.commands import (
+from qcore.model.errors import RequestError
+from qcore.model.requests.commands import (
     Create,
     Delete,
     Expect,
@@ -23,14 +24,15 @@ from qcore.model.commands import (
     SessionOpen,
     SetFields,
 )
-from qcore.model.compound import Condition, Pipeline, Transaction
-from qcore.model.errors import RequestError
-from qcore.model.queries import Exists, Find, TypesList
+from qcore.model.requests.compound import Condition, Pipeline, Transaction
+from qcore.model.requests.queries import Exists, Find, TypesList
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
-from qcore.store import names, read, search
+from qcore.store import read
 from qcore.store.apply import Outcome, apply_entry
-from qcore.store.sessions import IDLE_LIMIT
+from qcore.store.search import find as search
+from qcore.store.sessions.sessions import IDLE_LIMIT
+from qcore.store.state import name_index as names
 from tests.store.plain import Plain, Refused
 from tests.store.samples import START, Log, dump, field, full_digest, replay, through, type_of
 

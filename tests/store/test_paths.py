@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.model.commands import Create
+from qcore.model.requests.commands import Create
 from qcore.store import paths
 from qcore.store.paths import Paths
 from qcore.store.resolve import entity_at
-from tests.store.documents import Watched, stores
+from tests.store.document_samples import Watched, stores
 from tests.store.samples import Log, type_of
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from qcore.model.errors import BadParams, NotFound, TooLarge
-from qcore.model.queries import Count, Exists, FieldExists, FieldGet, Find, Get, TypesList
+from qcore.model.requests.queries import Count, Exists, FieldExists, FieldGet, Find, Get, TypesList
 from qcore.model.times import format_time
 from qcore.model.values import MAX_SIZE, Kind
-from qcore.store import read, search
+from qcore.store import read
+from qcore.store.search import find as search
 from tests.store.samples import Log, field, through, type_of
 
 THING = type_of("Thing", field("Age", default=7), field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList))

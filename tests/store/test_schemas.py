@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from qcore.model.commands import FieldChange, FieldSet, SchemaDelete, SchemaSet
-from qcore.model.compound import Pipeline, Transaction
 from qcore.model.errors import BadParams, BadSchema, Cycle, InUse, NotFound
-from qcore.model.queries import SchemaComplete, SchemaGet
-from qcore.model.results import SchemaDone, StepFailed
+from qcore.model.requests.commands import FieldChange, FieldSet, SchemaDelete, SchemaSet
+from qcore.model.requests.compound import Pipeline, Transaction
+from qcore.model.requests.queries import SchemaComplete, SchemaGet
+from qcore.model.requests.results import SchemaDone, StepFailed
 from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
 from qcore.store import read

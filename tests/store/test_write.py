@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from qcore.model.commands import Create, Expect, SetFields
 from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, NotFound, Stale, TooLarge, WrongKind
-from qcore.model.results import SetDone
+from qcore.model.requests.commands import Create, Expect, SetFields
+from qcore.model.requests.results import SetDone
 from qcore.model.times import NS, format_time
 from qcore.model.values import Kind
 from qcore.store.write import CARRIED

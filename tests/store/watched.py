@@ -10,14 +10,14 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qcore.model.commands import Create, Delete, FieldChange, FieldSet, SchemaSet, SetFields
-from qcore.model.compound import Pipeline, Transaction
-from qcore.model.document import Document
-from qcore.model.restore import Restore
+from qcore.model.documents.document import Document
+from qcore.model.requests.commands import Create, Delete, FieldChange, FieldSet, SchemaSet, SetFields
+from qcore.model.requests.compound import Pipeline, Transaction
+from qcore.model.requests.restore import Restore
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
-from qcore.store.entity import CHILDREN
-from qcore.store.state import State
+from qcore.store.state.entity import CHILDREN
+from qcore.store.state.state import State
 from qcore.store.watch.interest import Wish
 from tests.store.samples import PART, field, some_command, type_of
 

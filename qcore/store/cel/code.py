@@ -12,7 +12,7 @@ from typing import Any
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
 from qcore.store.cel.values import Choice, FilterError, Frame, Timestamp, type_name
-from qcore.store.entity import Entity
+from qcore.store.state.entity import Entity
 
 __all__ = ["NOTHING", "Code", "Run", "constant", "field_code", "read_kind", "truth"]
 

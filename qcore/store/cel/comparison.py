@@ -10,7 +10,7 @@ from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
 from qcore.store.cel.code import NOTHING, Code, Run
 from qcore.store.cel.values import NUMBERS, FilterError, Frame, Timestamp, charge, comparable, contains, equal
-from qcore.store.entity import Entity
+from qcore.store.state.entity import Entity
 
 __all__ = ["compare", "element_form", "stored_form"]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from qcore.model.schema import CompleteSchema
 from qcore.store.cel import loops
-from qcore.store.cel.check import parts
 from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, read_kind, truth
 from qcore.store.cel.comparison import compare
 from qcore.store.cel.functions import FUNCTIONS, compiled_regex, searched
@@ -35,6 +34,7 @@ from qcore.store.cel.nodes import (
     Unary,
 )
 from qcore.store.cel.operators import OPERATORS, Operator, negated
+from qcore.store.cel.validation import parts
 from qcore.store.cel.values import (
     NUMBERS,
     TYPE_NAMES,
@@ -46,7 +46,7 @@ from qcore.store.cel.values import (
     no_overload,
     type_name,
 )
-from qcore.store.entity import Entity
+from qcore.store.state.entity import Entity
 
 __all__ = ["FIRST_VARIABLE", "compile_filter", "size"]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from qcore.store.cel.code import Run
 from qcore.store.cel.values import Exhausted, FilterError, Frame, Map, type_name
-from qcore.store.entity import Entity
+from qcore.store.state.entity import Entity
 
 __all__ = ["Over", "exists_one", "filtered", "mapped", "quantifier"]
 

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from qcore.model.events import Written
-from qcore.model.results import FieldError
+from qcore.model.requests.events import Written
+from qcore.model.requests.results import FieldError
 from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
-from qcore.store.entity import CHILDREN, Entity
 from qcore.store.resolve import Place
+from qcore.store.state.entity import CHILDREN, Entity
 
 __all__ = [
     "CHANGED",

@@ -13,10 +13,10 @@ from itertools import islice
 from operator import attrgetter
 
 from qcore.model.schema import Types
-from qcore.store.state import Change, State
+from qcore.store.state.state import Change, State
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, RETYPED, Event, by_revision
-from qcore.store.watch.journal import events_of
 from qcore.store.watch.retyped import retyped
+from qcore.store.watch.revision_events import events_of
 
 __all__ = ["Chunk", "History"]
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from qcore.model.errors import BadParams, NotFound, RequestError, TooLarge, WrongKind
 from qcore.model.ids import is_digits
 from qcore.model.path import split_field_path
-from qcore.model.results import FailedField, FieldError
+from qcore.model.requests.results import FailedField, FieldError
 from qcore.model.schema import CompleteSchema, Types
 from qcore.model.values import Kind
-from qcore.store.entity import Entity, Holder
-from qcore.store.filter import Filter, FilterError
 from qcore.store.resolve import walk
+from qcore.store.search.filter import Filter, FilterError
+from qcore.store.state.entity import Entity, Holder
 from qcore.store.watch.events import CHANGED, DELETED, Event, PathEvent, Reading, reading_at, size_of
 from qcore.store.watch.retyped import Retyped
 

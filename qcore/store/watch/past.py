@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from qcore.model.values import Kind
-from qcore.store.entity import Entities, Entity
-from qcore.store.state import State
+from qcore.store.state.entity import Entities, Entity
+from qcore.store.state.state import State
 from qcore.store.watch.events import Event, by_revision
 from qcore.store.watch.history import History
 

@@ -11,10 +11,10 @@ from itertools import islice
 
 from qcore.model.errors import RequestError
 from qcore.model.ids import is_digits
-from qcore.model.results import FieldError
+from qcore.model.requests.results import FieldError
 from qcore.model.values import Kind
-from qcore.store.entity import Entity, Holder
 from qcore.store.resolve import Place, walk
+from qcore.store.state.entity import Entity, Holder
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, Event, PathEvent, Reading, reading_at
 from qcore.store.watch.interest import field_names
 

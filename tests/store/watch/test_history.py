@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from qcore.model.commands import Delete, SchemaSet
+from qcore.model.requests.commands import Delete, SchemaSet
 from qcore.model.values import Kind
-from qcore.store.state import State
+from qcore.store.state.state import State
 from qcore.store.watch.history import History
 from tests.store.samples import Log, busy_log, field, replay, type_of
 

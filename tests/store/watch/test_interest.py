@@ -6,7 +6,7 @@ import pytest
 
 from qcore.model.errors import BadFilter, BadParams, NotFound, RequestError, TooLarge, WrongKind
 from qcore.model.values import Kind
-from qcore.store.filter import bind, parse
+from qcore.store.search.filter import bind, parse
 from qcore.store.watch import interest
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import MAX_CONTEXT, MAX_HOPS, Interest, Wish, check_wish

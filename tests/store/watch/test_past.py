@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.model.commands import SchemaSet
-from qcore.store.entity import CHILDREN, Entity
+from qcore.model.requests.commands import SchemaSet
+from qcore.store.state.entity import CHILDREN, Entity
 from qcore.store.watch.history import History
 from qcore.store.watch.past import Past
 from tests.store.samples import PART, Log, any_command, field, type_of, typed

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from qcore.model.commands import SetFields
-from qcore.model.compound import Transaction
+from qcore.model.requests.commands import SetFields
+from qcore.model.requests.compound import Transaction
 from qcore.store.watch import tracker
 from qcore.store.watch.events import PathEvent
 from qcore.store.watch.history import History

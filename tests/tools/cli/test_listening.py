@@ -18,7 +18,7 @@ import pytest
 
 from qcore.client import Event, Store, blocking
 from qcore.client.results import Reading
-from qcore.model.results import FieldError
+from qcore.model.requests.results import FieldError
 from qcore_tools.cli.listening import Listeners, Printer, read_listen, read_poll
 from qcore_tools.cli.main import main
 from qcore_tools.cli.views import Format

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from qcore.model.api import METHODS
-from qcore.model.compound import Step
+from qcore.model.requests.compound import Step
 from qcore_tools.cli import views
 from qcore_tools.cli.command import Command, Params, Request, take_options
 from qcore_tools.cli.compound import OPERATORS, read_conditions, split_steps

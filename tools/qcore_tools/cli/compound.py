@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from qcore.model.compound import Operator
+from qcore.model.requests.compound import Operator
 from qcore_tools.cli.command import Params
 from qcore_tools.cli.words import Bar
 from qcore_tools.console import UsageError

@@ -1,0 +1,188 @@
+"""The log: one file per entry in a folder, from the purge mark + 1 upwards without a gap.
+
+`append`, `truncate` and `purge` block until they are durable and belong to one writer thread, in the order in
+which they were asked for; any thread may `read`. Files for the next entries are made ready, and purged ones taken
+away, by the slow thread beside it (`qcore.disk.log.preallocator`), with which the writer shares the stock. The bytes of
+an entry are `qcore.disk.log.record`'s business, its meaning is nobody's in this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qcore.disk.damage import damaged
+from qcore.disk.files import Files
+from qcore.disk.log import record
+from qcore.disk.log.blanks import blanks, padded, reusable_size
+from qcore.disk.log.log_ids import follows
+from qcore.disk.log.ready_files import GROUP, Stock
+from qcore.disk.log.survey import Survey, entry_path
+from qcore.disk.marks import Marks
+from qcore.model.entry import Entry, LogId
+from qcore.model.errors import Compacted, Damaged
+
+__all__ = ["Log"]
+
+
+class Log:
+    """A node's log on disk, as a survey found it; nothing is changed before `settle`.
+
+    Attributes:
+        found: the survey.
+        stock: the prepared files.
+        max_spares: how many purged files may wait to be used again.
+    """
+
+    def __init__(self, files: Files, folder: str, marks: Marks, found: Survey) -> None:
+        self.stock = Stock(found.ids.next_index)
+        self.max_spares = 1_000
+        self._files = files
+        self._folder = folder
+        self._marks = marks
+        self._ids = found.ids
+        self.found = found
+
+    def settle(self) -> None:
+        """Make what was read at start durable, after the purge mark is: until then no entry may go.
+
+        Purged files are removed. Files for entries to come are blanked anew or removed: what they hold was perhaps
+        never on the disk. So was the last entry, which is stored anew, never written over.
+        """
+        for index in self.found.purged:
+            self._files.unlink(self._path(index))
+        for index in self.found.unwritten:
+            if index >= self._ids.next_index + GROUP[0] or not self._blank(index):
+                self._files.unlink(self._path(index))
+        last = self._ids.next_index - 1
+        if last >= self._ids.first_index:
+            self._files.store(self._path(last), self._content(last).rstrip(b" "))
+        else:
+            self._files.sync_folder(self._folder)
+
+    @property
+    def first(self) -> LogId | None:
+        """Log id of the first entry, None if there is none."""
+        return self._ids.at(self._ids.first_index)
+
+    @property
+    def last(self) -> LogId | None:
+        """Log id of the last durable entry; the purge mark if nothing is above it; None in an empty log."""
+        return self._ids.last
+
+    @property
+    def purged(self) -> LogId | None:
+        """Log id up to which entries are gone, None if none are."""
+        return self._ids.purged
+
+    def log_id(self, index: int) -> LogId | None:
+        """Return the log id at `index`, None if it is not in the log; the purge mark counts as in it."""
+        return self._ids.at(index)
+
+    def append(self, log_id: LogId, data: bytes) -> None:
+        """Store the record of the next entry; it is durable on return.
+
+        An entry at or below the purge mark is covered by a snapshot already: nothing is written.
+
+        Raises:
+            ValueError: it does not follow the last entry.
+            DiskFailed: nothing more can be stored.
+        """
+        if log_id.index < self._ids.first_index:
+            return
+        if not follows(self._ids.last, log_id):
+            raise ValueError(f"{log_id} cannot follow {self._ids.last}")
+        path = self._path(log_id.index)
+        if self.stock.take(log_id.index, len(data)):
+            self._files.overwrite(path, padded(data), sync=True)
+        else:
+            self._files.store(path, data)
+        self._ids.push(log_id)
+
+    def read(self, start: int, stop: int) -> Iterator[Entry]:
+        """Yield the entries from `start` up to, not including, `stop` or the end; one file at a time.
+
+        Raises:
+            Compacted: the next one is at or below the purge mark.
+            Damaged: a file fails its checks.
+        """
+        for index in range(start, min(stop, self._ids.next_index)):
+            entry = self._entry(index)
+            if entry is None:
+                raise Compacted(f"entry {index} was purged; the log begins at {self._ids.first_index}")
+            yield entry
+
+    def replay(self, start: int) -> Iterator[Entry]:
+        """Yield the entries from `start` on as the start found them; once, before anything is appended or removed.
+
+        Raises:
+            Damaged: a file fails its checks.
+        """
+        kept, self.found.kept = self.found.kept, {}
+        for index in range(start, self._ids.next_index):
+            data, id = kept.pop(index, None), self._ids.at(index)
+            if data is None or id is None:
+                yield from self.read(index, index + 1)
+            else:
+                yield record.decode_checked(data, id, self._path(index))
+
+    def truncate(self, index: int) -> None:
+        """Remove entry `index` and all above it, from the highest down, each durably before the next.
+
+        Raises:
+            ValueError: `index` is at or below the purge mark.
+        """
+        if index < self._ids.first_index:
+            raise ValueError(f"cannot truncate at {index}: entries up to {self._ids.first_index - 1} are purged")
+        if index >= self._ids.next_index:
+            return
+        self._marks.save_committed(self._marks.committed, self._ids.at(index - 1), sync=True)
+        for each in range(self._ids.next_index - 1, index - 1, -1):
+            if not self._blank(each):
+                self._files.unlink(self._path(each))
+                self._files.sync_folder(self._folder)
+        self._ids.truncate(index)
+
+    def purge(self, upto: LogId) -> None:
+        """Drop the entries up to and including `upto`: the mark is durable on return, the files go later.
+
+        A mark above the last entry empties the log, and the next entry is the one after the mark.
+        """
+        if upto.index < self._ids.first_index:
+            return
+        self._marks.save_purged(upto)
+        entries = range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
+        self._ids.purge(upto)
+        self.stock.free(entries, upto.index, self.max_spares)
+
+    def _path(self, index: int) -> str:
+        return entry_path(self._folder, index)
+
+    def _blank(self, index: int) -> bool:
+        """Make the file of `index` a prepared one, durably; False if it is not made for that."""
+        size = reusable_size(self._files.shape(self._path(index)))
+        if size is None:
+            return False
+        self._files.overwrite(self._path(index), blanks(size), sync=True)
+        self.stock.add(index, size)
+        return True
+
+    def _content(self, index: int) -> bytes:
+        data = self._files.read(self._path(index))
+        if data is None:
+            raise damaged(self._path(index), f"expected entry {index}, found no such file")
+        return data
+
+    def _entry(self, index: int) -> Entry | None:
+        """Return entry `index`; None once it is purged, after which its file may be gone or blank at any time."""
+        if index < self._ids.first_index:
+            return None
+        path = self._path(index)
+        try:
+            entry = record.decode(self._content(index), index, path)
+            if entry.id != self._ids.at(index):
+                raise damaged(path, f"expected {self._ids.at(index)}, found {entry.id}")
+        except Damaged:
+            if index >= self._ids.first_index:
+                raise
+            return None
+        return entry

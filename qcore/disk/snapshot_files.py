@@ -1,0 +1,235 @@
+"""The folder of snapshots: files of JSON lines, each the whole state at one place of the log.
+
+    snapshots/snapshot_<unix seconds>.json
+        header   one sealed line: the last log id that is in it, membership, counts
+        ...      lines of the state, which mean nothing here
+        footer   {"footer":{"lines":...,"checksum":"<blake2b, 128 bits, of all before>"}}
+
+The newest is the one with the highest log index in its header, whatever its name. A file is written under a
+temporary name and gets its own when it is durable. One that fails its checks is told, left alone and not used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from qcore.disk.checksummed import seal, unseal
+from qcore.disk.damage import damaged
+from qcore.disk.files import TEMPORARY, Files
+from qcore.model.entry import LogId, Membership
+from qcore.model.errors import Damaged, DiskFailed, Newer
+
+__all__ = ["KEPT", "Found", "SnapshotHeader", "SnapshotWriter", "Snapshots"]
+
+KEPT = 5
+"""Snapshots that are kept, the newest ones."""
+
+_NAME = re.compile(r"snapshot_(0|[1-9][0-9]*)\.json")
+_SYNC = 4 << 20
+"""Bytes after which what was written is brought to the disk, so that no single fsync takes long."""
+_BUFFER = 1 << 20
+_MAX_HEADER = 64 << 20
+
+
+class SnapshotHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of a snapshot without reading it.
+
+    Attributes:
+        last: the last log id whose entry is in it.
+        membership: the last membership up to there, and the log id of its entry.
+        feature: the feature level of the state.
+        time: entry time of the last entry, ns.
+        revision: of the state; `digest` is that of the same.
+        counts: entities by type.
+    """
+
+    last: LogId
+    membership: Membership
+    membership_id: LogId
+    feature: int
+    time: int
+    revision: int
+    digest: str
+    counts: dict[str, int]
+
+
+class Found(NamedTuple):
+    """A snapshot file whose header is good; `size` in bytes."""
+
+    path: str
+    header: SnapshotHeader
+    size: int
+
+
+class Snapshots:
+    """The snapshots in a folder, newest first.
+
+    Attributes:
+        found: those whose header is good.
+        problems: what is wrong with the others.
+    """
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self._files = files.apart()
+        self._folder = folder
+        self.found: list[Found] = []
+        self.problems: list[Damaged] = []
+
+    def scan(self) -> None:
+        """Read the headers of all that is there.
+
+        Raises:
+            Newer: a newer version wrote one.
+        """
+        self.found, self.problems = [], []
+        for name in self._files.names(self._folder):
+            if _NAME.fullmatch(name):
+                path = os.path.join(self._folder, name)
+                try:
+                    self.found.append(_examine(path))
+                except Newer:
+                    raise
+                except Damaged as problem:
+                    self.problems.append(problem)
+        self.found.sort(key=lambda found: (found.header.last.index, found.path), reverse=True)
+
+    def discard(self, found: Found, problem: Damaged) -> None:
+        """Use a snapshot no more, as reading it showed a problem."""
+        self.found.remove(found)
+        self.problems.append(problem)
+
+    def lines(self, found: Found) -> Iterator[bytes]:
+        """The lines between header and footer; only at the end it is known that all of them are right.
+
+        Raises:
+            Damaged: a byte is not what was written.
+        """
+        checksum = blake2b(digest_size=16)
+        count = 0
+        last = b""
+        try:
+            with open(found.path, "rb", buffering=_BUFFER) as file:
+                checksum.update(file.readline(_MAX_HEADER))
+                for line in file:
+                    if last:
+                        checksum.update(last)
+                        count += 1
+                        yield last
+                    last = line
+        except OSError as error:
+            raise damaged(found.path, f"it cannot be read: {error.strerror}") from error
+        if last != _footer(count, checksum.hexdigest()):
+            raise damaged(found.path, f"expected a footer that fits the {count} lines before it, found something else")
+
+    def begin(self, header: SnapshotHeader, seconds: int) -> SnapshotWriter:
+        """Begin a new snapshot, which `seconds` since 1970 name; writing it belongs to one thread."""
+        path = os.path.join(self._folder, f"snapshot_{seconds}.json")
+        while os.path.exists(path):
+            seconds += 1
+            path = os.path.join(self._folder, f"snapshot_{seconds}.json")
+        return SnapshotWriter(self._files.apart(), path, header)
+
+    def add(self, found: Found) -> None:
+        """Take in a snapshot that is durable now."""
+        self.found.insert(0, found)
+
+    def surplus(self) -> list[Found]:
+        """Give up all but the newest `KEPT`, to be removed."""
+        old, self.found = self.found[KEPT:], self.found[:KEPT]
+        return old
+
+    def remove(self, old: list[Found]) -> None:
+        """Remove snapshots; blocking.
+
+        Raises:
+            DiskFailed: a file cannot be removed.
+        """
+        files = self._files.apart()
+        for found in old:
+            files.unlink(found.path)
+        if old:
+            files.sync_folder(self._folder)
+        files.close()
+
+    def close(self) -> None:
+        """Close the folder held open."""
+        self._files.close()
+
+
+class SnapshotWriter:
+    """Writes one snapshot: `write` the lines in pieces, then `finish`, or `abandon` it."""
+
+    def __init__(self, files: Files, path: str, header: SnapshotHeader) -> None:
+        self.path = path
+        self.size = 0
+        self._files = files
+        self._header = header
+        self._temporary = path + TEMPORARY
+        self._checksum = blake2b(digest_size=16)
+        self._lines = 0
+        self._unsynced = 0
+        self._begun = False
+
+    def write(self, lines: bytes) -> None:
+        """Add whole lines; blocking.
+
+        Raises:
+            DiskFailed: it cannot be written; abandon it.
+        """
+        if not self._begun:
+            self._begun = True
+            head = seal(self._header)
+            self._files.make_folder(os.path.dirname(self.path))  # who cleared it away left the state to memory alone
+            self._files.write(self._temporary, head)
+            self._checksum.update(head)
+            self.size = len(head)
+        self._lines += lines.count(b"\n")
+        self._checksum.update(lines)
+        self._extend(lines)
+
+    def _extend(self, data: bytes) -> None:
+        self._unsynced += len(data)
+        sync = self._unsynced >= _SYNC
+        self._files.extend(self._temporary, data, sync)
+        self.size += len(data)
+        self._unsynced = 0 if sync else self._unsynced
+
+    def finish(self) -> Found:
+        """Make it durable and give it its name; blocking.
+
+        Raises:
+            DiskFailed: it cannot be written; abandon it.
+        """
+        self._unsynced = _SYNC
+        self._extend(_footer(self._lines, self._checksum.hexdigest()))
+        self._files.rename(self._temporary, self.path)
+        self._files.sync_folder(os.path.dirname(self.path))
+        self._files.close()
+        return Found(self.path, self._header, self.size)
+
+    def abandon(self) -> None:
+        """Take away what was written, as far as that is possible."""
+        self._files.close()
+        try:
+            self._files.apart().unlink(self._temporary)
+        except DiskFailed:  # it goes at the next start
+            return
+
+
+def _footer(lines: int, checksum: str) -> bytes:
+    return b'{"footer":{"lines":%d,"checksum":"%s"}}\n' % (lines, checksum.encode())
+
+
+def _examine(path: str) -> Found:
+    try:
+        with open(path, "rb", buffering=_BUFFER) as file:
+            header = unseal(file.readline(_MAX_HEADER), SnapshotHeader, path)
+            return Found(path, header, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        raise damaged(path, f"it cannot be read: {error.strerror}") from error

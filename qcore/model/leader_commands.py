@@ -1,0 +1,47 @@
+"""Commands that no client sends: the leader proposes them for its own ends, and every replica applies them.
+
+A command too long for one entry travels as parts: its JSON is cut into `Stage` commands, and a `Commit` behind
+them carries it out as if it stood there itself.
+"""
+
+from __future__ import annotations
+
+from qcore.model.requests.commands import Command
+
+__all__ = ["Check", "Commit", "Raise", "Stage"]
+
+
+class Stage(Command, tag="stage"):
+    """Part number `part`, from 0, of the command that is staged under a name the leader made up."""
+
+    method = "stage"
+
+    stage: str
+    part: int
+    text: str
+
+
+class Commit(Command, tag="commit"):
+    """Carry out the command whose `parts` are staged."""
+
+    method = "commit"
+
+    stage: str
+    parts: int
+
+
+class Check(Command, tag="check"):
+    """The leader's digest in hex when it had applied the log up to `index`: who has another one stops."""
+
+    method = "check"
+
+    index: int
+    digest: str
+
+
+class Raise(Command, tag="raise"):
+    """Put the rules of feature level `level` in force, as every node knows them."""
+
+    method = "raise"
+
+    level: int

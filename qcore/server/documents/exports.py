@@ -1,0 +1,153 @@
+"""JSON snapshot documents on their way to clients: one revision, piece by piece, however much changes meanwhile.
+
+An export pins the state until its last piece was read, or nobody read on for a while. The last piece handed out can
+be asked for again, so that a client may repeat a read whose answer it lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Generator
+
+from qcore.model.errors import BadParams, Busy, NotFound
+from qcore.model.requests.queries import SnapshotExport
+from qcore.model.requests.results import ExportPage
+from qcore.store.documents.export import Exported, export
+from qcore.store.state.state import State
+
+__all__ = ["PINNED", "Exports"]
+
+PINNED = 60.0
+"""Seconds after its last read that an export stays."""
+
+_CHUNK = 512 << 10
+"""Bytes of a piece, or little more."""
+
+
+_CURSOR = re.compile(r"c\.([0-9a-f]{1,16})\.([0-9]{1,9})")
+
+
+class Exports:
+    """The exports under way, at most `most` at a time."""
+
+    def __init__(self, state: State, most: int) -> None:
+        self._state = state
+        self._most = most
+        self._open: dict[str, _Export] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def read(self, query: SnapshotExport) -> Generator[None, None, ExportPage]:
+        """The piece a cursor stands for, or the first one of a new export.
+
+        Raises:
+            NotFound: the export is over, or was not read on for too long.
+            BadParams: the cursor is none, or that of a piece long gone.
+            Busy: too many exports are open.
+        """
+        name, number = ("", 0) if query.cursor is None else _parse(query.cursor)
+        found = self._open.get(name) if name else self._begin(query)
+        if found is None:
+            raise _gone()
+        found.used = time.monotonic()
+        return found.page(number)
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._drop(lambda _export: True)
+
+    def _begin(self, query: SnapshotExport) -> _Export:
+        over = [name for name, each in self._open.items() if each.over]
+        if len(self._open) - len(over) >= self._most:
+            raise Busy(f"{self._most} exports are open already (max_exports)")
+        for name in over[: len(over) - self._most]:
+            del self._open[name]
+        name = secrets.token_hex(8)
+        begun = self._open[name] = _Export(self._state, name, query)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PINNED / 4, self._expire)
+        return begun
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        self._drop(lambda export: export.used + PINNED < now)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(PINNED / 4, self._expire) if self._open else None
+
+    def _drop(self, wanted: Callable[[_Export], bool]) -> None:
+        for name in [name for name, each in self._open.items() if wanted(each)]:
+            self._open.pop(name).release()
+
+
+class _Export:
+    """One document; of its pieces only the last one handed out is kept."""
+
+    def __init__(self, state: State, name: str, query: SnapshotExport) -> None:
+        self.used = time.monotonic()
+        self._name = name
+        self._view = state.pin()
+        self._pieces = export(self._view, runtime=query.runtime, ids=query.ids)
+        self._released = False
+        self._done: Exported | None = None
+        self._number = 0
+        self._next = bytearray()
+        self._last: ExportPage | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was handed out."""
+        return self._last is not None and self._last.cursor is None
+
+    def page(self, number: int) -> Generator[None, None, ExportPage]:
+        """The piece of this number, from 0: the next one, or the last one again.
+
+        Whoever stops in the middle leaves what is there for the next time, and two may wait for the same piece.
+        """
+        while number == self._number and self._done is None and len(self._next) < _CHUNK:
+            self._step()
+            yield
+        if number == self._number and not self.over:
+            self._last = self._turn()
+        if self._last is None or number != self._number - 1:
+            raise BadParams(f"this export stands at piece {self._number}; piece {number} is asked")
+        return self._last
+
+    def _step(self) -> None:
+        if self._released:
+            raise _gone()
+        try:
+            self._next += next(self._pieces)
+        except StopIteration as end:
+            self._done = end.value
+            self.release()
+
+    def _turn(self) -> ExportPage:
+        page = ExportPage(self._view.revision, self._next.decode())
+        self._next = bytearray()
+        self._number += 1
+        if self._done is None:
+            page.cursor = f"c.{self._name}.{self._number}"
+        else:
+            page.entities, page.runtime, page.missing = self._done.entities, self._done.runtime, self._done.missing
+        return page
+
+    def release(self) -> None:
+        """Let the state go its way; a last piece can still be asked for."""
+        self._released = True
+        self._view.release()
+
+
+def _gone() -> NotFound:
+    return NotFound("this export is over, or was not read on for a minute; begin a new one without a cursor")
+
+
+def _parse(cursor: str) -> tuple[str, int]:
+    """Name of the export and number of the piece."""
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise BadParams(f"{cursor[:60]!r} is no cursor of an export")
+    return match[1], int(match[2])

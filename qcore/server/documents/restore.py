@@ -1,0 +1,136 @@
+"""Planning and restoring JSON snapshot documents: work in threads and slices, one task for each such request.
+
+Reading a document and hashing its passwords takes a thread. What is compared with the store runs in slices over a
+pinned view. A restore then goes into the log as one command, in parts if it is long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from typing import Any
+
+from qcore.model.documents.document import Document, with_texts
+from qcore.model.documents.password import SALT_BYTES
+from qcore.model.errors import BadParams, Busy, Internal, RequestError, Timeout
+from qcore.model.requests.commands import SnapshotRestore
+from qcore.model.requests.queries import SnapshotPlan
+from qcore.model.requests.restore import Password, Restore
+from qcore.model.requests.results import PlanResult
+from qcore.server.calls import Call
+from qcore.server.config.settings import Settings
+from qcore.server.documents.uploads import Uploads
+from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Slices
+from qcore.server.writes.proposals import Writes, cut, seal
+from qcore.store.documents.plan import Prepared, passwords, planning
+from qcore.store.paths import View
+from qcore.store.state.state import State
+
+__all__ = ["Documents"]
+
+_MAX_LINES = 10_000
+
+log = logs.get("qcore.documents")
+
+
+class Documents:
+    """Carries out `snapshot.plan` and `snapshot.restore`."""
+
+    def __init__(self, settings: Settings, state: State, slices: Slices, writes: Writes, uploads: Uploads) -> None:
+        self._settings = settings
+        self._state = state
+        self._slices = slices
+        self._writes = writes
+        self._uploads = uploads
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, call: Call) -> None:
+        """Carry out a call; it is answered in the end."""
+        task = asyncio.create_task(self._run(call))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(task, call))
+
+    def stop(self) -> None:
+        """Give up what is under way, as far as it is not in the log."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None], call: Call) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            call.fail(Busy("the node is stopping", applied="no"))
+
+    async def _run(self, call: Call) -> None:
+        try:
+            async with asyncio.timeout(max(call.deadline - time.monotonic(), 0)):
+                await (self._plan(call) if isinstance(call.params, SnapshotPlan) else self._restore(call))
+        except RequestError as exc:
+            exc.data["applied"] = "no"
+            call.fail(exc)
+        except TimeoutError:
+            call.fail(Timeout(f"{call.method} was not through by its deadline", applied="no"))
+        except Exception as exc:
+            log.error("documents_failed", message=f"{call.method} failed", exc_info=exc)
+            call.fail(Internal(f"{call.method} failed: {exc!r}", applied="no"))
+
+    async def _plan(self, call: Call) -> None:
+        query: SnapshotPlan = call.params
+        if not 1 <= query.limit <= _MAX_LINES:
+            raise BadParams(f"limit is 1 to {_MAX_LINES} lines, {query.limit} given")
+        prepared = await self._uploads.get(query.upload).prepared()
+        view = self._state.pin()
+        try:
+            prepared = await self._hashed(view, prepared)
+            limits = {"max_depth": self._settings.max_depth, "max_list": self._settings.max_list}
+            plan = await self._slices.run(planning(view, prepared, prune=query.prune, **limits))
+            counts = plan.counts()
+            lines = list(itertools.islice(plan.lines(), query.limit))
+        finally:
+            view.release()
+        more = plan.length - len(lines)
+        call.result(PlanResult(view.revision, counts, lines, more))
+
+    async def _restore(self, call: Call) -> None:
+        command: SnapshotRestore = call.params
+        seal(command)
+        if self._answered_before(call, command):
+            return
+        prepared = await self._uploads.get(command.upload).prepared()
+        view = self._state.pin()
+        try:
+            document = (await self._hashed(view, prepared)).document
+        finally:
+            view.release()
+        restore = Restore(document, command.prune, session=command.session, seq=command.seq, acked=command.acked)
+        restore.hash = command.hash
+        restore.max_depth, restore.max_list = self._settings.max_depth, self._settings.max_list
+        parts = await _in_thread(lambda: cut(restore))
+        self._writes.put_parts(call, parts)
+
+    def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
+        """Answer a retry as the first time, for which the document may be gone."""
+        answer = self._state.sessions.answer(command.session, command.seq, command.hash)
+        if answer is None:
+            return False
+        (call.fail_raw if answer.failed else call.answer)(answer.raw)
+        return True
+
+    async def _hashed(self, view: View, prepared: Prepared) -> Prepared:
+        """The document with its passwords hashed; one that the store has a hash of already keeps that."""
+        found = await self._slices.run(passwords(view, prepared))
+        if not found:
+            return prepared
+        texts = await _in_thread(lambda: {(each.place, each.field): _hash(each) for each in found})
+        document: Document = await _in_thread(lambda: with_texts(prepared.document, texts))
+        return prepared._replace(document=document)
+
+
+def _hash(password: Password) -> str:
+    return password.hashed(os.urandom(SALT_BYTES))
+
+
+async def _in_thread(work: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

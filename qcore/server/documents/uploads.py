@@ -1,0 +1,135 @@
+"""JSON snapshot documents that clients hand in, piece by piece, before they are planned or restored.
+
+They are this node's alone, not in the log: they may hold passwords in plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from qcore.model.documents.text import read_document
+from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
+from qcore.model.requests.queries import SnapshotUpload
+from qcore.model.requests.results import Uploaded
+from qcore.store.documents.plan import Prepared, prepare
+
+__all__ = ["KEPT", "Upload", "Uploads"]
+
+KEPT = 600.0
+"""Seconds after its last use that an upload stays."""
+
+_MAX_UPLOADS = 64
+_MAX_NAME = 64
+
+
+class Upload:
+    """A text, and when it was asked for, what was read of it; the text is gone then."""
+
+    def __init__(self) -> None:
+        self.used = time.monotonic()
+        self.size = 0
+        self.text = bytearray()
+        self._reading: asyncio.Future[Prepared | RequestError] | None = None
+
+    async def prepared(self) -> Prepared:
+        """The document, read and checked in a thread the first time.
+
+        Raises:
+            BadParams: it has problems; `data["problems"]` has them.
+        """
+        if self._reading is None:
+            text, self.text = self.text, bytearray()
+            self._reading = asyncio.get_running_loop().run_in_executor(None, _read, text)
+        read = await asyncio.shield(self._reading)
+        if isinstance(read, RequestError):
+            raise read
+        return read
+
+    def put(self, offset: int, chunk: bytes) -> None:
+        """Add a piece at its place; one that is there already may be sent again.
+
+        Raises:
+            BadParams: there is a gap, the text there is another, or it was read already.
+        """
+        if self._reading is not None:
+            raise BadParams("this upload was planned or restored already; begin another one")
+        if offset == self.size:
+            self.text += chunk
+            self.size += len(chunk)
+        elif not (0 <= offset < self.size and self.text[offset : offset + len(chunk)] == chunk):
+            raise BadParams(f"the next piece of this upload begins at {self.size}, one at {offset} is given")
+
+
+class Uploads:
+    """All uploads, of `most` bytes together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: dict[str, Upload] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, query: SnapshotUpload) -> Uploaded:
+        """Take a piece.
+
+        Raises:
+            BadParams: no name, or a piece that does not follow the ones before.
+            TooLarge: more than `most` bytes.
+            Busy: other uploads take the room.
+        """
+        if not 1 <= len(query.upload) <= _MAX_NAME:
+            raise BadParams(f"an upload has a name of 1 to {_MAX_NAME} characters, which the client makes up")
+        chunk = query.chunk.encode()
+        upload = self._open.get(query.upload)
+        if query.offset == 0 and (upload is None or upload.text[: len(chunk)] != chunk):
+            upload = self._begin(query.upload)
+        if upload is None:
+            raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
+        more = max(query.offset + len(chunk) - upload.size, 0)
+        if upload.size + more > self._most:
+            raise TooLarge(f"an upload has at most {self._most} bytes (max_upload_mb)")
+        if sum(each.size for each in self._open.values()) + more > self._most:
+            raise Busy("other uploads take the room there is (max_upload_mb); try again later")
+        upload.put(query.offset, chunk)
+        upload.used = time.monotonic()
+        return Uploaded(query.upload, upload.size)
+
+    def get(self, name: str) -> Upload:
+        """An upload that was handed in.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        upload = self._open.get(name)
+        if upload is None:
+            raise NotFound(f"there is no upload {name[:_MAX_NAME]!r} here: hand in the document by snapshot.upload")
+        upload.used = time.monotonic()
+        return upload
+
+    def stop(self) -> None:
+        """Look for old ones no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _begin(self, name: str) -> Upload:
+        self._open.pop(name, None)
+        if len(self._open) >= _MAX_UPLOADS:
+            raise Busy(f"{len(self._open)} uploads are kept already")
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(KEPT / 4, self._expire)
+        upload = self._open[name] = Upload()
+        return upload
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        self._open = {name: upload for name, upload in self._open.items() if upload.used + KEPT >= now}
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(KEPT / 4, self._expire) if self._open else None
+
+
+def _read(text: bytearray) -> Prepared | RequestError:
+    try:
+        return prepare(read_document(text))
+    except RequestError as exc:
+        exc.__traceback__ = exc.__context__ = None  # its frames hold all that was read
+        return exc

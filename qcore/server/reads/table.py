@@ -1,0 +1,128 @@
+"""What each read of the API does: from its typed params to its result, or a generator of slices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qcore.disk.directory import Directory
+from qcore.engine.base import Engine
+from qcore.model.requests import queries
+from qcore.model.requests.commands import SchemaSet
+from qcore.model.requests.results import InfoResult, MachineResult, MemberInfo
+from qcore.server.config.settings import Settings
+from qcore.server.documents.exports import Exports
+from qcore.server.documents.uploads import Uploads
+from qcore.server.reads.filters import Filters
+from qcore.store import read
+from qcore.store.schemas import try_schemas
+from qcore.store.search import find as search
+from qcore.store.state.state import State
+from qcore.store.watch.history import History
+from qcore.version import VERSION
+
+__all__ = ["Reads"]
+
+LIMITS = (
+    "max_batch",
+    "max_connections",
+    "max_depth",
+    "max_entry_mb",
+    "max_exports",
+    "max_list",
+    "max_message_mb",
+    "max_page",
+    "max_pending",
+    "max_pipeline",
+    "max_subscriptions",
+    "max_upload_mb",
+    "request_timeout",
+    "send_queue_mb",
+    "watch_history",
+    "watch_history_mb",
+    "watch_queue_mb",
+)
+"""Settings that `info` shows as limits."""
+
+
+class Reads:
+    """Runs reads against the state; knows the node for `info` and `machine`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        engine: Engine,
+        directory: Directory,
+        addr: str,
+        exports: Exports,
+        uploads: Uploads,
+        history: History,
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._engine = engine
+        self._directory = directory
+        self._addr = addr
+        self._history = history
+        self._begun = time.monotonic()
+        self.filters = Filters(state)
+        most = settings.max_page
+        self._runs: dict[type[Any], Callable[[Any], Any]] = {
+            queries.Ping: lambda _query: "PONG",
+            queries.Info: self._info,
+            queries.Machine: self._machine,
+            queries.Digest: lambda query: read.digest(state, query),
+            queries.Exists: lambda query: read.exists(state, query),
+            queries.Get: lambda query: read.get(state, query),
+            queries.Find: lambda query: search.find(state, query, most, self.filters.bound(query)),
+            queries.Count: lambda query: search.count(state, query, self.filters.bound(query)),
+            queries.FieldGet: lambda query: read.field_get(state, query),
+            queries.FieldExists: lambda query: read.field_exists(state, query),
+            SchemaSet: lambda command: try_schemas(state, command),
+            queries.TypesList: lambda query: read.types(state, query, most),
+            queries.SchemaGet: lambda query: read.schema_get(state, query),
+            queries.SchemaComplete: lambda query: read.schema_complete(state, query),
+            queries.SnapshotExport: exports.read,
+            queries.SnapshotUpload: uploads.put,
+        }
+
+    def run(self, params: Any) -> Any:
+        """The result of a read, or a generator that returns it.
+
+        Raises:
+            RequestError: the answer.
+        """
+        return self._runs[type(params)](params)
+
+    def _machine(self, _query: queries.Machine) -> MachineResult:
+        identity = self._directory.identity
+        return MachineResult(identity.machine, identity.node)
+
+    def _info(self, _query: queries.Info) -> InfoResult:
+        state, status, identity = self._state, self._engine.status(), self._directory.identity
+        return InfoResult(
+            node=identity.node,
+            machine=identity.machine,
+            cluster=status.cluster,
+            version=VERSION,
+            role=status.role,
+            leader=status.leader,
+            term=status.term,
+            members=[MemberInfo(identity.node, self._addr, status.role, 0, True)],
+            log_first=status.first,
+            log_last=status.last,
+            committed=status.committed,
+            applied=state.applied if state.applied >= 0 else None,
+            revision=state.revision,
+            oldest_event=self._history.oldest,
+            counts={name: count for name, count in sorted(state.counts.items()) if count},
+            sessions=len(state.sessions),
+            engine=self._engine.name,
+            durability=self._engine.durability,
+            uptime=round(time.monotonic() - self._begun, 3),
+            data_dir=str(self._directory.path),
+            limits={name: getattr(self._settings, name) for name in LIMITS},
+            waiting=None,
+        )

@@ -1,0 +1,207 @@
+"""Listening through the API: what `listen` and `unlisten` do, and what happens to listeners as time goes by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+from qcore.model.errors import BadParams, Busy, Compacted, NotFound, TooLarge
+from qcore.model.ids import is_digits
+from qcore.model.requests.queries import Listen, Unlisten
+from qcore.model.requests.results import Listening, Unlistened
+from qcore.server.calls import Call
+from qcore.server.config.settings import Settings
+from qcore.server.outbox import Feed
+from qcore.server.reads.filters import Filters
+from qcore.server.runtime import logs
+from qcore.server.watch import event_text
+from qcore.server.watch.catch_up import Catchup
+from qcore.server.watch.catch_up_queue import Lane
+from qcore.server.watch.dispatch import Dispatcher
+from qcore.server.watch.listeners import Later, Listener, Listeners
+from qcore.store.resolve import entity_at
+from qcore.store.search.filter import Filter, bind
+from qcore.store.state.state import State
+from qcore.store.watch.history import History
+from qcore.store.watch.interest import STEPS, Wish, check_wish
+from qcore.store.watch.registry import tracker_key
+from qcore.store.watch.tracker import Tracker
+
+__all__ = ["TICK", "Watching"]
+
+TICK = 5.0
+"""Seconds without an event after which a listener is sent a bookmark, at the latest twice as many."""
+
+_MEGABYTE = 1 << 20
+
+log = logs.get("qcore.watch")
+
+
+class Watching:
+    """All listeners of a node. Their steps are taken by `live` for those that are up to date, by `later` for others."""
+
+    def __init__(
+        self, settings: Settings, state: State, history: History, live: Later, later: Later, filters: Filters
+    ) -> None:
+        self._state = state
+        self._history = history
+        self._later = later
+        self._filters = filters
+        self._most_listeners = settings.max_subscriptions
+        self._most = settings.watch_queue_mb * _MEGABYTE
+        self._listeners = Listeners(later)
+        self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._listeners.all)
+
+    def applied(self) -> None:
+        """Something may have changed."""
+        self._dispatcher.kick()
+
+    def stop(self) -> None:
+        """Look at the clock no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- the API -------------------------------------------------------------------------------------------
+
+    def listen(self, call: Call) -> Listening:
+        """Begin to listen; the first event comes after this answer.
+
+        Raises:
+            NotFound, WrongKind, BadParams, TooLarge: the target or a path cannot be, or there are too many listeners.
+            BadFilter: the filter cannot be.
+            Compacted: the history does not reach back to `since`.
+        """
+        query: Listen = call.params
+        feed = self._feed(call)
+        wish = self._wish(query)
+        check_wish(wish, self._state.types)
+        since = self._since(query)
+        if len(feed.listeners) >= self._most_listeners:
+            raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
+        listener = self._listeners.add(wish, self._bound(wish), feed, since)
+        if query.initial or not self._join_at_once(listener):
+            feed.lane = feed.lane or Lane(self._later)
+            parts = (self._state, self._history, self._listeners, self._dispatcher, feed.lane)
+            Catchup(*parts, self._most, listener, query.initial)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        return Listening(listener.token, listener.revision)
+
+    def unlisten(self, call: Call) -> Unlistened:
+        """End a listener; nothing of it comes after the answer.
+
+        Raises:
+            NotFound: the connection has no such token.
+        """
+        query: Unlisten = call.params
+        feed = self._feed(call)
+        listener: Listener | None = feed.listeners.get(query.token)
+        if listener is None:
+            raise NotFound(f"this connection has no listener {query.token}")
+        feed.drop(query.token)
+        self._listeners.remove(listener)
+        return Unlistened(query.token)
+
+    def closed(self, feed: Feed) -> None:
+        """A connection is gone: free its listeners, in slices."""
+        work = self._free(feed)
+        self._later(lambda: next(work, False))
+
+    def _free(self, feed: Feed) -> Generator[bool, None, None]:
+        for listener in list(feed.listeners.values()):
+            if not listener.gone:
+                self._listeners.remove(listener)
+            yield True
+
+    def _feed(self, call: Call) -> Feed:
+        if call.feed is None or call.id is None:
+            raise BadParams(f"{call.method} needs an id, as its answer names the token")
+        if call.feed.closed:
+            raise Busy("the connection is closed")
+        return call.feed
+
+    def _wish(self, query: Listen) -> Wish:
+        rest = (query.field, query.change, tuple(dict.fromkeys(query.context)), query.filter)
+        target = query.target
+        if isinstance(target, int) or is_digits(target) or target[:1] in ("@", "/") or "$" in target:
+            entity = entity_at(self._state, target)
+            return Wish(entity.id, entity.type, *rest)
+        return Wish(0, self._state.types.of(target).type, *rest)
+
+    def _bound(self, wish: Wish) -> Filter | None:
+        if wish.filter is None:
+            return None
+        types = self._state.types
+        names = [wish.type] if wish.entity else types.descendants[wish.type]
+        return bind(self._filters.parsed(wish.filter), [types.of(name) for name in names], steps=STEPS)
+
+    def _since(self, query: Listen) -> int:
+        """The revision after which events are told."""
+        if query.since is None:
+            return self._history.head
+        if query.initial:
+            raise BadParams("initial begins with what is there now, so it has no since")
+        if query.since < 0:
+            raise BadParams(f"since {query.since}: a revision is at least 0")
+        if query.since < self._history.gone:
+            oldest = self._history.oldest
+            raise Compacted(
+                f"the history begins with revision {oldest}: events since {query.since} are not all there any more",
+                oldest=oldest,
+            )
+        return query.since
+
+    def _join_at_once(self, listener: Listener) -> bool:
+        """Make a listener live that has nothing to catch up with."""
+        if not (self._dispatcher.idle and listener.revision == self._history.head):
+            return False
+        wish, tracker = listener.interest.wish, None
+        if wish.indirect:
+            tracker = Tracker(*tracker_key(wish))
+            if wish.entity:
+                tracker.add(self._state, wish.entity)
+            elif tracker_key(wish) not in self._listeners.registry.trackers:
+                return False
+        self._listeners.join(listener, tracker)
+        return True
+
+    # -- time ----------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._listeners.all:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+            work = self._look_after()
+            self._later(lambda: next(work, False))
+
+    def _look_after(self) -> Generator[bool, None, None]:
+        """Bookmarks for the idle, an end for those whom the history has overtaken while they waited."""
+        catching_up = False
+        for listener in list(self._listeners.all.values()):
+            if listener.gone:
+                continue
+            if not listener.live:
+                catching_up = True
+                if listener.revision < self._history.gone:
+                    self._listeners.lose(listener, "slow", listener.revision)
+            elif listener.told or listener.within or listener.feed.size:
+                listener.told = False
+            else:
+                listener.tell(event_text.bookmark(self._dispatcher.known(listener)))
+            yield True
+        if not catching_up:
+            self._history.forget_indexes()
+        for interest in list(self._listeners.registry.interests):
+            interest.spent = 0.0
+            if interest.errors:
+                log.info(
+                    "filter_errors",
+                    message=f"A listener's filter had no answer for {interest.errors} events",
+                    filter=interest.wish.filter,
+                )
+                interest.errors = 0
+            yield True

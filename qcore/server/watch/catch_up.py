@@ -1,0 +1,294 @@
+"""A listener on its way to the present: initial values, then what the history has, then it is live.
+
+It takes its own steps in the lane of its connection and stops while its client's feed is full. The history may overtake
+it; then it is lost, and so nothing is kept for whoever does not read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Generator, Iterator, Mapping, Sequence
+
+from qcore.model.errors import BadFilter
+from qcore.model.requests.events import LostReason
+from qcore.server.runtime import logs
+from qcore.server.watch import event_text
+from qcore.server.watch.catch_up_queue import AT_ONCE, Lane
+from qcore.server.watch.dispatch import Dispatcher
+from qcore.server.watch.listeners import Listener, Listeners
+from qcore.store.state.entity import Entity
+from qcore.store.state.state import State
+from qcore.store.watch.events import DELETED, RETYPED, Event, PathEvent
+from qcore.store.watch.history import History
+from qcore.store.watch.interest import Interest, read_path
+from qcore.store.watch.past import Past
+from qcore.store.watch.registry import tracker_key
+from qcore.store.watch.tracker import Revision, Tracker
+
+__all__ = ["MAX_TRACKED", "Catchup"]
+
+MAX_TRACKED = 1_000_000
+"""Ids that the routes of one tracker may hold."""
+
+_SLICE = 50
+"""Entities or events between two pauses."""
+
+_SCAN = 500
+"""Events between two pauses that are searched for deleted entities."""
+
+_KEPT = 4096
+"""Bytes of a context that is kept for all fields of an entity."""
+
+_GO, _ROOM, _TURN = range(3)
+"""Why a pause: to let others work, for room in the feed before each message, for the dispatcher to move."""
+
+Pauses = Generator[int, None, None]
+
+log = logs.get("qcore.watch")
+
+
+class _Lost(Exception):
+    def __init__(self, reason: LostReason, revision: int) -> None:
+        self.reason: LostReason = reason
+        self.revision = revision
+
+
+class Catchup:
+    """One listener's way. `most` is how many bytes a feed may hold; here it is filled to a half."""
+
+    def __init__(
+        self,
+        state: State,
+        history: History,
+        listeners: Listeners,
+        dispatcher: Dispatcher,
+        lane: Lane,
+        most: int,
+        listener: Listener,
+        initial: bool,
+    ) -> None:
+        self._state = state
+        self._history = history
+        self._listeners = listeners
+        self._dispatcher = dispatcher
+        self._lane = lane
+        self._most = most
+        self._listener = listener
+        self._interest: Interest = listener.interest
+        self._view = Past(state, history, listener.revision)
+        self._tracker = Tracker(*tracker_key(listener.interest.wish)) if listener.interest.wish.indirect else None
+        self._initial = initial
+        self._looks_back = initial or listener.interest.wish.looks_back
+        self._retyped = listener.revision
+        """The last change of schemas that was looked at."""
+        self._turns = 0
+        self._pause = _GO
+        self._work = self._run()
+        self._ended = False
+        listener.stop = self._end
+        lane.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
+
+    def _step(self) -> bool:
+        listener = self._listener
+        if self._ended or listener.feed.closed:
+            self._end()
+            return False
+        if self._pause == _ROOM and listener.feed.size > self._most // 2:  # another may have been quicker
+            listener.feed.wait(self._most // 4, self._resume)
+            return False
+        try:
+            self._check()
+            self._pause = next(self._work)
+        except StopIteration:
+            self._end()
+            return False
+        except _Lost as lost:
+            self._lose(lost.reason, lost.revision)
+            return False
+        except BadFilter:
+            self._lose("filter", listener.revision)
+            return False
+        except Exception as exc:
+            log.error("events_failed", message="Telling of past changes failed: a listener is lost", exc_info=exc)
+            self._lose("internal", listener.revision)
+            return False
+        if self._pause == _TURN:
+            self._dispatcher.wait(self._resume)
+            return False
+        return True
+
+    def _check(self) -> None:
+        """See whether the way is still open.
+
+        Raises:
+            _Lost: the history has overtaken the listener, or schemas are others than at the view's revision and the
+                view no longer shows what was there.
+        """
+        listener, history = self._listener, self._history
+        if listener.revision < history.gone:
+            raise _Lost("slow", listener.revision)
+        if self._looks_back and self._retyped < history.retyped:
+            self._retyped = history.retyped
+            for event in history.retypings(listener.revision):
+                if self._interest.altered_by(event.value):
+                    raise _Lost("schema", event.revision)
+
+    def _resume(self) -> None:
+        self._lane.resume(self._step)
+
+    def _lose(self, reason: LostReason, revision: int) -> None:
+        self._listeners.lose(self._listener, reason, revision)
+
+    def _end(self) -> None:
+        """Leave nothing behind, wherever it stands."""
+        if self._ended:
+            return
+        self._ended = True
+        self._listener.stop = None
+        self._listener.feed.forget(self._resume)
+        self._work.close()
+        if self._tracker is not None:
+            self._listeners.free(self._tracker)
+        self._lane.leave(self._step)
+
+    def _is_time(self) -> bool:
+        self._turns += 1
+        return self._looks_back or self._turns % _SLICE == 0
+
+    # -- the way -------------------------------------------------------------------------------------------
+
+    def _run(self) -> Pauses:
+        if self._tracker is not None:
+            yield from self._track(self._tracker)
+        if self._initial:
+            yield from self._tell_initial()
+        listener, history = self._listener, self._history
+        while listener.revision < history.head or not self._dispatcher.idle:
+            events = history.following(listener.revision)
+            if events:
+                yield from self._tell(events)
+                listener.revision = events[-1].revision
+                continue
+            listener.revision = history.head
+            self._dispatcher.kick()
+            if not self._dispatcher.idle:
+                yield _TURN
+        self._listeners.join(listener, self._tracker)
+        self._tracker = None
+
+    def _track(self, tracker: Tracker) -> Pauses:
+        """Find out where the path leads from each entity at the revision where the listener begins."""
+        for _ in self._history.prepare(self._view.revision):
+            yield _GO
+        for ids in self._members():
+            for id in ids:
+                tracker.add(self._view, id)
+                if tracker.size > MAX_TRACKED:
+                    raise _Lost("too_large", self._view.revision)
+                if self._is_time():
+                    yield _GO
+            yield _GO
+
+    def _members(self) -> Iterator[Sequence[int]]:
+        """Ids among which are all of the target at the view's revision, some at a time; take a pause behind each."""
+        wish = self._interest.wish
+        if wish.entity:
+            yield (wish.entity,)
+            return
+        state, revision = self._state, self._view.revision
+        there = {name: state.ids(name) for name in state.types.descendants.get(wish.type, ())}
+        counts = {name: len(ids) for name, ids in there.items()}  # what comes later is not of the view
+        for name, ids in there.items():
+            for start in range(0, counts[name], _SLICE):
+                yield ids[start : min(start + _SLICE, counts[name])]
+        for chunk in list(self._history.after(revision)):
+            for start in range(0, len(chunk.events), _SCAN):
+                yield [
+                    event.id
+                    for event in chunk.events[start : start + _SCAN]
+                    if event.kind == DELETED
+                    and event.revision > revision
+                    and self._interest.wants(event)
+                    and not _holds(there, event)
+                ]
+
+    def _tell_initial(self) -> Pauses:
+        for ids in self._members():
+            for id in ids:
+                entity = self._view.entities.get(id)
+                if entity is None or not self._interest.covers(id, entity.schema):
+                    pass
+                elif self._interest.matches(entity, self._view):
+                    context: bytes | None = None
+                    for field in self._fields(entity):
+                        yield _ROOM
+                        context = self._tell_one(id, field, context)
+                if self._is_time():
+                    yield _GO
+            yield _GO
+        self._listener.tell(event_text.bookmark(self._listener.revision))
+
+    def _fields(self, entity: Entity) -> list[str]:
+        field = self._interest.wish.field
+        if field is None:
+            return [each.name for each in entity.schema.fields]
+        return [field] if "->" in field or field in entity.schema.by_name else []
+
+    def _tell_one(self, id: int, field: str, context: bytes | None) -> bytes | None:
+        """Tell of one field; returns the text of the context for the next one, if it is short enough to be kept."""
+        view, interest = self._view, self._interest
+        entity = view.entities.get(id)  # anew for each field: what a view gives does not outlive a pause
+        assert entity is not None
+        if context is None:
+            context = event_text.context(interest.context_of(entity, view))
+        members = event_text.initial(entity, field, read_path(view, entity, field), self._listener.revision, view)
+        self._listener.tell(members + context)
+        return context if len(context) <= _KEPT else None
+
+    def _tell(self, events: list[Event]) -> Pauses:
+        """Tell of one revision; the last event waits until it is known to be that."""
+        number = self._view.revision = events[0].revision
+        if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
+            raise _Lost("schema", number)
+        if self._looks_back:
+            for _ in self._history.prepare(number):
+                yield _GO
+        last: Event | PathEvent | None = None
+        for event in self._wanted(events):
+            if event is not None and self._interest.passes(event, self._view):
+                if last is not None:
+                    yield _ROOM
+                    self._say(last, event_text.MORE)
+                last = event
+            elif self._is_time():
+                yield _GO
+        if last is not None:
+            yield _ROOM
+            self._say(last, event_text.LAST)
+
+    def _say(self, event: Event | PathEvent, end: bytes) -> None:
+        context = b""
+        if self._interest.wish.context:
+            context = event_text.context(self._interest.context(event, self._view))
+        listener = self._listener
+        listener.feed.put(listener.token, listener.head + event_text.common(event, self._view) + context + end)
+
+    def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
+        """What of a revision is for this listener; None where it is not."""
+        for event in events:
+            yield event if self._interest.wants(event) else None
+        if self._tracker is not None:
+            touched = yield from self._tracker.touched(events)
+            revision: Revision | None = None
+            for id in touched:
+                if revision is None:
+                    revision = yield from Revision.of(events)
+                yield self._tracker.refresh(self._view, id, revision)
+
+
+def _holds(there: Mapping[str, Sequence[int]], event: Event) -> bool:
+    """Whether a deleted entity is among the ids of its type, where the dead stay a while."""
+    assert event.schema is not None
+    ids = there.get(event.schema.type, ())
+    place = bisect_left(ids, event.id)
+    return place < len(ids) and ids[place] == event.id

@@ -1,0 +1,79 @@
+"""Events as text: what all listeners of an event are told is written once; token, context and `last` are put around.
+
+The shapes are those of `qcore.model.requests.events.Event`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from qcore.model.requests.events import LostReason, Written
+from qcore.model.requests.results import FieldError
+from qcore.model.wire import encode_json
+from qcore.store.state.entity import Entity, Holder
+from qcore.store.watch.events import CHANGED, KINDS, Event, PathEvent, Reading
+
+__all__ = ["LAST", "MORE", "bookmark", "common", "context", "head", "initial", "lost"]
+
+MORE, LAST = b"}}", b',"last":true}}'
+"""How a message ends."""
+
+
+class _Common(msgspec.Struct):
+    """The part of an event that does not depend on who is told."""
+
+    revision: int
+    kind: str
+    id: int
+    type: str
+    field: str | None
+    current: Written | msgspec.UnsetType | None = msgspec.UNSET
+    previous: Written | msgspec.UnsetType | None = msgspec.UNSET
+    error: FieldError | msgspec.UnsetType = msgspec.UNSET
+
+
+def head(token: int) -> bytes:
+    """How every message to a listener begins."""
+    return b'{"jsonrpc":"2.0","method":"event","params":{"token":%d,' % token
+
+
+def common(event: Event | PathEvent, view: Holder) -> bytes:
+    """The members of an event that are the same for all; `view` tells missing references apart."""
+    type_name = "" if event.schema is None else event.schema.type
+    told = _Common(event.revision, KINDS[event.kind], event.id, type_name, event.name or None)
+    if event.kind == CHANGED:
+        told.current, told.previous = _written(event.current, view), _written(event.previous, view)
+        if isinstance(event, PathEvent) and event.error is not None:
+            told.error = event.error
+    return encode_json(told)[1:-1]
+
+
+def initial(entity: Entity, field: str, found: Reading | FieldError, revision: int, view: Holder) -> bytes:
+    """The members of an initial event."""
+    told = _Common(revision, "initial", entity.id, entity.type, field)
+    if isinstance(found, FieldError):
+        told.current, told.error = None, found
+    else:
+        told.current = _written(found, view)
+    return encode_json(told)[1:-1]
+
+
+def context(values: dict[str, Any]) -> bytes:
+    """The member that follows them where paths were asked for."""
+    return b',"context":' + encode_json(values) if values else b""
+
+
+def bookmark(revision: int) -> bytes:
+    """The members of a bookmark."""
+    return b'"revision":%d,"kind":"bookmark"' % revision
+
+
+def lost(revision: int, reason: LostReason) -> bytes:
+    """The members of a listener's last message."""
+    return b'"revision":%d,"kind":"lost","reason":%b' % (revision, encode_json(reason))
+
+
+def _written(found: Reading | None, view: Holder) -> Written | None:
+    return None if found is None else found.written(view.entities.__contains__)

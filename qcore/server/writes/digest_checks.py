@@ -1,0 +1,46 @@
+"""When the leader proposes a digest check: after so many entries, or so long after the last one if anything changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from qcore.model.leader_commands import Check
+from qcore.store.state.state import State
+
+__all__ = ["ENTRIES", "SECONDS", "Checking"]
+
+ENTRIES = 10_000
+SECONDS = 60.0
+"""A check comes after so many entries, and after so many seconds with at least one."""
+
+
+class Checking:
+    """Proposes checks by `propose`, as long as this node leads."""
+
+    def __init__(self, state: State, propose: Callable[[Check], None]) -> None:
+        self._state = state
+        self._propose = propose
+        self._index = state.applied
+        """The log index where the last check was applied."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def applied(self) -> None:
+        """Entries were applied."""
+        if self._state.applied - self._index >= ENTRIES:
+            self._check()
+        elif self._timer is None and self._state.applied > self._index:
+            self._timer = asyncio.get_running_loop().call_later(SECONDS, self._check)
+
+    def stop(self) -> None:
+        """Propose nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self) -> None:
+        self.stop()
+        self._timer = None
+        newest = self._state.checks.newest  # the state itself may be in the middle of an entry
+        if newest is not None:
+            self._index = newest[0] + 1  # where the check itself will stand, or near it
+            self._propose(Check(*newest))

@@ -1,0 +1,155 @@
+"""Applying a restore: the plan, carried out under one revision through the state's primitives.
+
+Deletions come first, so that their labels and types are free; then types, entities, values, order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qcore.model.ids import ROOT_ID
+from qcore.model.requests.restore import Restore, Restored
+from qcore.model.schema import CompleteSchema
+from qcore.model.values import Kind
+from qcore.store.documents.plan import Plan, Write, plan
+from qcore.store.schemas import replace_types
+from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.state import State
+from qcore.store.write import stamp
+
+__all__ = ["RESTORED", "restore"]
+
+RESTORED = "restored"
+"""The mark of a store that was restored before it loaded a schema file: it never will."""
+
+
+def restore(state: State, command: Restore, now: int) -> Restored:
+    """Apply `snapshot.restore`; the caller rolls back when this raises. Nothing to do is no write.
+
+    Raises:
+        RequestError: as `plan` does.
+        InUse: an entity that the document does not list holds a label that would go.
+    """
+    work = plan(state, command.document, prune=command.prune, max_depth=command.max_depth, max_list=command.max_list)
+    if work.empty and state.mark:
+        return Restored(False, state.revision, {})
+    counts = work.counts()
+    _Restorer(state, command, work, now).run()
+    return Restored(True, state.revision, counts)
+
+
+class _Restorer:
+    def __init__(self, state: State, command: Restore, work: Plan, now: int) -> None:
+        self._state = state
+        self._entities = command.document.entities
+        self._work = work
+        self._now = now
+        self._revision = state.revision + 1
+        self._touched: set[int] = set()
+        """Entities whose Children change."""
+
+    def run(self) -> None:
+        state, work = self._state, self._work
+        self._delete()
+        self._clear()
+        if work.types is not None:
+            replace_types(state, work.types)
+        self._create()
+        self._write()
+        self._arrange()
+        for id in sorted(self._touched - {0}):
+            stamp(state, state.entities[id], CHILDREN, self._now, self._revision)
+        state.next_id = work.next_id
+        state.mark = state.mark or RESTORED
+        state.revision = self._revision
+
+    def _delete(self) -> None:
+        """Last siblings first: a list gives up its end more easily than its beginning."""
+        for id in reversed(self._work.deleted):
+            doomed = [self._state.entities[id]]
+            for entity in doomed:
+                doomed.extend(self._state.entities[child] for child in self._state.children(entity.id))
+            self._state.unlink(doomed[0])
+            self._touched.add(doomed[0].parent)
+            for entity in doomed:
+                self._state.remove(entity)
+
+    def _clear(self) -> None:
+        """Unset what is to be unset, and labels that the new types no longer have."""
+        types = self._work.types
+        for place, writes in self._work.writes.items():
+            entity = self._state.entities.get(self._work.ids[place])
+            if entity is not None:
+                schema = types.of(entity.type) if types is not None else None
+                self._unset(entity, [write[0] for write in writes if _goes(entity, schema, write)])
+
+    def _unset(self, entity: Entity, names: list[str]) -> None:
+        for name in names:
+            self._state.put(entity, entity.schema.by_name[name].slot, None, 0, 0)
+
+    def _create(self) -> None:
+        """Create by ascending id; an entity whose parent has a higher id stands alone until that is there."""
+        state, work = self._state, self._work
+        early: list[tuple[Entity, int]] = []
+        for place in sorted(work.created, key=work.ids.__getitem__):
+            source = self._entities[place]
+            parent = 0 if source.parent is None else work.ids[source.parent]
+            entity = Entity(work.ids[place], state.types.of(source.type))
+            entity.values[NAME] = source.name
+            if parent in state.entities or not parent:
+                state.add(entity, parent)
+            else:
+                state.add(entity, 0)
+                early.append((entity, parent))
+            state.put(entity, NAME, source.name, self._now, self._revision)
+            self._touched.add(parent)
+        for entity, parent in reversed(early):
+            state.move(entity, parent)
+        for place in work.created:
+            parent = state.entities[work.ids[place]].parent
+            if parent:
+                state.put(state.entities[work.ids[place]], PARENT, parent, self._now, self._revision)
+
+    def _write(self) -> None:
+        for place, writes in self._work.writes.items():
+            entity = self._state.entities[self._work.ids[place]]
+            for name, value in writes:
+                if value is not None:
+                    slot = entity.schema.by_name[name].slot
+                    time = max(self._now, entity.time(slot) + 1) if entity.revision(slot) else self._now
+                    self._state.put(entity, slot, value, time, self._revision)
+
+    def _arrange(self) -> None:
+        orders = self._orders_by_document() if self._work.keeps_ids else self._work.orders
+        for parent, wanted in orders.items():
+            if list(self._state.children(parent)) == wanted:
+                continue
+            if parent:
+                self._state.reorder(self._state.entities[parent], wanted)
+                self._touched.add(parent)
+            else:
+                self._arrange_top(wanted)
+
+    def _arrange_top(self, wanted: Iterable[int]) -> None:
+        for id in wanted:
+            if id != ROOT_ID:
+                self._state.move(self._state.entities[id], 0)
+
+    def _orders_by_document(self) -> dict[int, list[int]]:
+        orders: dict[int, list[int]] = {}
+        for place, entity in enumerate(self._entities):
+            parent = 0 if entity.parent is None else self._work.ids[entity.parent]
+            orders.setdefault(parent, []).append(self._work.ids[place])
+        return orders
+
+
+def _goes(entity: Entity, schema: CompleteSchema | None, write: Write) -> bool:
+    """Whether a field is emptied before the types change: it is unset, or its label is no more."""
+    name, value = write
+    if value is None:
+        return True
+    old = entity.schema.by_name.get(name)
+    if schema is None or old is None or old.kind is not Kind.Choice or entity.values[old.slot] is None:
+        return False
+    new = schema.field(name)
+    return new.kind is Kind.Choice and entity.values[old.slot] not in new.labels

@@ -1,0 +1,86 @@
+"""Commands on their way in parts: too long for one entry of the log, kept until the last part and the commit are there.
+
+What is staged is part of the replicated state but not of the digest: it changes nothing that anyone can read.
+A leader that died between two parts leaves them behind, so they go by entry time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from qcore.model.errors import Timeout, TooLarge
+from qcore.model.leader_commands import Commit, Stage
+from qcore.model.times import NS
+
+__all__ = ["IDLE_LIMIT", "MAX_STAGED", "Parts", "Staged"]
+
+MAX_STAGED = 1 << 30
+"""Characters that may be staged in all."""
+
+IDLE_LIMIT = 600 * NS
+"""Nanoseconds of entry time after which parts that nobody added to are dropped."""
+
+
+class Parts:
+    """The parts of one command so far."""
+
+    __slots__ = ("size", "texts", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.size = 0
+        self.texts: list[str] = []
+
+
+class Staged:
+    """All that is staged, the longest untouched first."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.open: OrderedDict[str, Parts] = OrderedDict()
+
+    def add(self, command: Stage, now: int) -> None:
+        """Keep a part; a part that does not follow the one before drops them all, and the commit will say so.
+
+        Raises:
+            TooLarge: too much is staged already.
+        """
+        self.expire(now)
+        if self.size + len(command.text) > MAX_STAGED:
+            raise TooLarge(f"{self.size} characters of unfinished commands are staged already")
+        parts = self.open.setdefault(command.stage, Parts())
+        if command.part != len(parts.texts):
+            self.drop(command.stage)
+            return
+        parts.texts.append(command.text)
+        parts.used = now
+        parts.size += len(command.text)
+        self.size += len(command.text)
+        self.open.move_to_end(command.stage)
+
+    def take(self, command: Commit, now: int) -> str:
+        """The whole text, which is staged no more.
+
+        Raises:
+            Timeout: parts are missing.
+        """
+        self.expire(now)
+        parts = self.open.get(command.stage)
+        found = 0 if parts is None else len(parts.texts)
+        self.drop(command.stage)
+        if parts is None or found != command.parts:
+            raise Timeout(f"of the {command.parts} parts of this command {found} arrived in time", applied="no")
+        return "".join(parts.texts)
+
+    def drop(self, stage: str) -> None:
+        """Forget a command's parts, if there are any."""
+        parts = self.open.pop(stage, None)
+        self.size -= 0 if parts is None else parts.size
+
+    def expire(self, now: int) -> None:
+        """Forget what was not added to for too long at entry time `now`."""
+        while self.open:
+            stage, parts = next(iter(self.open.items()))
+            if parts.used + IDLE_LIMIT >= now:
+                return
+            self.drop(stage)

@@ -1,0 +1,70 @@
+"""Children by name, for paths: built when a path first passes a crowded entity, a cache and nothing more."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
+from qcore.store.state.entity import Entity
+
+__all__ = ["NameIndex"]
+
+_CROWDED = 64
+
+
+class NameIndex:
+    """Per crowded parent: name -> ids of the twins, in the order of the children."""
+
+    def __init__(self, entities: dict[int, Entity]) -> None:
+        self._entities = entities
+        self._by_parent: dict[int, dict[str, list[int]]] = {}
+
+    def find(self, parent: int, children: Sequence[int], name: str, twin: int) -> int | None:
+        """Id of the `twin`-th (from 1) of `children` with that name."""
+        if len(children) < _CROWDED:
+            twins = [child for child in children if self._entities[child].name == name]
+        else:
+            twins = self._index(parent, children).get(name, [])
+        return twins[twin - 1] if twin <= len(twins) else None
+
+    def appended(self, parent: int, entity: Entity) -> None:
+        """Note a new last child."""
+        index = self._by_parent.get(parent)
+        if index is not None:
+            index.setdefault(entity.name, []).append(entity.id)
+
+    def removed(self, parent: int, entity: Entity) -> None:
+        """Note that a child goes; it still has its name and its order."""
+        index = self._by_parent.get(parent)
+        if index is not None:
+            self._take_out(index, entity.name, entity)
+
+    def renamed(self, entity: Entity, old: str) -> None:
+        """Note that a child has another name than before."""
+        index = self._by_parent.get(entity.parent)
+        if index is not None:
+            self._take_out(index, old, entity)
+            insort(index.setdefault(entity.name, []), entity.id, key=self._order)
+
+    def forget(self, parent: int) -> None:
+        """Something else changed among these children."""
+        if self._by_parent:
+            self._by_parent.pop(parent, None)
+
+    def _take_out(self, index: dict[str, list[int]], name: str, entity: Entity) -> None:
+        twins = index[name]
+        del twins[bisect_left(twins, entity.order, key=self._order)]
+        if not twins:
+            del index[name]
+
+    def _order(self, id: int) -> int:
+        return self._entities[id].order
+
+    def _index(self, parent: int, children: Sequence[int]) -> dict[str, list[int]]:
+        index = self._by_parent.get(parent)
+        if index is None:
+            index = {}
+            for child in children:
+                index.setdefault(self._entities[child].name, []).append(child)
+            self._by_parent[parent] = index
+        return index

@@ -1,0 +1,150 @@
+"""Exports: one revision in pieces, whatever changes meanwhile; repeated pieces, cursors, and what is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from qcore.model.errors import BadParams, Busy, NotFound
+from qcore.model.requests.queries import SnapshotExport
+from qcore.model.requests.results import ExportPage
+from qcore.model.values import Kind
+from qcore.server.documents import exports
+from qcore.server.documents.exports import Exports
+from tests.server.running import until
+from tests.store.document_samples import take
+from tests.store.samples import Log, field, through, type_of
+
+THING = type_of("Thing", field("Age"), field("Seen", Kind.Int, storage_scope="Runtime"))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    monkeypatch.setattr(exports, "_CHUNK", 12_000)
+    log = Log(THING)
+    for place in range(1500):
+        log.create("Thing", f"n{place}", Age=place, Seen=1)
+    return log
+
+
+def first(opened: Exports, **query: Any) -> ExportPage:
+    return through(opened.read(SnapshotExport(**query)))
+
+
+def rest(opened: Exports, page: ExportPage) -> Generator[ExportPage, None, None]:
+    yield page
+    while page.cursor is not None:
+        page = through(opened.read(SnapshotExport(cursor=page.cursor)))
+        yield page
+
+
+async def test_the_pieces_are_the_document_of_one_revision(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    text, left = take(log.state)
+    page = first(opened)
+    revision, pages = log.state.revision, [page]
+    while page.cursor is not None:
+        log.delete(log.children(1)[0])
+        log.create("Thing", "later")
+        page = through(opened.read(SnapshotExport(cursor=page.cursor)))
+        pages.append(page)
+    assert len(pages) > 5
+    assert "".join(page.chunk for page in pages).encode() == text
+    assert {page.revision for page in pages} == {revision}
+    assert [page.entities for page in pages[:-1]] == [None] * (len(pages) - 1)
+    assert (pages[-1].entities, pages[-1].runtime, pages[-1].missing) == (1501, left.runtime, 0)
+    opened.stop()
+
+
+async def test_what_is_asked_for_first_holds_for_all_pieces(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    pages = list(rest(opened, first(opened, runtime=True, ids=False)))
+    assert "".join(page.chunk for page in pages).encode() == take(log.state, runtime=True, ids=False)[0]
+    opened.stop()
+
+
+async def test_a_piece_may_be_asked_for_again_the_last_one_too(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    page = first(opened)
+    while page.cursor is not None:
+        asked = SnapshotExport(cursor=page.cursor)
+        page, again = through(opened.read(asked)), through(opened.read(asked))
+        assert page == again
+    opened.stop()
+
+
+async def test_two_who_wait_for_one_piece_get_the_same(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    asked = SnapshotExport(cursor=first(opened).cursor)
+    one, other = opened.read(asked), opened.read(asked)
+    next(one), next(other)
+    assert through(one) == through(other)
+    opened.stop()
+
+
+async def test_a_read_that_was_given_up_loses_nothing(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    text, _ = take(log.state)
+    page = first(opened)
+    given_up = opened.read(SnapshotExport(cursor=page.cursor))
+    next(given_up)
+    given_up.close()
+    assert "".join(page.chunk for page in rest(opened, page)).encode() == text
+    opened.stop()
+
+
+@pytest.mark.parametrize("cursor", ["", "c.", "c..0", "c.x", "12", "c.x.-1", "c.x.1e3", "c.x.99999999999", "x" * 10**6])
+async def test_what_is_no_cursor_is_refused(log: Log, cursor: str) -> None:
+    with pytest.raises((BadParams, NotFound)):
+        through(Exports(log.state, 8).read(SnapshotExport(cursor=cursor)))
+
+
+async def test_pieces_long_gone_and_those_to_come_are_refused(log: Log) -> None:
+    opened = Exports(log.state, 8)
+    page = first(opened)
+    old = page.cursor
+    page = through(opened.read(SnapshotExport(cursor=page.cursor)))
+    through(opened.read(SnapshotExport(cursor=page.cursor)))
+    with pytest.raises(BadParams, match="stands at piece 3; piece 1 is asked"):
+        through(opened.read(SnapshotExport(cursor=old)))
+    with pytest.raises(BadParams, match="piece 7 is asked"):
+        through(opened.read(SnapshotExport(cursor=str(old)[:-1] + "7")))
+    opened.stop()
+
+
+async def test_only_so_many_are_open_and_one_that_is_over_makes_room(log: Log) -> None:
+    opened = Exports(log.state, 2)
+    one = first(opened)
+    first(opened)
+    with pytest.raises(Busy, match="2 exports are open already"):
+        first(opened)
+    list(rest(opened, one))
+    first(opened)
+    for _ in range(10):
+        with pytest.raises(Busy):
+            first(opened)
+    opened.stop()
+
+
+async def test_one_that_nobody_reads_on_is_let_go(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "PINNED", 0.01)
+    opened = Exports(log.state, 2)
+    page = first(opened)
+    waiting = opened.read(SnapshotExport(cursor=page.cursor))
+    next(waiting)
+    await until(lambda: not log.state._pins)
+    with pytest.raises(NotFound, match="begin a new one"):
+        first(opened, cursor=page.cursor)
+    with pytest.raises(NotFound):
+        through(waiting)
+    opened.stop()
+
+
+async def test_stopping_lets_the_state_go(log: Log) -> None:
+    opened = Exports(log.state, 2)
+    first(opened)
+    assert log.state._pins
+    opened.stop()
+    assert not log.state._pins

@@ -1,0 +1,177 @@
+"""Snapshot documents through the API: export, upload, plan, restore, passwords, retries, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcore.model.documents.password import verify_password
+from qcore.model.leader_commands import Commit
+from tests.server.running import Client, Running, running, until
+
+FIELDS = [
+    {"name": "Age", "dataType": "Int"},
+    {"name": "Secret", "dataType": "String"},
+    {"name": "Seen", "dataType": "Int", "storageScope": "Runtime"},
+]
+
+
+def document(*children: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "schemas": [{"entityType": "User", "fields": FIELDS}],
+            "tree": {"entityType": "Root", "Name": "Root", "Children": list(children)},
+        }
+    )
+
+
+def user(name: str, **fields: Any) -> dict[str, Any]:
+    return {"entityType": "User", "Name": name, **fields}
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path) as run:
+        yield run
+
+
+@pytest.fixture
+def client(run: Running) -> Client:
+    return run.client()
+
+
+async def upload(client: Client, text: str, name: str = "up") -> str:
+    await client.result("snapshot.upload", upload=name, offset=0, chunk=text)
+    return name
+
+
+async def exported(client: Client, **params: Any) -> str:
+    page = await client.result("snapshot.export", **params)
+    text = page["chunk"]
+    while "cursor" in page:
+        page = await client.result("snapshot.export", cursor=page["cursor"])
+        text += page["chunk"]
+    return str(text)
+
+
+async def test_what_is_restored_is_exported_again(client: Client) -> None:
+    text = document(user("a", Age=3), user("b", Secret="x"))
+    done = await client.result("snapshot.restore", upload=await upload(client, text))
+    assert done == {"changed": True, "revision": 1, "counts": {"set type": 1, "create": 2}}
+    first = await exported(client)
+    assert [child["Name"] for child in json.loads(first)["tree"]["Children"]] == ["a", "b"]
+    again = await client.result("snapshot.restore", upload=await upload(client, first, "other"))
+    assert again == {"changed": False, "revision": 1, "counts": {}}
+    assert await exported(client) == first
+
+
+async def test_a_plan_tells_what_a_restore_would_do_and_does_nothing(client: Client, run: Running) -> None:
+    name = await upload(client, document(user("a", Age=3), user("b")))
+    plan = await client.result("snapshot.plan", upload=name)
+    assert plan["counts"] == {"set type": 1, "create": 2}
+    assert [line["action"] for line in plan["lines"]] == ["set type", "create", "create"]
+    assert plan["revision"] == run.state.revision == 0
+    assert "more" not in plan
+    short = await client.result("snapshot.plan", upload=name, limit=1)
+    assert (len(short["lines"]), short["more"]) == (1, 2)
+    done = await client.result("snapshot.restore", upload=name)
+    assert done["counts"] == plan["counts"]
+    assert (await client.result("snapshot.plan", upload=name))["lines"] == []
+
+
+async def test_prune_goes_into_plan_and_restore(client: Client) -> None:
+    await client.result("snapshot.restore", upload=await upload(client, document(user("a"), user("b"))))
+    name = await upload(client, document(user("b")), "less")
+    assert (await client.result("snapshot.plan", upload=name))["counts"] == {}
+    assert (await client.result("snapshot.plan", upload=name, prune=True))["counts"] == {"delete": 1}
+    assert (await client.result("snapshot.restore", upload=name, prune=True))["counts"] == {"delete": 1}
+    assert await client.result("count", type="User") == 1
+
+
+@pytest.mark.parametrize("method", ["snapshot.plan", "snapshot.restore"])
+async def test_all_problems_of_a_document_are_named_with_their_paths(client: Client, method: str) -> None:
+    bad = document(user("a", Age="old"), user("b", Nope=1), {"entityType": "Ghost", "Name": "c"})
+    answer = await client.ask(method, upload=await upload(client, bad))
+    data = answer["error"]["data"]
+    assert data["kind"] == "bad_params"
+    assert data["applied"] == "no"
+    paths = ["$.tree.Children[0].Age", "$.tree.Children[1].Nope", "$.tree.Children[2].entityType"]
+    assert [problem["path"] for problem in data["problems"]] == paths
+
+
+@pytest.mark.parametrize("method", ["snapshot.plan", "snapshot.restore"])
+async def test_what_was_not_handed_in_is_not_found(client: Client, method: str) -> None:
+    assert await client.kind(method, upload="nowhere") == "not_found"
+
+
+async def test_the_lines_of_a_plan_are_bounded(client: Client) -> None:
+    name = await upload(client, document())
+    for limit in (0, -1, 10_001, 2**62):
+        assert await client.kind("snapshot.plan", upload=name, limit=limit) == "bad_params"
+
+
+async def test_passwords_are_hashed_before_they_are_logged(client: Client, run: Running) -> None:
+    text = document(user("a", Secret="__hashpw__(open sesame)"))
+    plan = await client.result("snapshot.plan", upload=await upload(client, text))
+    assert plan["counts"]["create"] == 1
+    await client.result("snapshot.restore", upload="up")
+    stored = (await client.result("get", id="/Root/a"))["fields"]["Secret"]["value"]
+    assert verify_password(stored, "open sesame")
+    again = await client.result("snapshot.restore", upload=await upload(client, text, "again"))
+    assert not again["changed"]
+    assert all(b"sesame" not in path.read_bytes() for path in (run.directory.path / "logs").iterdir())
+
+
+async def test_a_numbered_restore_is_answered_once_more_when_its_document_is_gone(client: Client, run: Running) -> None:
+    session = (await client.result("session.open"))["session"]
+    params = {"upload": await upload(client, document(user("a"))), "session": session, "seq": 1}
+    first = await client.result("snapshot.restore", **params)
+    run.node._uploads._open.clear()
+    assert await client.result("snapshot.restore", **params) == first
+    assert await client.kind("snapshot.restore", **{**params, "prune": True}) == "not_found"
+    await upload(client, document(user("a")))
+    assert await client.kind("snapshot.restore", **{**params, "prune": True}) == "invalid_request"
+    assert await client.result("snapshot.restore", **params) == first
+
+
+async def test_a_large_document_travels_in_parts_and_is_one_write(client: Client, run: Running) -> None:
+    text = document(*(user(f"n{place}", Secret="é" * 1000) for place in range(3000)))
+    size = 0
+    for begin in range(0, len(text), 300_000):
+        answer = await client.result("snapshot.upload", upload="big", offset=size, chunk=text[begin : begin + 300_000])
+        size = answer["size"]
+    done = await client.result("snapshot.restore", upload="big")
+    assert done["revision"] == 1
+    assert await client.result("count", type="User") == 3000
+    commands = [c for entry in run.directory.log.read(0, 1000) for c in entry.body.commands]
+    (commit,) = [command for command in commands if isinstance(command, Commit)]
+    assert commit.parts > 5
+    assert run.state.staged.size == 0
+
+
+async def test_a_long_write_travels_in_parts(client: Client, run: Running) -> None:
+    await client.result("snapshot.restore", upload=await upload(client, document(user("a"))))
+    long = "é" * 700_000
+    await client.result("set", id="/Root/a", field="Secret", value=long)
+    assert (await client.result("get", id="/Root/a"))["fields"]["Secret"]["value"] == long
+    commands = [c for entry in run.directory.log.read(0, 1000) for c in entry.body.commands]
+    assert sum(isinstance(command, Commit) for command in commands) == 2
+
+
+async def test_a_request_that_is_not_through_by_its_deadline_is_answered_so(client: Client) -> None:
+    name = await upload(client, document(*(user(f"n{place}") for place in range(3000))))
+    assert await client.kind("snapshot.restore", upload=name, timeout=0.001) == "timeout"
+    assert await client.kind("snapshot.plan", upload=name, timeout=0.000_001) == "timeout"
+    assert await client.result("count", type="Root") == 1
+
+
+async def test_a_node_that_stops_says_so(run: Running, client: Client) -> None:
+    name = await upload(client, document(user("a", Secret="__hashpw__(x)")))
+    id = client.send("snapshot.restore", upload=name)
+    await run.node.stop()
+    await until(lambda: id in client.answers)
+    assert client.answers[id]["error"]["data"]["kind"] == "busy"
