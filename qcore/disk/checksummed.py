@@ -16,7 +16,7 @@ import msgspec
 
 from qcore.disk.damage import FORMAT, damaged, wrong_format
 
-__all__ = ["is_sealed", "seal", "unseal"]
+__all__ = ["decode_checksummed", "encode_checksummed", "is_checksummed"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -31,19 +31,19 @@ class _Format(msgspec.Struct):
     format: int
 
 
-def seal(record: msgspec.Struct, size: int = 0) -> bytes:
+def encode_checksummed(record: msgspec.Struct, size: int = 0) -> bytes:
     """Return the file's content, filled up with blanks to `size` bytes."""
     text = _FORMAT + msgspec.json.encode(record)[1:] + b"\n"
     return (_OPEN + _check(text) + text).ljust(size)
 
 
-def unseal(data: bytes, kind: type[T], path: str) -> T:
+def decode_checksummed(data: bytes, kind: type[T], path: str) -> T:
     """Return the record in a file's content.
 
     Raises:
         Damaged: a byte is not what was written, the record is no `kind`, or the format is newer than this code.
     """
-    if not is_sealed(data):
+    if not is_checksummed(data):
         raise damaged(path, "expected one line of JSON that matches its check, found other bytes than were written")
     text = data.rstrip(b" ")[_START:]
     if not text.startswith(_FORMAT):
@@ -54,7 +54,7 @@ def unseal(data: bytes, kind: type[T], path: str) -> T:
         raise damaged(path, f"expected the record {kind.__name__}, but its JSON does not fit: {error}") from error
 
 
-def is_sealed(data: bytes) -> bool:
+def is_checksummed(data: bytes) -> bool:
     """Tell whether the content is as it was written, in whatever format."""
     line, newline, rest = data.partition(b"\n")
     return bool(newline) and not rest.strip(b" ") and line[:_START] == _OPEN + _check(line[_START:] + newline)

@@ -25,11 +25,11 @@ from qcore.disk.files import TEMPORARY, Files
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
 from qcore.disk.lock import share_lock, take_lock
 from qcore.disk.log.log import Log
-from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.survey import survey
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
-from qcore.disk.snapshot_files import Snapshots
+from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal
 
@@ -49,7 +49,7 @@ class Directory:
 
     def __init__(self, path: Path, files: Files, lock: int, identity: Identity, marks: Marks, log: Log) -> None:
         self.path = path
-        self.snapshots = Snapshots(files, str(path / "snapshots"))
+        self.snapshots = SnapshotFiles(files, str(path / "snapshots"))
         self.snapshots.scan()
         self.identity = identity
         self.log = log
@@ -57,7 +57,7 @@ class Directory:
         self._files = files
         self._lock = lock
         self._marks = marks
-        self._preparer = Preparer(files, str(path / "logs"), log.stock)
+        self._preallocator = Preallocator(files, str(path / "logs"), log.ready_files)
 
     @classmethod
     def open(cls, data_dir: Path, node: int, *, machine: str | None = None, files: Files | None = None) -> Directory:
@@ -169,11 +169,11 @@ class Directory:
 
         `failed` hears on that thread that it could not: from then on nothing can be written.
         """
-        self._preparer.start(failed)
+        self._preallocator.start(failed)
 
     def close(self) -> None:
         """Give the directory back; nothing is written."""
-        self._preparer.stop()
+        self._preallocator.stop()
         self._files.close()
         self.snapshots.close()
         if self._lock >= 0:

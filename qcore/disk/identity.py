@@ -7,7 +7,7 @@ import secrets
 
 import msgspec
 
-from qcore.disk.checksummed import seal, unseal
+from qcore.disk.checksummed import decode_checksummed, encode_checksummed
 from qcore.disk.damage import damaged
 from qcore.disk.files import Files
 
@@ -54,7 +54,7 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
     data = files.read(path)
     if data is None:
         return None
-    identity = unseal(data, Identity, path)
+    identity = decode_checksummed(data, Identity, path)
     if identity.node != node:
         raise damaged(path, f"expected node {node} by the folder's name, found node {identity.node}")
     return identity
@@ -62,4 +62,4 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
 
 def store_identity(files: Files, path: str, identity: Identity) -> None:
     """Write node.json durably."""
-    files.store(path, seal(identity))
+    files.store(path, encode_checksummed(identity))

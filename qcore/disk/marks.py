@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from qcore.disk.checksummed import is_sealed, seal, unseal
+from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
 from qcore.disk.files import Files
 from qcore.model.entry import LogId, Vote
 
@@ -60,12 +60,12 @@ class Marks:
 
     def save_vote(self, vote: Vote) -> None:
         """Store the vote durably."""
-        self._files.store(self.vote_path, seal(vote))
+        self._files.store(self.vote_path, encode_checksummed(vote))
         self.vote = vote
 
     def save_purged(self, purged: LogId) -> None:
         """Store the purge mark durably."""
-        self._files.store(self._purged_path, seal(purged))
+        self._files.store(self._purged_path, encode_checksummed(purged))
         self.purged = purged
 
     def replace_committed(self, committed: LogId | None, stored: LogId | None) -> None:
@@ -81,17 +81,17 @@ class Marks:
     def _committed_content(self) -> bytes:
         hint = self.committed
         term, node, index = (None, None, None) if hint is None else (hint.term, hint.node, hint.index)
-        return seal(_Committed(term, node, index, self.stored), _SECTOR)
+        return encode_checksummed(_Committed(term, node, index, self.stored), _SECTOR)
 
     def _load(self, path: str, kind: type[T]) -> T | None:
         data = self._files.read(path)
-        return None if data is None else unseal(data, kind, path)
+        return None if data is None else decode_checksummed(data, kind, path)
 
     def _load_committed(self) -> tuple[LogId | None, LogId | None]:
         data = self._files.read(self.committed_path)
-        if data is None or not is_sealed(data):
+        if data is None or not is_checksummed(data):
             return None, None
-        record = unseal(data, _Committed, self.committed_path)
+        record = decode_checksummed(data, _Committed, self.committed_path)
         if record.term is None or record.node is None or record.index is None:
             return None, record.stored
         return LogId(record.term, record.node, record.index), record.stored

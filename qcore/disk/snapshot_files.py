@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from qcore.disk.checksummed import seal, unseal
+from qcore.disk.checksummed import decode_checksummed, encode_checksummed
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
-__all__ = ["KEPT", "Found", "SnapshotHeader", "SnapshotWriter", "Snapshots"]
+__all__ = ["KEPT", "SnapshotFile", "SnapshotFiles", "SnapshotHeader", "SnapshotWriter"]
 
 KEPT = 5
 """Snapshots that are kept, the newest ones."""
@@ -59,7 +59,7 @@ class SnapshotHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counts: dict[str, int]
 
 
-class Found(NamedTuple):
+class SnapshotFile(NamedTuple):
     """A snapshot file whose header is good; `size` in bytes."""
 
     path: str
@@ -67,7 +67,7 @@ class Found(NamedTuple):
     size: int
 
 
-class Snapshots:
+class SnapshotFiles:
     """The snapshots in a folder, newest first.
 
     Attributes:
@@ -78,7 +78,7 @@ class Snapshots:
     def __init__(self, files: Files, folder: str) -> None:
         self._files = files.apart()
         self._folder = folder
-        self.found: list[Found] = []
+        self.found: list[SnapshotFile] = []
         self.problems: list[Damaged] = []
 
     def scan(self) -> None:
@@ -99,12 +99,12 @@ class Snapshots:
                     self.problems.append(problem)
         self.found.sort(key=lambda found: (found.header.last.index, found.path), reverse=True)
 
-    def discard(self, found: Found, problem: Damaged) -> None:
+    def discard(self, found: SnapshotFile, problem: Damaged) -> None:
         """Use a snapshot no more, as reading it showed a problem."""
         self.found.remove(found)
         self.problems.append(problem)
 
-    def lines(self, found: Found) -> Iterator[bytes]:
+    def lines(self, found: SnapshotFile) -> Iterator[bytes]:
         """The lines between header and footer; only at the end it is known that all of them are right.
 
         Raises:
@@ -135,16 +135,16 @@ class Snapshots:
             path = os.path.join(self._folder, f"snapshot_{seconds}.json")
         return SnapshotWriter(self._files.apart(), path, header)
 
-    def add(self, found: Found) -> None:
+    def add(self, found: SnapshotFile) -> None:
         """Take in a snapshot that is durable now."""
         self.found.insert(0, found)
 
-    def surplus(self) -> list[Found]:
+    def surplus(self) -> list[SnapshotFile]:
         """Give up all but the newest `KEPT`, to be removed."""
         old, self.found = self.found[KEPT:], self.found[:KEPT]
         return old
 
-    def remove(self, old: list[Found]) -> None:
+    def remove(self, old: list[SnapshotFile]) -> None:
         """Remove snapshots; blocking.
 
         Raises:
@@ -184,7 +184,7 @@ class SnapshotWriter:
         """
         if not self._begun:
             self._begun = True
-            head = seal(self._header)
+            head = encode_checksummed(self._header)
             self._files.make_folder(os.path.dirname(self.path))  # who cleared it away left the state to memory alone
             self._files.write(self._temporary, head)
             self._checksum.update(head)
@@ -200,7 +200,7 @@ class SnapshotWriter:
         self.size += len(data)
         self._unsynced = 0 if sync else self._unsynced
 
-    def finish(self) -> Found:
+    def finish(self) -> SnapshotFile:
         """Make it durable and give it its name; blocking.
 
         Raises:
@@ -211,7 +211,7 @@ class SnapshotWriter:
         self._files.rename(self._temporary, self.path)
         self._files.sync_folder(os.path.dirname(self.path))
         self._files.close()
-        return Found(self.path, self._header, self.size)
+        return SnapshotFile(self.path, self._header, self.size)
 
     def abandon(self) -> None:
         """Take away what was written, as far as that is possible."""
@@ -226,10 +226,10 @@ def _footer(lines: int, checksum: str) -> bytes:
     return b'{"footer":{"lines":%d,"checksum":"%s"}}\n' % (lines, checksum.encode())
 
 
-def _examine(path: str) -> Found:
+def _examine(path: str) -> SnapshotFile:
     try:
         with open(path, "rb", buffering=_BUFFER) as file:
-            header = unseal(file.readline(_MAX_HEADER), SnapshotHeader, path)
-            return Found(path, header, os.fstat(file.fileno()).st_size)
+            header = decode_checksummed(file.readline(_MAX_HEADER), SnapshotHeader, path)
+            return SnapshotFile(path, header, os.fstat(file.fileno()).st_size)
     except OSError as error:
         raise damaged(path, f"it cannot be read: {error.strerror}") from error

@@ -16,10 +16,10 @@ import msgspec
 from qcore.model.entry import Entry, EntryBody, LogId, Membership
 from qcore.model.errors import Fatal, RequestError
 
-__all__ = ["Base", "Engine", "EngineStatus", "Host", "Proposal"]
+__all__ = ["Engine", "EngineStatus", "Host", "Proposal", "SnapshotMeta"]
 
 
-class Base(msgspec.Struct, frozen=True):
+class SnapshotMeta(msgspec.Struct, frozen=True):
     """Where a snapshot leaves off: its last log id and entry time, and the membership up to there."""
 
     last: LogId
@@ -74,7 +74,7 @@ class Engine(Protocol):
     name: str
     durability: str
 
-    def start(self, host: Host, replay: Callable[[Entry], None], base: Base | None) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], base: SnapshotMeta | None) -> None:
         """Bring the log up: `replay` gets every committed entry behind `base`, then the engine takes proposals.
 
         `base` is the snapshot that was loaded, None without one. Blocking; called before the loop serves anyone.

@@ -18,7 +18,7 @@ import msgspec
 
 from qcore.disk.directory import Directory
 from qcore.disk.log.record import encode
-from qcore.engine.base import Base, EngineStatus, Host, Proposal
+from qcore.engine.base import EngineStatus, Host, Proposal, SnapshotMeta
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal
 
@@ -72,7 +72,7 @@ class EmbeddedEngine:
 
     # -- start and stop ------------------------------------------------------------------------------------
 
-    def start(self, host: Host, replay: Callable[[Entry], None], base: Base | None) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], base: SnapshotMeta | None) -> None:
         """See `Engine.start`.
 
         Raises:
@@ -100,7 +100,7 @@ class EmbeddedEngine:
         self._directory.prepare(self._finish)
         self._thread.start()
 
-    def _behind(self, base: Base | None) -> int:
+    def _behind(self, base: SnapshotMeta | None) -> int:
         first = self._directory.log.first
         assert first is not None
         return first.index if base is None else max(first.index, base.last.index + 1)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Create,
@@ -96,10 +96,10 @@ Logged = (
     | Pipeline
     | Transaction
     | Restore
-    | Stage
-    | Commit
-    | Check
-    | Raise
+    | StagePart
+    | RunStaged
+    | CheckDigest
+    | RaiseLevel
 )
 """Everything an entry may hold."""
 

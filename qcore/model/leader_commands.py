@@ -1,6 +1,6 @@
 """Commands that no client sends: the leader proposes them for its own ends, and every replica applies them.
 
-A command too long for one entry travels as parts: its JSON is cut into `Stage` commands, and a `Commit` behind
+A command too long for one entry travels as parts: its JSON is cut into `StagePart` commands, and a `RunStaged` behind
 them carries it out as if it stood there itself.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from qcore.model.requests.commands import Command
 
-__all__ = ["Check", "Commit", "Raise", "Stage"]
+__all__ = ["CheckDigest", "RaiseLevel", "RunStaged", "StagePart"]
 
 
-class Stage(Command, tag="stage"):
+class StagePart(Command, tag="stage"):
     """Part number `part`, from 0, of the command that is staged under a name the leader made up."""
 
     method = "stage"
@@ -21,7 +21,7 @@ class Stage(Command, tag="stage"):
     text: str
 
 
-class Commit(Command, tag="commit"):
+class RunStaged(Command, tag="commit"):
     """Carry out the command whose `parts` are staged."""
 
     method = "commit"
@@ -30,7 +30,7 @@ class Commit(Command, tag="commit"):
     parts: int
 
 
-class Check(Command, tag="check"):
+class CheckDigest(Command, tag="check"):
     """The leader's digest in hex when it had applied the log up to `index`: who has another one stops."""
 
     method = "check"
@@ -39,7 +39,7 @@ class Check(Command, tag="check"):
     digest: str
 
 
-class Raise(Command, tag="raise"):
+class RaiseLevel(Command, tag="raise"):
     """Put the rules of feature level `level` in force, as every node knows them."""
 
     method = "raise"

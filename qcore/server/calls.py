@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
 
@@ -33,9 +33,9 @@ class Call:
         "begun",
         "deadline",
         "done",
-        "feed",
         "id",
         "method",
+        "outbox",
         "params",
         "proposed",
         "size",
@@ -52,7 +52,7 @@ class Call:
         self.deadline = begun
         self.slot = slot
         self.size = 0
-        self.feed: Feed | None = None
+        self.outbox: Outbox | None = None
         """Where events for this client go; none for the node's own calls."""
         self.writes = False
         self.proposed = False

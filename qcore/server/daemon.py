@@ -29,7 +29,7 @@ from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.runtime import logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
-from qcore.server.runtime.systemd import Notifier
+from qcore.server.runtime.systemd import SystemdNotifier
 from qcore.server.snapshots.taking import load
 from qcore.version import VERSION
 
@@ -100,7 +100,7 @@ class _Daemon:
         self._settings = settings
         self._directory = directory
         self._bootstrap = bootstrap
-        self._notifier = Notifier()
+        self._notifier = SystemdNotifier()
         self._stop = asyncio.Event()
         self._fatal: Fatal | None = None
 

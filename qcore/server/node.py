@@ -12,30 +12,30 @@ from types import GeneratorType
 from typing import Any
 
 from qcore.disk.directory import Directory
-from qcore.engine.base import Base, Engine
+from qcore.engine.base import Engine, SnapshotMeta
 from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import Busy, Fatal, Internal, RequestError, Timeout, error_from_wire
-from qcore.model.leader_commands import Raise
+from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.requests.queries import Listen, Query, SnapshotPlan, SnapshotTake, Unlisten
 from qcore.model.wire import decode_json
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
-from qcore.server.documents.restore import Documents
+from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.uploads import Uploads
-from qcore.server.outbox import Feed
-from qcore.server.reads.table import Reads
-from qcore.server.reads.waiting import Behind
+from qcore.server.outbox import Outbox
+from qcore.server.reads.table import ReadTable
+from qcore.server.reads.waiting import WaitingReads
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Slices
-from qcore.server.snapshots.taking import Snapshots
-from qcore.server.watch.api import Watching
+from qcore.server.runtime.scheduler import Scheduler
+from qcore.server.snapshots.taking import SnapshotTaker
+from qcore.server.watch.api import WatchApi
 from qcore.server.writes.applier import Applier
-from qcore.server.writes.digest_checks import Checking
-from qcore.server.writes.disk_reserve import Reserve
-from qcore.server.writes.inline_reads import WholeReads
-from qcore.server.writes.proposals import Writes
+from qcore.server.writes.digest_checks import DigestCheckProposals
+from qcore.server.writes.disk_reserve import DiskReserve
+from qcore.server.writes.inline_reads import InlineReads
+from qcore.server.writes.proposals import Proposals
 from qcore.store.apply import apply_entry
 from qcore.store.state.state import State
 from qcore.store.watch.history import History
@@ -73,12 +73,12 @@ class Node:
         directory: Directory,
         addr: str,
         on_fatal: Callable[[Fatal], None],
-        base: Base | None = None,
+        base: SnapshotMeta | None = None,
     ) -> None:
         self.settings = settings
         self.state = state
         self.engine = engine
-        self.slices = Slices(busy=lambda: time.monotonic() - self.last_call < _BUSY)
+        self.scheduler = Scheduler(busy=lambda: time.monotonic() - self.last_call < _BUSY)
         self.stopping = False
         self.last_call = time.monotonic()
         self._idle: asyncio.Event
@@ -87,22 +87,24 @@ class Node:
         self._exports = Exports(state, settings.max_exports)
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
         history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
-        self._reads = Reads(settings, state, engine, directory, addr, self._exports, self._uploads, history)
-        live, later = Slices(_EVENTS_SLICE), Slices(_EVENTS_SLICE)
-        self._watching = Watching(settings, state, history, live.add, later.add, self._reads.filters)
-        reserve = Reserve(str(directory.path), settings.disk_reserve_mb)
-        self._writes = Writes(settings, state, engine, reserve)
-        self._documents = Documents(settings, state, self.slices, self._writes, self._uploads)
-        self._snapshots = Snapshots(
+        self._reads = ReadTable(settings, state, engine, directory, addr, self._exports, self._uploads, history)
+        live, later = Scheduler(_EVENTS_SLICE), Scheduler(_EVENTS_SLICE)
+        self._watch = WatchApi(settings, state, history, live.add, later.add, self._reads.filters)
+        reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
+        self._proposals = Proposals(settings, state, engine, reserve)
+        self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._uploads)
+        self._snapshots = SnapshotTaker(
             settings, state, engine, directory, lambda: self.last_call, lambda: self._applier.idle
         )
         # Half of the queue: a client that reads is not cut off for one answer.
-        reads = WholeReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
-        self._applier = Applier(settings, state, self.slices, reads, self._snapshots.applied, self._applied, on_fatal)
-        self._checking: Checking
-        self._behind = Behind()
+        reads = InlineReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
+        self._applier = Applier(
+            settings, state, self.scheduler, reads, self._snapshots.applied, self._applied, on_fatal
+        )
+        self._digest_checks: DigestCheckProposals
+        self._waiting_for_revision = WaitingReads()
         """Reads that wait for a revision this node has not applied yet."""
-        self._barred = Behind()
+        self._waiting_for_index = WaitingReads()
         """Reads that wait for a log index."""
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -115,8 +117,8 @@ class Node:
             Fatal: the log cannot be used or applied.
         """
         self.engine.start(self, self._replay, self._base)
-        self._watching.applied()
-        self._checking = Checking(self.state, self._propose_own)
+        self._watch.applied()
+        self._digest_checks = DigestCheckProposals(self.state, self._propose_own)
 
     def _replay(self, entry: Entry) -> None:
         for _ in apply_entry(self.state, entry):
@@ -126,21 +128,21 @@ class Node:
     def lead(self) -> None:
         """Do what falls to a new leader; the loop runs."""
         if self.state.level < FEATURE_LEVEL:
-            self._propose_own(Raise(FEATURE_LEVEL))
+            self._propose_own(RaiseLevel(FEATURE_LEVEL))
 
     async def stop(self) -> None:
         """Refuse new calls, finish the open ones, stop the engine."""
         self.stopping = True
         self._idle = asyncio.Event()
-        for waiting in (self._behind, self._barred):
+        for waiting in (self._waiting_for_revision, self._waiting_for_index):
             waiting.fail(Busy("the node is stopping"))
-        for part in (self._documents, self._checking, self._exports, self._uploads, self._watching):
+        for part in (self._document_calls, self._digest_checks, self._exports, self._uploads, self._watch):
             part.stop()
         self._check_idle()
         await self._idle.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        self._writes.stop()
+        self._proposals.stop()
         await self._snapshots.stop()
         await self.engine.stop()
 
@@ -174,7 +176,7 @@ class Node:
         if self.stopping:
             call.fail(Busy("the node is stopping", applied="no"))
         elif isinstance(call.params, _DOCUMENTS):
-            self._documents.start(call)
+            self._document_calls.start(call)
         elif isinstance(call.params, SnapshotTake):
             self._snapshots.take(call)
         elif self._reads.filters.prepare(call.params, lambda error: self._prepared(call, error)):
@@ -193,7 +195,7 @@ class Node:
 
     def _carry_out(self, call: Call) -> None:
         if call.writes:
-            self._writes.put(call)
+            self._proposals.put(call)
         elif getattr(call.params, "consistency", "local") == "local":
             self._read(call)
         else:
@@ -202,30 +204,30 @@ class Node:
     def _read_from(self, index: int, call: Call) -> None:
         """Read once the log is applied up to `index`, which makes the read linearizable."""
         if index > self.state.applied:
-            self._wait(self._barred, index, call)
+            self._wait(self._waiting_for_index, index, call)
         else:
             self._read(call)
 
-    def _wait(self, behind: Behind, number: int, call: Call) -> None:
-        if len(behind) >= self.settings.max_pending:
-            call.fail(Busy(f"{len(behind)} reads are waiting for a revision already (max_pending)"))
+    def _wait(self, waiting: WaitingReads, number: int, call: Call) -> None:
+        if len(waiting) >= self.settings.max_pending:
+            call.fail(Busy(f"{len(waiting)} reads are waiting for a revision already (max_pending)"))
             return
-        behind.add(number, call)
+        waiting.add(number, call)
         self._sweep_later()
 
-    def left(self, feed: Feed) -> None:
+    def left(self, outbox: Outbox) -> None:
         """See `Service.left`."""
-        self._watching.closed(feed)
+        self._watch.closed(outbox)
 
     def later(self, step: Callable[[], bool]) -> None:
         """See `Service.later`."""
-        self.slices.add(step)
+        self.scheduler.add(step)
 
     def _read(self, call: Call) -> None:
         query: Query = call.params
         needed = _revision_needed(query)
         if needed > self.state.revision:
-            self._wait(self._behind, needed, call)
+            self._wait(self._waiting_for_revision, needed, call)
             return
         try:
             result = self._run(call)
@@ -236,35 +238,35 @@ class Node:
             _read_failed(call, exc)
             return
         if type(result) is GeneratorType:
-            self.slices.add(_LongRead(call, result).step)
+            self.scheduler.add(_LongRead(call, result).step)
         else:
             call.result(result)
 
     def _run(self, call: Call) -> Any:
         if isinstance(call.params, Listen):
-            return self._watching.listen(call)
+            return self._watch.listen(call)
         if isinstance(call.params, Unlisten):
-            return self._watching.unlisten(call)
+            return self._watch.unlisten(call)
         return self._reads.run(call.params)
 
     def _propose_own(self, command: Command) -> None:
-        self._writes.put_own(command, time.monotonic() + self.settings.request_timeout)
+        self._proposals.put_own(command, time.monotonic() + self.settings.request_timeout)
 
     # -- what the engine says ------------------------------------------------------------------------------
 
     def committed(self, entry: Entry, token: Any) -> None:
         """See `Host.committed`."""
         if token is not None:
-            self._writes.committed()
+            self._proposals.committed()
         self._applier.add(entry, token)
 
     def rejected(self, token: Any, error: RequestError) -> None:
         """See `Host.rejected`."""
-        self._writes.rejected(token, error)
+        self._proposals.rejected(token, error)
 
     def room(self) -> None:
         """See `Host.room`."""
-        self._writes.flush()
+        self._proposals.flush()
 
     def failed(self, error: Fatal) -> None:
         """See `Host.failed`."""
@@ -272,19 +274,22 @@ class Node:
 
     def _applied(self) -> None:
         """Everything committed is applied."""
-        self._watching.applied()
+        self._watch.applied()
         self._release()
         if self.stopping:
             self._check_idle()
         else:
-            self._checking.applied()
+            self._digest_checks.applied()
 
     def _check_idle(self) -> None:
-        if self._writes.idle and self._applier.idle:
+        if self._proposals.idle and self._applier.idle:
             self._idle.set()
 
     def _release(self) -> None:
-        for call in (*self._barred.due(self.state.applied), *self._behind.due(self.state.revision)):
+        for call in (
+            *self._waiting_for_index.due(self.state.applied),
+            *self._waiting_for_revision.due(self.state.revision),
+        ):
             self._read(call)
 
     # -- deadlines -----------------------------------------------------------------------------------------
@@ -296,9 +301,11 @@ class Node:
     def _sweep(self) -> None:
         self._sweeper = None
         now, revision = time.monotonic(), self.state.revision
-        self._barred.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
-        self._behind.sweep(now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked"))
-        if self._behind or self._barred:
+        self._waiting_for_index.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
+        self._waiting_for_revision.sweep(
+            now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked")
+        )
+        if self._waiting_for_revision or self._waiting_for_index:
             self._sweep_later()
 
 

@@ -9,16 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Feed"]
+__all__ = ["Outbox"]
 
 
-class Feed:
+class Outbox:
     """One connection's events on their way. `wake` is called when there is something to take."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.listeners: dict[int, Any] = {}
         """By token; these and the lane are the watching's business."""
-        self.lane: Any = None
+        self.queue: Any = None
         self.size = 0
         """Bytes not taken yet."""
         self.closed = False

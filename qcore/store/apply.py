@@ -14,7 +14,7 @@ import msgspec
 from qcore.model.entry import Entry, Logged
 from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError, TooLarge
 from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
-from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Command,
@@ -84,7 +84,7 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
 
 
 def _outcome(state: State, command: Command, now: int, read: Read | None) -> Outcome:
-    if isinstance(command, Commit):
+    if isinstance(command, RunStaged):
         try:
             command = _decode_staged(state.staged.take(command, now))
         except RequestError as exc:
@@ -214,15 +214,15 @@ def _open_session(state: State, _command: SessionOpen, now: int) -> SessionOpene
     return SessionOpened(state.sessions.open(now))
 
 
-def _check(state: State, command: Check, _now: int) -> None:
+def _check(state: State, command: CheckDigest, _now: int) -> None:
     state.checks.compare(command)
 
 
-def _raise(state: State, command: Raise, _now: int) -> None:
+def _raise(state: State, command: RaiseLevel, _now: int) -> None:
     state.level = max(state.level, command.level)
 
 
-def _stage(state: State, command: Stage, now: int) -> None:
+def _stage(state: State, command: StagePart, now: int) -> None:
     state.staged.add(command, now)
 
 
@@ -265,13 +265,13 @@ def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeN
 
 _COMMANDS: dict[type[Any], Any] = {
     Bootstrap: _bootstrap,
-    Check: _check,
+    CheckDigest: _check,
     FieldSet: lambda state, command, _now: set_field_schema(state, command),
     Create: _create,
     Delete: _delete,
-    Raise: _raise,
+    RaiseLevel: _raise,
     Restore: restore,
-    Stage: _stage,
+    StagePart: _stage,
     SchemaDelete: lambda state, command, _now: delete_schema(state, command),
     SchemaSet: lambda state, command, _now: set_schemas(state, command),
     SessionOpen: _open_session,

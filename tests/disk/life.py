@@ -14,7 +14,7 @@ import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
-from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.record import encode
 from qcore.disk.snapshot_files import SnapshotHeader
 from qcore.model.entry import LogId, Member, Membership, Vote
@@ -110,7 +110,7 @@ class Life:
         self.pace = pace
         self._count = 0
         self._opened: Directory | None = None
-        self._slow: Preparer | None = None
+        self._slow: Preallocator | None = None
         self._steps: Generator[None, None, None] | None = None
 
     @property
@@ -122,7 +122,7 @@ class Life:
         """Open the directory; from then on all it holds is promised."""
         files = self._recorder(self.root, self.trace, self._kill_at)
         self._opened = Directory.open(self.root, 1, machine="press", files=files)
-        self._slow = Preparer(files, str(self._opened.path / "logs"), self._opened.log.stock)
+        self._slow = Preallocator(files, str(self._opened.path / "logs"), self._opened.log.ready_files)
         files.between = self._work
         found = held(self.directory)
         check(found, self.bounds[-1], "a start")

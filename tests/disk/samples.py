@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
-from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.record import encode
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
 from qcore.model.requests.commands import Create
@@ -70,12 +70,12 @@ def names(path: Path) -> list[str]:
     return sorted(each.name for each in (path / "logs").iterdir())
 
 
-def slow_of(directory: Directory, files: Files | None = None) -> Preparer:
+def slow_of(directory: Directory, files: Files | None = None) -> Preallocator:
     """The slow thread's work of a directory, without the thread."""
-    return Preparer(files or Unsynced(), str(directory.path / "logs"), directory.log.stock)
+    return Preallocator(files or Unsynced(), str(directory.path / "logs"), directory.log.ready_files)
 
 
-def work(slow: Preparer) -> None:
+def work(slow: Preallocator) -> None:
     """Do all that the slow thread has to do now."""
     for _ in slow.steps():
         pass

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.disk.checksummed import is_sealed, seal, unseal
+from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Damaged
 
@@ -16,34 +16,34 @@ counters = st.integers(0, 2**64 - 1)
 
 @given(st.builds(Vote, counters, counters, st.booleans()), st.sampled_from([0, 512]))
 def test_what_is_sealed_is_unsealed(vote: Vote, size: int) -> None:
-    data = seal(vote, size)
+    data = encode_checksummed(vote, size)
     assert len(data) >= size
-    assert unseal(data, Vote, "vote.json") == vote
+    assert decode_checksummed(data, Vote, "vote.json") == vote
     assert json.loads(data).items() >= {"format": 1, "term": vote.term}.items()
 
 
 def test_every_flipped_byte_and_every_truncation_is_found() -> None:
-    data = seal(Vote(3, 65_536, True))
+    data = encode_checksummed(Vote(3, 65_536, True))
     broken = [data[:length] for length in range(len(data))]
     broken += [
         data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)
     ]
     for each in broken:
-        assert not is_sealed(each)
+        assert not is_checksummed(each)
         with pytest.raises(Damaged, match=r"n/vote\.json is damaged: expected one line of JSON that matches its check"):
-            unseal(each, Vote, "n/vote.json")
+            decode_checksummed(each, Vote, "n/vote.json")
 
 
 def test_only_blanks_may_follow() -> None:
-    data = seal(Vote(3, 65_536, True))
-    assert is_sealed(data + b"   ")
-    assert not is_sealed(data + b" \0")
-    assert not is_sealed(data + b"\n")
+    data = encode_checksummed(Vote(3, 65_536, True))
+    assert is_checksummed(data + b"   ")
+    assert not is_checksummed(data + b" \0")
+    assert not is_checksummed(data + b"\n")
 
 
 def test_a_record_of_another_kind_is_damage() -> None:
     with pytest.raises(Damaged, match="expected the record LogId"):
-        unseal(seal(Vote(3, 65_536, True)), LogId, "purged.json")
+        decode_checksummed(encode_checksummed(Vote(3, 65_536, True)), LogId, "purged.json")
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_a_record_of_another_kind_is_damage() -> None:
 )
 def test_another_format_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, version: int, text: str) -> None:
     monkeypatch.setattr("qcore.disk.checksummed._FORMAT", b'","format":%d,' % version)
-    data = seal(Vote(3, 65_536, True))
+    data = encode_checksummed(Vote(3, 65_536, True))
     monkeypatch.undo()
     with pytest.raises(Damaged, match=text):
-        unseal(data, Vote, "vote.json")
+        decode_checksummed(data, Vote, "vote.json")
 
 
 class Formless(msgspec.Struct):
@@ -63,7 +63,7 @@ class Formless(msgspec.Struct):
 
 def test_a_sealed_object_without_a_format_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qcore.disk.checksummed._FORMAT", b'",')
-    data = seal(Formless(3))
+    data = encode_checksummed(Formless(3))
     monkeypatch.undo()
     with pytest.raises(Damaged, match="expected a JSON object with a format"):
-        unseal(data, Formless, "vote.json")
+        decode_checksummed(data, Formless, "vote.json")

@@ -10,7 +10,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.log.blanks import SIZES
 from qcore.disk.log.log import Log
-from qcore.disk.log.ready_files import Stock
+from qcore.disk.log.ready_files import ReadyFiles
 from qcore.disk.marks import Marks
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
@@ -232,8 +232,8 @@ def test_a_log_without_a_watermark_is_caught(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_prepared_file_that_grows_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take = Stock.take
-    monkeypatch.setattr(Stock, "take", lambda self, index, length: take(self, index, min(length, SIZES[0])))
+    take = ReadyFiles.take
+    monkeypatch.setattr(ReadyFiles, "take", lambda self, index, length: take(self, index, min(length, SIZES[0])))
     with pytest.raises(Violation, match="is damaged"):
         cut_power(Cuts(folder), folder, "at once")
 
@@ -255,7 +255,7 @@ def a_purge(life: Life) -> None:
     for index in range(4):
         life.append(index, 0)
     life.pace = PACES["never"]
-    for index in range(4, 4 + life.directory.log.stock.ready):
+    for index in range(4, 4 + life.directory.log.ready_files.ready):
         life.append(index, 0)
     life.pace = pace
     life.purge(2, 0)
@@ -272,7 +272,7 @@ def used_again(life: Life) -> list[str]:
 
 def test_a_file_used_again_before_its_mark_is_durable_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hasty(log: Log, upto: LogId) -> None:
-        log.stock.free(range(upto.index + 1), upto.index, log.max_spares)
+        log.ready_files.free(range(upto.index + 1), upto.index, log.max_spares)
         log._marks.save_purged(upto)
         log._ids.purge(upto)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qcore.disk.checksummed import seal
+from qcore.disk.checksummed import encode_checksummed
 from qcore.disk.marks import Marks
 from qcore.model.entry import Vote
 from qcore.model.errors import Damaged
@@ -48,7 +48,7 @@ def test_a_watermark_without_a_hint_is_kept(files: Unsynced, tmp_path: Path) -> 
     assert (again.committed, again.stored) == (None, log_id(3))
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 512, b"{}", seal(log_id(1), 512).replace(b"1", b"2")])
+@pytest.mark.parametrize("content", [b"", b"\0" * 512, b"{}", encode_checksummed(log_id(1), 512).replace(b"1", b"2")])
 def test_an_unreadable_hint_counts_as_absent(files: Unsynced, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "committed.json").write_bytes(content)
     marks = Marks(files, str(tmp_path))

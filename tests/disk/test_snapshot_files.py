@@ -9,7 +9,7 @@ import pytest
 
 from qcore.disk.checksummed import _check
 from qcore.disk.files import Files
-from qcore.disk.snapshot_files import KEPT, Found, SnapshotHeader, Snapshots
+from qcore.disk.snapshot_files import KEPT, SnapshotFile, SnapshotFiles, SnapshotHeader
 from qcore.model.entry import LogId, Member, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
@@ -21,7 +21,7 @@ def header(index: int) -> SnapshotHeader:
     return SnapshotHeader(LogId(1, 65_536, index), MEMBERSHIP, LogId(0, 65_536, 0), 1, 5, index, "00" * 16, {"Root": 1})
 
 
-def take(folder: Snapshots, index: int, seconds: int = 1_700_000_000) -> Found:
+def take(folder: SnapshotFiles, index: int, seconds: int = 1_700_000_000) -> SnapshotFile:
     writer = folder.begin(header(index), seconds)
     writer.write(b"".join(LINES[:60]))
     writer.write(b"".join(LINES[60:]))
@@ -30,18 +30,18 @@ def take(folder: Snapshots, index: int, seconds: int = 1_700_000_000) -> Found:
     return found
 
 
-def scanned(path: Path) -> Snapshots:
-    folder = Snapshots(Files(), str(path))
+def scanned(path: Path) -> SnapshotFiles:
+    folder = SnapshotFiles(Files(), str(path))
     folder.scan()
     return folder
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Snapshots:
+def folder(tmp_path: Path) -> SnapshotFiles:
     return scanned(tmp_path)
 
 
-def test_a_folder_that_somebody_removed_is_made_again(folder: Snapshots, tmp_path: Path) -> None:
+def test_a_folder_that_somebody_removed_is_made_again(folder: SnapshotFiles, tmp_path: Path) -> None:
     take(folder, 7)
     shutil.rmtree(tmp_path)
     assert scanned(tmp_path).found == []
@@ -49,7 +49,7 @@ def test_a_folder_that_somebody_removed_is_made_again(folder: Snapshots, tmp_pat
     assert scanned(tmp_path).found == [found]
 
 
-def test_a_snapshot_gives_back_its_header_and_its_lines(folder: Snapshots, tmp_path: Path) -> None:
+def test_a_snapshot_gives_back_its_header_and_its_lines(folder: SnapshotFiles, tmp_path: Path) -> None:
     written = take(folder, 7)
     (found,) = scanned(tmp_path).found
     assert found == written
@@ -59,24 +59,24 @@ def test_a_snapshot_gives_back_its_header_and_its_lines(folder: Snapshots, tmp_p
     assert list(folder.lines(found)) == LINES
 
 
-def test_an_empty_one_is_one_too(folder: Snapshots) -> None:
+def test_an_empty_one_is_one_too(folder: SnapshotFiles) -> None:
     writer = folder.begin(header(1), 5)
     writer.write(b"")
     assert list(folder.lines(writer.finish())) == []
 
 
-def test_the_newest_is_the_one_with_the_highest_index_whatever_its_name(folder: Snapshots, tmp_path: Path) -> None:
+def test_the_newest_is_the_one_with_the_highest_index_whatever_its_name(folder: SnapshotFiles, tmp_path: Path) -> None:
     for index, seconds in ((5, 300), (9, 100), (7, 200)):
         take(folder, index, seconds)
     assert [found.header.last.index for found in scanned(tmp_path).found] == [9, 7, 5]
 
 
-def test_two_in_one_second_get_names_of_their_own(folder: Snapshots) -> None:
+def test_two_in_one_second_get_names_of_their_own(folder: SnapshotFiles) -> None:
     names = [os.path.basename(take(folder, index, 50).path) for index in range(3)]
     assert names == ["snapshot_50.json", "snapshot_51.json", "snapshot_52.json"]
 
 
-def test_only_the_newest_are_kept(folder: Snapshots, tmp_path: Path) -> None:
+def test_only_the_newest_are_kept(folder: SnapshotFiles, tmp_path: Path) -> None:
     for index in range(KEPT + 2):
         take(folder, index, index)
     old = folder.surplus()
@@ -87,7 +87,7 @@ def test_only_the_newest_are_kept(folder: Snapshots, tmp_path: Path) -> None:
     assert len(os.listdir(tmp_path)) == KEPT
 
 
-def test_nothing_has_a_name_before_it_is_finished(folder: Snapshots, tmp_path: Path) -> None:
+def test_nothing_has_a_name_before_it_is_finished(folder: SnapshotFiles, tmp_path: Path) -> None:
     writer = folder.begin(header(1), 5)
     writer.write(LINES[0])
     assert os.listdir(tmp_path) == ["snapshot_5.json.tmp"]
@@ -99,7 +99,7 @@ def test_nothing_has_a_name_before_it_is_finished(folder: Snapshots, tmp_path: P
     writer.abandon()
 
 
-def test_other_files_are_left_alone(folder: Snapshots, tmp_path: Path) -> None:
+def test_other_files_are_left_alone(folder: SnapshotFiles, tmp_path: Path) -> None:
     for name in ("snapshot_.json", "snapshot_01.json", "snapshot_1.json.bak", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     found = scanned(tmp_path)
@@ -129,7 +129,7 @@ SPOILED_LATER: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("spoil", SPOILED.values(), ids=list(SPOILED))
 def test_a_damaged_header_is_named_and_the_file_left_alone(
-    folder: Snapshots, tmp_path: Path, spoil: Callable[[bytes], bytes]
+    folder: SnapshotFiles, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
     path = Path(take(folder, 7).path)
     path.write_bytes(spoil(path.read_bytes()))
@@ -142,7 +142,7 @@ def test_a_damaged_header_is_named_and_the_file_left_alone(
 
 @pytest.mark.parametrize("spoil", SPOILED_LATER.values(), ids=list(SPOILED_LATER))
 def test_a_damaged_line_or_footer_is_named_at_the_latest_at_the_end(
-    folder: Snapshots, spoil: Callable[[bytes], bytes]
+    folder: SnapshotFiles, spoil: Callable[[bytes], bytes]
 ) -> None:
     found = take(folder, 7)
     path = Path(found.path)
@@ -151,7 +151,7 @@ def test_a_damaged_line_or_footer_is_named_at_the_latest_at_the_end(
         list(folder.lines(found))
 
 
-def test_a_newer_format_is_refused_as_such(folder: Snapshots, tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_as_such(folder: SnapshotFiles, tmp_path: Path) -> None:
     path = Path(take(folder, 7).path)
     head, _, rest = path.read_bytes().partition(b"\n")
     text = head[len(b'{"check":"') + 16 :].replace(b'"format":1', b'"format":2') + b"\n"
@@ -160,7 +160,7 @@ def test_a_newer_format_is_refused_as_such(folder: Snapshots, tmp_path: Path) ->
         scanned(tmp_path)
 
 
-def test_one_that_turned_out_bad_is_used_no_more(folder: Snapshots) -> None:
+def test_one_that_turned_out_bad_is_used_no_more(folder: SnapshotFiles) -> None:
     good, bad = take(folder, 5, 1), take(folder, 9, 2)
     folder.discard(bad, Damaged("bad"))
     assert folder.found == [good]
@@ -177,7 +177,7 @@ class Full(Files):
 
 def test_a_failure_is_the_snapshots_alone(tmp_path: Path) -> None:
     files = Full()
-    folder = Snapshots(files, str(tmp_path))
+    folder = SnapshotFiles(files, str(tmp_path))
     writer = folder.begin(header(1), 5)
     with pytest.raises(DiskFailed, match="disk is full"):
         writer.write(LINES[0])

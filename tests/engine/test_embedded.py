@@ -97,7 +97,7 @@ def on_disk(directory: Directory) -> list[Entry]:
 async def prepared(bench: Bench) -> None:
     """Wait until files for the next entries lie ready."""
     assert bench.directory is not None
-    stock = bench.directory.log.stock
+    stock = bench.directory.log.ready_files
     await until(lambda: stock.ready)
 
 

@@ -18,7 +18,7 @@ from qcore.engine.embedded import EmbeddedEngine
 from qcore.model.errors import Fatal
 from qcore.server.config.settings import Settings
 from qcore.server.front.http import FrontDoor
-from qcore.server.front.rpc import Limits, Session
+from qcore.server.front.rpc import Conversation, Limits
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.snapshots.taking import load
@@ -101,7 +101,7 @@ class Client:
     """One session on a node, without a socket; keeps the answers by id."""
 
     def __init__(self, node: Node, limits: Limits) -> None:
-        self._session = Session(node, limits, self._take, lambda: None, self._take_events)
+        self._session = Conversation(node, limits, self._take, lambda: None, self._take_events)
         self.events: list[dict[str, Any]] = []
         self.messages: list[Any] = []
         """Answers and events, as they came."""
@@ -144,7 +144,7 @@ class Client:
         self._session.close()
 
     def _take_events(self) -> None:
-        for text in self._session.feed.take(1 << 30):
+        for text in self._session.outbox.take(1 << 30):
             self.messages.append(json.loads(text))
             self.events.append(self.messages[-1]["params"])
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 
 
 class Socket:
@@ -10,7 +10,7 @@ class Socket:
 
     def __init__(self) -> None:
         self.woken = 0
-        self.feed = Feed(self.wake)
+        self.outbox = Outbox(self.wake)
 
     def wake(self) -> None:
         self.woken += 1
@@ -22,57 +22,57 @@ def socket() -> Socket:
 
 
 def test_messages_are_taken_in_order_as_far_as_there_is_room(socket: Socket) -> None:
-    feed = socket.feed
+    outbox = socket.outbox
     for text in (b"one", b"two", b"three"):
-        feed.put(1, text)
-    assert (socket.woken, feed.size) == (1, 11)
-    assert feed.take(4) == [b"one", b"two"]
-    assert feed.size == 5
-    assert feed.take(1) == [b"three"]
-    assert feed.take(1) == []
-    feed.put(1, b"four")
-    assert (socket.woken, feed.size) == (2, 4)
+        outbox.put(1, text)
+    assert (socket.woken, outbox.size) == (1, 11)
+    assert outbox.take(4) == [b"one", b"two"]
+    assert outbox.size == 5
+    assert outbox.take(1) == [b"three"]
+    assert outbox.take(1) == []
+    outbox.put(1, b"four")
+    assert (socket.woken, outbox.size) == (2, 4)
 
 
 def test_what_a_listener_was_not_sent_can_be_dropped(socket: Socket) -> None:
-    feed = socket.feed
+    outbox = socket.outbox
     for token, text in [(1, b"one"), (2, b"two"), (1, b"three")]:
-        feed.put(token, text)
-    feed.drop(1)
-    assert feed.size == 3
-    assert feed.take(99) == [b"two"]
-    feed.drop(2)
+        outbox.put(token, text)
+    outbox.drop(1)
+    assert outbox.size == 3
+    assert outbox.take(99) == [b"two"]
+    outbox.drop(2)
 
 
 def test_held_messages_wait_until_all_holds_are_released(socket: Socket) -> None:
-    feed = socket.feed
-    feed.hold()
-    feed.hold()
-    feed.put(1, b"one")
-    feed.release()
-    assert (socket.woken, feed.take(99)) == (0, [])
-    feed.release()
-    assert (socket.woken, feed.take(99)) == (1, [b"one"])
+    outbox = socket.outbox
+    outbox.hold()
+    outbox.hold()
+    outbox.put(1, b"one")
+    outbox.release()
+    assert (socket.woken, outbox.take(99)) == (0, [])
+    outbox.release()
+    assert (socket.woken, outbox.take(99)) == (1, [b"one"])
 
 
 def test_whoever_waits_for_room_is_called_once_there_is(socket: Socket) -> None:
-    feed, called = socket.feed, []
+    outbox, called = socket.outbox, []
     for _ in range(4):
-        feed.put(1, b"x" * 10)
-    feed.wait(20, lambda: called.append("half"))
-    feed.wait(0, lambda: called.append("empty"))
-    feed.take(5)
+        outbox.put(1, b"x" * 10)
+    outbox.wait(20, lambda: called.append("half"))
+    outbox.wait(0, lambda: called.append("empty"))
+    outbox.take(5)
     assert called == []
-    feed.take(5)
+    outbox.take(5)
     assert called == ["half"]
-    feed.drop(1)
+    outbox.drop(1)
     assert called == ["half", "empty"]
 
 
 def test_a_closed_feed_keeps_nothing_and_lets_nobody_wait(socket: Socket) -> None:
-    feed, called = socket.feed, []
-    feed.put(1, b"one")
-    feed.wait(0, lambda: called.append("gone"))
-    feed.close()
-    feed.put(1, b"two")
-    assert (feed.size, feed.take(99), called, feed.closed) == (0, [], ["gone"], True)
+    outbox, called = socket.outbox, []
+    outbox.put(1, b"one")
+    outbox.wait(0, lambda: called.append("gone"))
+    outbox.close()
+    outbox.put(1, b"two")
+    assert (outbox.size, outbox.take(99), called, outbox.closed) == (0, [], ["gone"], True)

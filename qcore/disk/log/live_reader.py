@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from qcore.disk.checksummed import is_sealed, unseal
+from qcore.disk.checksummed import decode_checksummed, is_checksummed
 from qcore.disk.files import Files
 from qcore.disk.log.record import decode, is_blank
 from qcore.disk.log.survey import entry_path
@@ -84,5 +84,5 @@ def _refuse_purged(files: Files, directory: Path, index: int) -> None:
     """Raise Compacted for an entry at or below the purge mark, whose file may hold anything."""
     path = os.path.join(directory, "purged.json")
     data = files.read(path)
-    if data is not None and is_sealed(data) and index <= (mark := unseal(data, LogId, path)).index:
+    if data is not None and is_checksummed(data) and index <= (mark := decode_checksummed(data, LogId, path)).index:
         raise Compacted(f"entry {index} was purged; the log begins at {mark.index + 1}")

@@ -15,7 +15,7 @@ from qcore.disk.files import Files
 from qcore.disk.log import record
 from qcore.disk.log.blanks import blanks, padded, reusable_size
 from qcore.disk.log.log_ids import follows
-from qcore.disk.log.ready_files import GROUP, Stock
+from qcore.disk.log.ready_files import GROUP, ReadyFiles
 from qcore.disk.log.survey import Survey, entry_path
 from qcore.disk.marks import Marks
 from qcore.model.entry import Entry, LogId
@@ -34,7 +34,7 @@ class Log:
     """
 
     def __init__(self, files: Files, folder: str, marks: Marks, found: Survey) -> None:
-        self.stock = Stock(found.ids.next_index)
+        self.ready_files = ReadyFiles(found.ids.next_index)
         self.max_spares = 1_000
         self._files = files
         self._folder = folder
@@ -92,7 +92,7 @@ class Log:
         if not follows(self._ids.last, log_id):
             raise ValueError(f"{log_id} cannot follow {self._ids.last}")
         path = self._path(log_id.index)
-        if self.stock.take(log_id.index, len(data)):
+        if self.ready_files.take(log_id.index, len(data)):
             self._files.overwrite(path, padded(data), sync=True)
         else:
             self._files.store(path, data)
@@ -152,7 +152,7 @@ class Log:
         self._marks.save_purged(upto)
         entries = range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
         self._ids.purge(upto)
-        self.stock.free(entries, upto.index, self.max_spares)
+        self.ready_files.free(entries, upto.index, self.max_spares)
 
     def _path(self, index: int) -> str:
         return entry_path(self._folder, index)
@@ -163,7 +163,7 @@ class Log:
         if size is None:
             return False
         self._files.overwrite(self._path(index), blanks(size), sync=True)
-        self.stock.add(index, size)
+        self.ready_files.add(index, size)
         return True
 
     def _content(self, index: int) -> bytes:

@@ -13,23 +13,23 @@ from collections.abc import Callable, Generator, Sequence
 
 from qcore.disk.files import Files
 from qcore.disk.log.blanks import blanks, reusable_size
-from qcore.disk.log.ready_files import Free, Make, Stock
+from qcore.disk.log.ready_files import Free, Make, ReadyFiles
 from qcore.disk.log.survey import entry_path
 from qcore.model.errors import Fatal
 
-__all__ = ["Preparer"]
+__all__ = ["Preallocator"]
 
 _PATIENCE = 10.0
 """Seconds that `stop` waits for a disk that does not answer."""
 
 
-class Preparer:
-    """Keeps `stock` filled with files in `folder`."""
+class Preallocator:
+    """Keeps `ready_files` filled with files in `folder`."""
 
-    def __init__(self, files: Files, folder: str, stock: Stock) -> None:
+    def __init__(self, files: Files, folder: str, ready_files: ReadyFiles) -> None:
         self._files = files
         self._folder = folder
-        self._stock = stock
+        self._ready_files = ready_files
         self._spares: deque[int] = deque()
         """Numbers of purged files, under their old names, that may be used again."""
         self._thread: threading.Thread | None = None
@@ -41,19 +41,19 @@ class Preparer:
 
     def stop(self) -> None:
         """End after the file operation under way; half-made files are no entries and go at the next start."""
-        self._stock.close()
+        self._ready_files.close()
         if self._thread is not None:
             self._thread.join(_PATIENCE)
 
     def steps(self, wait: bool = False) -> Generator[None, None, None]:
         """Do all that is to be done, or with `wait` all that ever will be; yields after each file operation."""
-        while (order := self._stock.next_order(wait)) is not None:
+        while (order := self._ready_files.next_order(wait)) is not None:
             yield from self._make(order) if isinstance(order, Make) else self._free(order)
 
     def _run(self, failed: Callable[[Fatal], None]) -> None:
         try:
             for _ in self.steps(wait=True):
-                if self._stock.closed:
+                if self._ready_files.closed:
                     return
         except Fatal as exc:
             failed(exc)
@@ -73,7 +73,7 @@ class Preparer:
                 self._files.unlink(self._path(spare))
             yield
         self._files.sync_folder(self._folder)
-        self._stock.made(made, order.size)
+        self._ready_files.made(made, order.size)
         yield
 
     def _blank_spares(self, most: int, size: int) -> Generator[None, None, list[int]]:

@@ -15,7 +15,7 @@ import msgspec
 
 from qcore.disk.log.blanks import SIZES, fitting_size
 
-__all__ = ["GROUP", "Free", "Make", "Stock"]
+__all__ = ["GROUP", "Free", "Make", "ReadyFiles"]
 
 GROUP = (8, 64)
 """Fewest and most files of one order; as many as the fewest lie ready at first."""
@@ -44,7 +44,7 @@ class Free(msgspec.Struct, frozen=True):
     spares: int
 
 
-class Stock:
+class ReadyFiles:
     """The prepared files of a log whose next entry is `next_index`.
 
     How many are kept ready doubles each time the writer finds none.

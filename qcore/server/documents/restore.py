@@ -23,27 +23,29 @@ from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.documents.uploads import Uploads
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Slices
-from qcore.server.writes.proposals import Writes, cut, seal
+from qcore.server.runtime.scheduler import Scheduler
+from qcore.server.writes.proposals import Proposals, cut, seal
 from qcore.store.documents.plan import Prepared, passwords, planning
 from qcore.store.paths import View
 from qcore.store.state.state import State
 
-__all__ = ["Documents"]
+__all__ = ["DocumentCalls"]
 
 _MAX_LINES = 10_000
 
 log = logs.get("qcore.documents")
 
 
-class Documents:
+class DocumentCalls:
     """Carries out `snapshot.plan` and `snapshot.restore`."""
 
-    def __init__(self, settings: Settings, state: State, slices: Slices, writes: Writes, uploads: Uploads) -> None:
+    def __init__(
+        self, settings: Settings, state: State, scheduler: Scheduler, proposals: Proposals, uploads: Uploads
+    ) -> None:
         self._settings = settings
         self._state = state
-        self._slices = slices
-        self._writes = writes
+        self._scheduler = scheduler
+        self._proposals = proposals
         self._uploads = uploads
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,7 +87,7 @@ class Documents:
         try:
             prepared = await self._hashed(view, prepared)
             limits = {"max_depth": self._settings.max_depth, "max_list": self._settings.max_list}
-            plan = await self._slices.run(planning(view, prepared, prune=query.prune, **limits))
+            plan = await self._scheduler.run(planning(view, prepared, prune=query.prune, **limits))
             counts = plan.counts()
             lines = list(itertools.islice(plan.lines(), query.limit))
         finally:
@@ -108,7 +110,7 @@ class Documents:
         restore.hash = command.hash
         restore.max_depth, restore.max_list = self._settings.max_depth, self._settings.max_list
         parts = await _in_thread(lambda: cut(restore))
-        self._writes.put_parts(call, parts)
+        self._proposals.put_parts(call, parts)
 
     def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
         """Answer a retry as the first time, for which the document may be gone."""
@@ -120,7 +122,7 @@ class Documents:
 
     async def _hashed(self, view: View, prepared: Prepared) -> Prepared:
         """The document with its passwords hashed; one that the store has a hash of already keeps that."""
-        found = await self._slices.run(passwords(view, prepared))
+        found = await self._scheduler.run(passwords(view, prepared))
         if not found:
             return prepared
         texts = await _in_thread(lambda: {(each.place, each.field): _hash(each) for each in found})

@@ -20,7 +20,7 @@ from qcore.server.config.settings import Settings
 from qcore.server.front.rpc import Limits, Service
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
-from qcore.server.runtime.scheduler import Turn
+from qcore.server.runtime.scheduler import TurnBudget
 
 __all__ = ["FrontDoor"]
 
@@ -45,7 +45,7 @@ class FrontDoor:
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
         self.max_connections = settings.max_connections
-        self.turn = Turn()
+        self.turn = TurnBudget()
         self.connections: set[Connection] = set()
         self._settings: Settings = settings
         self._node = node

@@ -16,9 +16,9 @@ from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestErr
 from qcore.model.requests.queries import Listen
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 
-__all__ = ["OPEN_CALLS", "Limits", "Service", "Session"]
+__all__ = ["OPEN_CALLS", "Conversation", "Limits", "Service"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Service(Protocol):
     def later(self, step: Callable[[], bool]) -> None:
         """Call `step` in slices until it returns False."""
 
-    def left(self, feed: Feed) -> None:
+    def left(self, outbox: Outbox) -> None:
         """A client that listens is gone."""
 
 
@@ -65,11 +65,11 @@ _MAX_TIMEOUT = 86_400.0
 _BLANKS = b" \t\r\n"
 
 
-class Session:
+class Conversation:
     """One client's conversation. `send` takes the text of one message.
 
     `room` is called when there is room again for messages, after `has_room` said there was none; `wake` when there
-    are events to take from `feed`.
+    are events to take from `outbox`.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Session:
         self._room = room
         self._full = False
         self.open_calls = 0
-        self.feed = Feed(wake)
+        self.outbox = Outbox(wake)
 
     def close(self) -> None:
         """The connection is gone."""
-        self.feed.close()
-        if self.feed.listeners:
-            self._service.left(self.feed)
+        self.outbox.close()
+        if self.outbox.listeners:
+            self._service.left(self.outbox)
 
     def has_room(self) -> bool:
         """Whether the client may ask for more before it is answered."""
@@ -145,7 +145,7 @@ class Session:
             call.fail(exc)
             return call
         call.size = len(data)
-        call.feed = self.feed
+        call.outbox = self.outbox
         call.writes = METHODS[envelope.method].writes and not getattr(params, "dry_run", False)
         return call
 
@@ -186,7 +186,7 @@ class _Batch:
 
     def __init__(
         self,
-        session: Session,
+        conversation: Conversation,
         service: Service,
         items: list[msgspec.Raw],
         count: int,
@@ -194,7 +194,7 @@ class _Batch:
         send: Callable[[bytes], None],
         max_answer: int,
     ) -> None:
-        self._session = session
+        self._conversation = conversation
         self._service = service
         self._items = items
         self._count = count
@@ -209,7 +209,7 @@ class _Batch:
         self._only_writes = True
         self._held: Call | None = None
         self._listens = False
-        session.open_calls += count
+        conversation.open_calls += count
 
     def step(self) -> bool:
         """Start the next request; False when there is nothing to do now."""
@@ -218,10 +218,10 @@ class _Batch:
                 return False
             self._open += 1
             self._next += 1
-            self._held = self._session.read(self, self._items[self._next - 1], self._now, self._next - 1)
+            self._held = self._conversation.read(self, self._items[self._next - 1], self._now, self._next - 1)
             if isinstance(self._held.params, Listen) and not self._listens:
                 self._listens = True
-                self._session.feed.hold()
+                self._conversation.outbox.hold()
         call = self._held
         if self._size > self._max_answer:
             size = f"the answers before this one have {self._size} bytes, at most {self._max_answer} go into one array"
@@ -246,8 +246,8 @@ class _Batch:
             if texts:
                 self._send(b"[" + b",".join(texts) + b"]")
             if self._listens:
-                self._session.feed.release()
-            self._session.finished(self._count)
+                self._conversation.outbox.release()
+            self._conversation.finished(self._count)
         elif self._open == 1 and self._held is not None:
             self._service.later(self.step)
 

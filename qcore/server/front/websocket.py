@@ -20,10 +20,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import CLOSED, OPEN, Event
 from websockets.server import ServerProtocol
 
-from qcore.server.front.rpc import Limits, Service, Session
-from qcore.server.outbox import Feed
+from qcore.server.front.rpc import Conversation, Limits, Service
+from qcore.server.outbox import Outbox
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Turn
+from qcore.server.runtime.scheduler import TurnBudget
 
 __all__ = ["Connection", "Front"]
 
@@ -52,7 +52,7 @@ class Front(Protocol):
     send_queue: int
     ping_interval: float
     ping_timeout: float
-    turn: Turn
+    turn: TurnBudget
 
     def joined(self, connection: Connection) -> None:
         """A socket was accepted."""
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._front = front
         self._loop = asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=front.max_message, logger=_LIBRARY_LOG)
-        self._session: Session | None = None
+        self._conversation: Conversation | None = None
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
@@ -125,8 +125,8 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._front.left(self)
-        if self._session is not None:
-            self._session.close()
+        if self._conversation is not None:
+            self._conversation.close()
             log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
         self._lost = True
         if not (self._inbox or self._unread):
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
         The garbage collector alone would free them, with messages of megabytes, and it waits until nobody asks for
         anything.
         """
-        self._session = None
+        self._conversation = None
         self._protocol.parser.close()
         self._protocol.parser_exc = self._protocol.handshake_exc = None
 
@@ -167,12 +167,12 @@ class Connection(asyncio.Protocol):
 
     def _take_one(self) -> bool:
         """Take the next event of the inbox; False when all is taken, or as long as the session has no room."""
-        session, inbox = self._session, self._inbox
+        conversation, inbox = self._conversation, self._inbox
         if not inbox and self._unread:
             self._protocol.receive_data(self._unread.popleft())
             self._collect()
         if inbox:
-            if session is not None and not session.has_room():
+            if conversation is not None and not conversation.has_room():
                 return False
             event = inbox.popleft()
             if isinstance(event, Request):
@@ -210,17 +210,19 @@ class Connection(asyncio.Protocol):
         if response.status_code == 101:
             query = request.path.partition("?")[2].partition("#")[0]
             self.name = parse_qs(query).get("client", [""])[0][:64]
-            self._session = Session(self._front.service, self._front.limits, self.send, self._room, self._flush_later)
+            self._conversation = Conversation(
+                self._front.service, self._front.limits, self.send, self._room, self._flush_later
+            )
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
             self._arm(self._front.ping_interval, self._check_alive)
 
     def _frame(self, frame: Frame, now: float) -> None:
-        session = self._session
-        if session is None or self._goodbye:
+        conversation = self._conversation
+        if conversation is None or self._goodbye:
             return
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             if frame.fin:
-                self._message(session, frame.opcode is Opcode.TEXT, bytes(frame.data), now)
+                self._message(conversation, frame.opcode is Opcode.TEXT, bytes(frame.data), now)
             else:
                 self._fragments = bytearray(frame.data)
                 self._fragments_text = frame.opcode is Opcode.TEXT
@@ -228,11 +230,11 @@ class Connection(asyncio.Protocol):
             self._fragments += frame.data
             if frame.fin:
                 data, self._fragments = bytes(self._fragments), bytearray()
-                self._message(session, self._fragments_text, data, now)
+                self._message(conversation, self._fragments_text, data, now)
 
-    def _message(self, session: Session, text: bool, data: bytes, now: float) -> None:
+    def _message(self, conversation: Conversation, text: bool, data: bytes, now: float) -> None:
         if text:
-            session.receive(data, now)
+            conversation.receive(data, now)
         else:
             self.close(1003, "binary frames are not part of this version: send JSON in text frames")
 
@@ -274,19 +276,19 @@ class Connection(asyncio.Protocol):
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
             if end and transport.can_write_eof():
                 transport.write_eof()
-        session = self._session
-        if session is not None and session.feed.size and self._protocol.state is OPEN:
-            self._flush_events(session.feed)
+        conversation = self._conversation
+        if conversation is not None and conversation.outbox.size and self._protocol.state is OPEN:
+            self._flush_events(conversation.outbox)
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
         elif self._protocol.close_expected():
             self._end_soon()
 
-    def _flush_events(self, feed: Feed) -> None:
+    def _flush_events(self, outbox: Outbox) -> None:
         """Send events as long as the socket takes them, for one turn of the loop."""
         turn = self._front.turn
         while not self._congested:
-            texts = feed.take(_EVENTS_AT_A_TIME)
+            texts = outbox.take(_EVENTS_AT_A_TIME)
             if not texts:
                 return
             self._transport.write(b"".join([part for text in texts for part in (_text_header(len(text)), text)]))
@@ -306,9 +308,9 @@ class Connection(asyncio.Protocol):
             unsent_bytes=unsent,
         )
         self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
-        if self._session is not None:
-            self._session.close()
-        self._session = None
+        if self._conversation is not None:
+            self._conversation.close()
+        self._conversation = None
         self._end_soon()
 
     # -- time ----------------------------------------------------------------------------------------------

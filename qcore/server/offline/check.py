@@ -10,7 +10,7 @@ import click
 
 from qcore.disk.directory import Directory
 from qcore.disk.report import Report, node_directory, report
-from qcore.engine.base import Base
+from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import LogId, public_id
 from qcore.server.snapshots.taking import load
 from qcore.store.apply import apply_entry
@@ -47,7 +47,7 @@ def _fits(looked: Directory, last: LogId) -> bool:
     return log.last is not None and log.last.index >= last.index and log.log_id(last.index) in (None, last)
 
 
-def _replay(looked: Directory, state: State, base: Base | None) -> None:
+def _replay(looked: Directory, state: State, base: SnapshotMeta | None) -> None:
     """Apply the log behind the snapshot, as a start does.
 
     Raises:
@@ -72,7 +72,7 @@ def _facts(found: Report) -> Iterator[tuple[str, str]]:
         yield "at start", repair
 
 
-def _contents(looked: Directory, state: State, base: Base | None) -> Iterator[tuple[str, str]]:
+def _contents(looked: Directory, state: State, base: SnapshotMeta | None) -> Iterator[tuple[str, str]]:
     count = len(looked.snapshots.found)
     yield "snapshots", "none" if base is None else f"{count}, the newest up to {_place(base.last)}"
     yield "state", f"{len(state.entities)} entities at revision {state.revision}"

@@ -22,7 +22,7 @@ from qcore.store.state.state import State
 from qcore.store.watch.history import History
 from qcore.version import VERSION
 
-__all__ = ["Reads"]
+__all__ = ["ReadTable"]
 
 LIMITS = (
     "max_batch",
@@ -46,7 +46,7 @@ LIMITS = (
 """Settings that `info` shows as limits."""
 
 
-class Reads:
+class ReadTable:
     """Runs reads against the state; knows the node for `info` and `machine`."""
 
     def __init__(

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from qcore.model.errors import RequestError
 from qcore.server.calls import Call
 
-__all__ = ["Behind"]
+__all__ = ["WaitingReads"]
 
 
-class Behind:
+class WaitingReads:
     """Waiting calls, found by the lowest number, so that coming up by one costs nothing for those who wait longer."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Behind:
         kept = []
         for entry in self._heap:
             number, _, call = entry
-            gone = call.feed is not None and call.feed.closed
+            gone = call.outbox is not None and call.outbox.closed
             if gone or call.deadline <= now:
                 call.fail(late(number))
             else:

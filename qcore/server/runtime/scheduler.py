@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-__all__ = ["Slices", "Turn"]
+__all__ = ["Scheduler", "TurnBudget"]
 
 SLICE = 0.004
 """Seconds of one turn before the loop serves others."""
@@ -25,7 +25,7 @@ _BUSY_SHARE = 4
 """How many times shorter a turn is while requests come."""
 
 
-class Slices:
+class Scheduler:
     """A queue of steps that run whenever the loop comes round, for `length` seconds of each turn.
 
     `busy` says whether requests come, which then wait less for each turn.
@@ -81,7 +81,7 @@ class Slices:
                 asyncio.get_running_loop().call_soon(self._turn)
 
 
-class Turn:
+class TurnBudget:
     """The time that all together may take for themselves in one turn of the loop; more is done in slices."""
 
     def __init__(self) -> None:

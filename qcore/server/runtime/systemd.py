@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sdnotify
 
-__all__ = ["Notifier"]
+__all__ = ["SystemdNotifier"]
 
 
-class Notifier:
+class SystemdNotifier:
     """Talks to the service manager where there is one (``$NOTIFY_SOCKET``), to nobody elsewhere."""
 
     def __init__(self) -> None:

@@ -15,19 +15,19 @@ from typing import TypeVar
 
 from qcore.disk.damage import damaged, newer
 from qcore.disk.directory import Directory
-from qcore.disk.snapshot_files import Found, SnapshotHeader, SnapshotWriter
+from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader, SnapshotWriter
 from qcore.disk.space import space
-from qcore.engine.base import Base, Engine
+from qcore.engine.base import Engine, SnapshotMeta
 from qcore.model.entry import FEATURE_LEVEL, LogId
 from qcore.model.errors import Busy, Damaged, DiskFailed, DiskFull, QcoreError, Timeout
 from qcore.model.requests.results import SnapshotTaken
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import logs
-from qcore.store.state.snapshot_lines import Loader, Snapshot
+from qcore.store.state.snapshot_lines import Loader, StateSnapshot
 from qcore.store.state.state import State
 
-__all__ = ["Snapshots", "load"]
+__all__ = ["SnapshotTaker", "load"]
 
 _MEGABYTE = 1 << 20
 _TURN = 0.002
@@ -51,7 +51,7 @@ T = TypeVar("T")
 log = logs.get("qcore.snapshots")
 
 
-def load(directory: Directory) -> tuple[State, Base | None]:
+def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
     """The state of the newest good snapshot, and where it leaves off; a fresh state without one. Blocking.
 
     Raises:
@@ -70,12 +70,12 @@ def load(directory: Directory) -> tuple[State, Base | None]:
             continue
         header = found.header
         _check_purged(directory, header.last)
-        return state, Base(header.last, header.time, header.membership, header.membership_id)
+        return state, SnapshotMeta(header.last, header.time, header.membership, header.membership_id)
     _check_purged(directory, None)
     return State(), None
 
 
-def _read(directory: Directory, found: Found) -> State:
+def _read(directory: Directory, found: SnapshotFile) -> State:
     loader = Loader()
     try:
         for line in directory.snapshots.lines(found):
@@ -99,7 +99,7 @@ def _check_purged(directory: Directory, last: LogId | None) -> None:
     )
 
 
-class Snapshots:
+class SnapshotTaker:
     """Takes snapshots: told of each entry that is applied, asked by clients.
 
     `last_call` gives the monotonic time of the latest request, `between` says whether no entry is half applied.
@@ -134,7 +134,7 @@ class Snapshots:
         self._last: LogId | None = None
 
     @property
-    def newest(self) -> Found | None:
+    def newest(self) -> SnapshotFile | None:
         """The snapshot with the highest log index."""
         return self._folder.found[0] if self._folder.found else None
 
@@ -191,7 +191,7 @@ class Snapshots:
         if problem is not None:
             self._failed(problem, calls)
             return
-        snapshot = Snapshot(self._state)
+        snapshot = StateSnapshot(self._state)
         membership, membership_id = self._engine.membership()
         header = SnapshotHeader(
             last=self._last,
@@ -219,7 +219,7 @@ class Snapshots:
     def _is_busy(self) -> bool:
         return time.monotonic() - self._last_call() < _BUSY
 
-    def _ended(self, found: Found | None, error: str, calls: list[Call]) -> None:
+    def _ended(self, found: SnapshotFile | None, error: str, calls: list[Call]) -> None:
         assert self._running is not None
         took = self._running.took
         self._running = None
@@ -229,7 +229,7 @@ class Snapshots:
             self._durable(found, took, calls)
         self._go_on()
 
-    def _durable(self, found: Found, took: float, calls: list[Call]) -> None:
+    def _durable(self, found: SnapshotFile, took: float, calls: list[Call]) -> None:
         before, header = self.newest, found.header
         self._not_before = time.monotonic() + _PAUSE * took
         self._folder.add(found)
@@ -254,7 +254,7 @@ class Snapshots:
         for call in calls:
             call.fail(DiskFull(f"no snapshot was taken: {problem}"))
 
-    def _remove(self, old: list[Found]) -> None:
+    def _remove(self, old: list[SnapshotFile]) -> None:
         def removed(future: asyncio.Future[None]) -> None:
             error = None if future.cancelled() else future.exception()
             if error is not None:
@@ -269,14 +269,14 @@ class _Running:
     """One snapshot being written; `took` are the seconds so far."""
 
     def __init__(
-        self, snapshot: Snapshot, writer: SnapshotWriter, thread: ThreadPoolExecutor, is_busy: Callable[[], bool]
+        self, snapshot: StateSnapshot, writer: SnapshotWriter, thread: ThreadPoolExecutor, is_busy: Callable[[], bool]
     ) -> None:
         self._snapshot = snapshot
         self._pieces = snapshot.pieces()
         self._writer = writer
         self._thread = thread
         self._is_busy = is_busy
-        self._done: Callable[[Found | None, str], None]
+        self._done: Callable[[SnapshotFile | None, str], None]
         self._begun = time.monotonic()
         self._ahead = 0
         self._paused = False
@@ -286,7 +286,7 @@ class _Running:
     def took(self) -> float:
         return time.monotonic() - self._begun
 
-    def start(self, done: Callable[[Found | None, str], None]) -> None:
+    def start(self, done: Callable[[SnapshotFile | None, str], None]) -> None:
         """Begin; `done` gets what became durable, or why nothing did."""
         self._done = done
         asyncio.get_running_loop().call_soon(self._turn)
@@ -347,12 +347,12 @@ class _Running:
             self._paused = False
             self._turn()
 
-    def _finished(self, found: Found) -> None:
+    def _finished(self, found: SnapshotFile) -> None:
         self._over = True
         self._done(found, "")
 
 
-def _taken(found: Found) -> SnapshotTaken:
+def _taken(found: SnapshotFile) -> SnapshotTaken:
     return SnapshotTaken(found.header.last.index, found.header.revision, found.path)
 
 

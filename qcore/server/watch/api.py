@@ -11,12 +11,12 @@ from qcore.model.requests.queries import Listen, Unlisten
 from qcore.model.requests.results import Listening, Unlistened
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.reads.filters import Filters
 from qcore.server.runtime import logs
 from qcore.server.watch import event_text
-from qcore.server.watch.catch_up import Catchup
-from qcore.server.watch.catch_up_queue import Lane
+from qcore.server.watch.catch_up import CatchUp
+from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Later, Listener, Listeners
 from qcore.store.resolve import entity_at
@@ -27,7 +27,7 @@ from qcore.store.watch.interest import STEPS, Wish, check_wish
 from qcore.store.watch.registry import tracker_key
 from qcore.store.watch.tracker import Tracker
 
-__all__ = ["TICK", "Watching"]
+__all__ = ["TICK", "WatchApi"]
 
 TICK = 5.0
 """Seconds without an event after which a listener is sent a bookmark, at the latest twice as many."""
@@ -37,7 +37,7 @@ _MEGABYTE = 1 << 20
 log = logs.get("qcore.watch")
 
 
-class Watching:
+class WatchApi:
     """All listeners of a node. Their steps are taken by `live` for those that are up to date, by `later` for others."""
 
     def __init__(
@@ -76,17 +76,17 @@ class Watching:
             Compacted: the history does not reach back to `since`.
         """
         query: Listen = call.params
-        feed = self._feed(call)
+        outbox = self._feed(call)
         wish = self._wish(query)
         check_wish(wish, self._state.types)
         since = self._since(query)
-        if len(feed.listeners) >= self._most_listeners:
+        if len(outbox.listeners) >= self._most_listeners:
             raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
-        listener = self._listeners.add(wish, self._bound(wish), feed, since)
+        listener = self._listeners.add(wish, self._bound(wish), outbox, since)
         if query.initial or not self._join_at_once(listener):
-            feed.lane = feed.lane or Lane(self._later)
-            parts = (self._state, self._history, self._listeners, self._dispatcher, feed.lane)
-            Catchup(*parts, self._most, listener, query.initial)
+            outbox.queue = outbox.queue or CatchUpQueue(self._later)
+            parts = (self._state, self._history, self._listeners, self._dispatcher, outbox.queue)
+            CatchUp(*parts, self._most, listener, query.initial)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         return Listening(listener.token, listener.revision)
@@ -98,31 +98,31 @@ class Watching:
             NotFound: the connection has no such token.
         """
         query: Unlisten = call.params
-        feed = self._feed(call)
-        listener: Listener | None = feed.listeners.get(query.token)
+        outbox = self._feed(call)
+        listener: Listener | None = outbox.listeners.get(query.token)
         if listener is None:
             raise NotFound(f"this connection has no listener {query.token}")
-        feed.drop(query.token)
+        outbox.drop(query.token)
         self._listeners.remove(listener)
         return Unlistened(query.token)
 
-    def closed(self, feed: Feed) -> None:
+    def closed(self, outbox: Outbox) -> None:
         """A connection is gone: free its listeners, in slices."""
-        work = self._free(feed)
+        work = self._free(outbox)
         self._later(lambda: next(work, False))
 
-    def _free(self, feed: Feed) -> Generator[bool, None, None]:
-        for listener in list(feed.listeners.values()):
+    def _free(self, outbox: Outbox) -> Generator[bool, None, None]:
+        for listener in list(outbox.listeners.values()):
             if not listener.gone:
                 self._listeners.remove(listener)
             yield True
 
-    def _feed(self, call: Call) -> Feed:
-        if call.feed is None or call.id is None:
+    def _feed(self, call: Call) -> Outbox:
+        if call.outbox is None or call.id is None:
             raise BadParams(f"{call.method} needs an id, as its answer names the token")
-        if call.feed.closed:
+        if call.outbox.closed:
             raise Busy("the connection is closed")
-        return call.feed
+        return call.outbox
 
     def _wish(self, query: Listen) -> Wish:
         rest = (query.field, query.change, tuple(dict.fromkeys(query.context)), query.filter)
@@ -188,7 +188,7 @@ class Watching:
                 catching_up = True
                 if listener.revision < self._history.gone:
                     self._listeners.lose(listener, "slow", listener.revision)
-            elif listener.told or listener.within or listener.feed.size:
+            elif listener.told or listener.within or listener.outbox.size:
                 listener.told = False
             else:
                 listener.tell(event_text.bookmark(self._dispatcher.known(listener)))

@@ -13,7 +13,7 @@ from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
 from qcore.server.runtime import logs
 from qcore.server.watch import event_text
-from qcore.server.watch.catch_up_queue import AT_ONCE, Lane
+from qcore.server.watch.catch_up_queue import AT_ONCE, CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
 from qcore.store.state.entity import Entity
@@ -25,7 +25,7 @@ from qcore.store.watch.past import Past
 from qcore.store.watch.registry import tracker_key
 from qcore.store.watch.tracker import Revision, Tracker
 
-__all__ = ["MAX_TRACKED", "Catchup"]
+__all__ = ["MAX_TRACKED", "CatchUp"]
 
 MAX_TRACKED = 1_000_000
 """Ids that the routes of one tracker may hold."""
@@ -53,7 +53,7 @@ class _Lost(Exception):
         self.revision = revision
 
 
-class Catchup:
+class CatchUp:
     """One listener's way. `most` is how many bytes a feed may hold; here it is filled to a half."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Catchup:
         history: History,
         listeners: Listeners,
         dispatcher: Dispatcher,
-        lane: Lane,
+        queue: CatchUpQueue,
         most: int,
         listener: Listener,
         initial: bool,
@@ -71,7 +71,7 @@ class Catchup:
         self._history = history
         self._listeners = listeners
         self._dispatcher = dispatcher
-        self._lane = lane
+        self._lane = queue
         self._most = most
         self._listener = listener
         self._interest: Interest = listener.interest
@@ -86,15 +86,15 @@ class Catchup:
         self._work = self._run()
         self._ended = False
         listener.stop = self._end
-        lane.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
+        queue.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
 
     def _step(self) -> bool:
         listener = self._listener
-        if self._ended or listener.feed.closed:
+        if self._ended or listener.outbox.closed:
             self._end()
             return False
-        if self._pause == _ROOM and listener.feed.size > self._most // 2:  # another may have been quicker
-            listener.feed.wait(self._most // 4, self._resume)
+        if self._pause == _ROOM and listener.outbox.size > self._most // 2:  # another may have been quicker
+            listener.outbox.wait(self._most // 4, self._resume)
             return False
         try:
             self._check()
@@ -145,7 +145,7 @@ class Catchup:
             return
         self._ended = True
         self._listener.stop = None
-        self._listener.feed.forget(self._resume)
+        self._listener.outbox.forget(self._resume)
         self._work.close()
         if self._tracker is not None:
             self._listeners.free(self._tracker)
@@ -271,7 +271,7 @@ class Catchup:
         if self._interest.wish.context:
             context = event_text.context(self._interest.context(event, self._view))
         listener = self._listener
-        listener.feed.put(listener.token, listener.head + event_text.common(event, self._view) + context + end)
+        listener.outbox.put(listener.token, listener.head + event_text.common(event, self._view) + context + end)
 
     def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
         """What of a revision is for this listener; None where it is not."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from qcore.server.watch.listeners import Later
 
-__all__ = ["AT_ONCE", "Lane"]
+__all__ = ["AT_ONCE", "CatchUpQueue"]
 
 AT_ONCE = 4
 """Places of a lane; a catch-up that needs much memory takes all of them."""
@@ -15,7 +15,7 @@ AT_ONCE = 4
 Step = Callable[[], bool]
 
 
-class Lane:
+class CatchUpQueue:
     """The catch-ups of one connection; to `later` all of them are one."""
 
     def __init__(self, later: Later) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.runtime import logs
 from qcore.server.watch import event_text
 from qcore.server.watch.listeners import Later, Listener, Listeners
@@ -269,12 +269,12 @@ class Dispatcher:
         for listener in listeners:
             if listener.gone:
                 continue
-            feed, message = listener.feed, listener.head + body
-            if feed.size + len(message) > most:
-                self._turns += len(feed.listeners)
-                self._overflow(feed)
+            outbox, message = listener.outbox, listener.head + body
+            if outbox.size + len(message) > most:
+                self._turns += len(outbox.listeners)
+                self._overflow(outbox)
             else:
-                feed.put(listener.token, message)
+                outbox.put(listener.token, message)
                 listener.told = True
                 listener.within = not is_last
                 if is_last:
@@ -311,9 +311,9 @@ class Dispatcher:
             if self._is_time():
                 yield
 
-    def _overflow(self, feed: Feed) -> None:
+    def _overflow(self, outbox: Outbox) -> None:
         """The client is behind: each of its listeners hears up to where it was told everything."""
-        for listener in list(feed.listeners.values()):
+        for listener in list(outbox.listeners.values()):
             self._listeners.lose(listener, "slow", self.known(listener))
 
     def known(self, listener: Listener) -> int:

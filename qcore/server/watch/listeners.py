@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 
 from qcore.model.requests.events import LostReason
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.watch import event_text
 from qcore.store.search.filter import Filter
 from qcore.store.watch.interest import Interest, Wish
@@ -29,12 +29,12 @@ class Listener:
     bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
     """
 
-    __slots__ = ("feed", "gone", "head", "interest", "live", "revision", "stop", "token", "told", "within")
+    __slots__ = ("gone", "head", "interest", "live", "outbox", "revision", "stop", "token", "told", "within")
 
-    def __init__(self, token: int, interest: Interest, feed: Feed, revision: int) -> None:
+    def __init__(self, token: int, interest: Interest, outbox: Outbox, revision: int) -> None:
         self.token = token
         self.interest = interest
-        self.feed = feed
+        self.outbox = outbox
         self.revision = revision
         self.head = event_text.head(token)
         self.live = False
@@ -45,7 +45,7 @@ class Listener:
 
     def tell(self, members: bytes) -> None:
         """Send a message that stands alone."""
-        self.feed.put(self.token, self.head + members + event_text.MORE)
+        self.outbox.put(self.token, self.head + members + event_text.MORE)
 
 
 class Listeners:
@@ -60,15 +60,15 @@ class Listeners:
         self._shared: dict[Wish, Interest] = {}
         self._users: dict[Interest, int] = {}
 
-    def add(self, wish: Wish, filter: Filter | None, feed: Feed, revision: int) -> Listener:
+    def add(self, wish: Wish, filter: Filter | None, outbox: Outbox, revision: int) -> Listener:
         """A new listener, which is not live yet."""
         interest = self._shared.get(wish)
         if interest is None:
             interest = self._shared[wish] = Interest(wish, filter)
             self._users[interest] = 0
         self._users[interest] += 1
-        listener = Listener(next(self._tokens), interest, feed, revision)
-        self.all[listener.token] = feed.listeners[listener.token] = listener
+        listener = Listener(next(self._tokens), interest, outbox, revision)
+        self.all[listener.token] = outbox.listeners[listener.token] = listener
         return listener
 
     def join(self, listener: Listener, tracker: Tracker | None = None) -> None:
@@ -91,7 +91,7 @@ class Listeners:
         listener.gone = True
         if listener.stop is not None:
             listener.stop()
-        del self.all[listener.token], listener.feed.listeners[listener.token]
+        del self.all[listener.token], listener.outbox.listeners[listener.token]
         if listener.live:
             del self.live[interest][listener.token]
             if not self.live[interest]:

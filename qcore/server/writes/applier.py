@@ -11,9 +11,9 @@ from qcore.model.errors import Fatal
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import SLICE, Slices
+from qcore.server.runtime.scheduler import SLICE, Scheduler
 from qcore.server.runtime.slow_log import SlowLog
-from qcore.server.writes.inline_reads import WholeReads
+from qcore.server.writes.inline_reads import InlineReads
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state.state import State
 
@@ -45,14 +45,14 @@ class Applier:
         self,
         settings: Settings,
         state: State,
-        slices: Slices,
-        reads: WholeReads,
+        scheduler: Scheduler,
+        reads: InlineReads,
         on_entry: Callable[[LogId], None],
         on_applied: Callable[[], None],
         on_fatal: Callable[[Fatal], None],
     ) -> None:
         self._state = state
-        self._slices = slices
+        self._scheduler = scheduler
         self._reads = reads
         self._on_entry = on_entry
         self._on_applied = on_applied
@@ -75,7 +75,7 @@ class Applier:
         if not self._slicing:
             self._slicing = self._apply_some()
             if self._slicing:
-                self._slices.add(self._apply_slice)
+                self._scheduler.add(self._apply_slice)
 
     def _apply_slice(self) -> bool:
         self._slicing = self._apply_some()

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from qcore.model.leader_commands import Check
+from qcore.model.leader_commands import CheckDigest
 from qcore.store.state.state import State
 
-__all__ = ["ENTRIES", "SECONDS", "Checking"]
+__all__ = ["ENTRIES", "SECONDS", "DigestCheckProposals"]
 
 ENTRIES = 10_000
 SECONDS = 60.0
 """A check comes after so many entries, and after so many seconds with at least one."""
 
 
-class Checking:
+class DigestCheckProposals:
     """Proposes checks by `propose`, as long as this node leads."""
 
-    def __init__(self, state: State, propose: Callable[[Check], None]) -> None:
+    def __init__(self, state: State, propose: Callable[[CheckDigest], None]) -> None:
         self._state = state
         self._propose = propose
         self._index = state.applied
@@ -43,4 +43,4 @@ class Checking:
         newest = self._state.checks.newest  # the state itself may be in the middle of an entry
         if newest is not None:
             self._index = newest[0] + 1  # where the check itself will stand, or near it
-            self._propose(Check(*newest))
+            self._propose(CheckDigest(*newest))

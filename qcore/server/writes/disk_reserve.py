@@ -10,7 +10,7 @@ from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
 from qcore.server.runtime import logs
 
-__all__ = ["Reserve"]
+__all__ = ["DiskReserve"]
 
 _LOOK = 0.5
 """Seconds between two looks at the disk."""
@@ -20,7 +20,7 @@ _MEGABYTE = 1 << 20
 log = logs.get("qcore.reserve")
 
 
-class Reserve:
+class DiskReserve:
     """Watches the file system of `folder`; `wanted` megabytes are kept, None for the default."""
 
     def __init__(self, folder: str, wanted: int | None) -> None:

@@ -16,13 +16,13 @@ import msgspec
 from qcore.model.errors import Timeout, TooLarge
 from qcore.model.wire import encode_json
 
-__all__ = ["MOST_SECONDS", "WholeReads"]
+__all__ = ["MOST_SECONDS", "InlineReads"]
 
 MOST_SECONDS = 1.0
 """Time of all reads of one pipeline or transaction."""
 
 
-class WholeReads:
+class InlineReads:
     """Carries out the reads of one command after another by `run`, which gives a result or a generator of slices."""
 
     def __init__(self, run: Callable[[Any], Any], most_bytes: int, most_seconds: float = MOST_SECONDS) -> None:

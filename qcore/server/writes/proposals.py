@@ -17,16 +17,16 @@ from typing import Any
 from qcore.engine.base import Engine, Proposal
 from qcore.model.entry import EntryBody
 from qcore.model.errors import Busy, RequestError, Timeout
-from qcore.model.leader_commands import Commit, Stage
+from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
 from qcore.model.requests.compound import COMPOUND
 from qcore.model.wire import cut_text, encode_json
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
-from qcore.server.writes.disk_reserve import Reserve
+from qcore.server.writes.disk_reserve import DiskReserve
 from qcore.store.state.state import State
 
-__all__ = ["LONG", "Writes", "cut", "seal"]
+__all__ = ["LONG", "Proposals", "cut", "seal"]
 
 _MEGABYTE = 1 << 20
 
@@ -43,10 +43,10 @@ _SWEEP = 0.25
 """Seconds between two looks for writes whose deadline has passed."""
 
 
-class Writes:
+class Proposals:
     """All writes that are not committed yet, and their deadlines."""
 
-    def __init__(self, settings: Settings, state: State, engine: Engine, reserve: Reserve) -> None:
+    def __init__(self, settings: Settings, state: State, engine: Engine, reserve: DiskReserve) -> None:
         self._settings = settings
         self._state = state
         self._engine = engine
@@ -83,8 +83,8 @@ class Writes:
             return
         stage = secrets.token_hex(8)
         for number, text in enumerate(parts):
-            self.put_own(Stage(stage, number, text), call.deadline, len(text))
-        call.params, call.size = Commit(stage, len(parts)), 0
+            self.put_own(StagePart(stage, number, text), call.deadline, len(text))
+        call.params, call.size = RunStaged(stage, len(parts)), 0
         self._add(call)
 
     def put_own(self, command: Command, deadline: float, size: int = 0) -> None:

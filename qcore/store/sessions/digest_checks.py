@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from qcore.model.errors import Diverged
-from qcore.model.leader_commands import Check
+from qcore.model.leader_commands import CheckDigest
 from qcore.model.requests.results import DigestCheck
 
-__all__ = ["Checks"]
+__all__ = ["DigestChecks"]
 
 _KEPT = 16
 _REMEMBERED = 1024
 """Checks that are kept for who asks, and entries back to which a check can be compared."""
 
 
-class Checks:
+class DigestChecks:
     """The last checks of the log, and this node's own digests of the last entries."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Checks:
         index = next(reversed(self._own))
         return index, self._own[index][1]
 
-    def compare(self, check: Check) -> None:
+    def compare(self, check: CheckDigest) -> None:
         """Compare a check of the log; one about entries that were applied before this node began to count is taken.
 
         Raises:

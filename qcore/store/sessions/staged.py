@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from qcore.model.errors import Timeout, TooLarge
-from qcore.model.leader_commands import Commit, Stage
+from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.times import NS
 
 __all__ = ["IDLE_LIMIT", "MAX_STAGED", "Parts", "Staged"]
@@ -39,7 +39,7 @@ class Staged:
         self.size = 0
         self.open: OrderedDict[str, Parts] = OrderedDict()
 
-    def add(self, command: Stage, now: int) -> None:
+    def add(self, command: StagePart, now: int) -> None:
         """Keep a part; a part that does not follow the one before drops them all, and the commit will say so.
 
         Raises:
@@ -58,7 +58,7 @@ class Staged:
         self.size += len(command.text)
         self.open.move_to_end(command.stage)
 
-    def take(self, command: Commit, now: int) -> str:
+    def take(self, command: RunStaged, now: int) -> str:
         """The whole text, which is staged no more.
 
         Raises:

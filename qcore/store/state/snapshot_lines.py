@@ -23,7 +23,7 @@ from qcore.store.sessions.staged import Parts
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
 from qcore.store.state.state import State
 
-__all__ = ["Loader", "Snapshot"]
+__all__ = ["Loader", "StateSnapshot"]
 
 _SLICE = 128
 """Lines in a piece."""
@@ -84,7 +84,7 @@ class _Check(_Line, tag="check"):
 _decode = msgspec.json.Decoder(_Counters | _Type | _Slots | _Entity | _Session | _Staged | _Check).decode
 
 
-class Snapshot:
+class StateSnapshot:
     """The state as it is when this is made, between two entries of the log; release it in the end."""
 
     def __init__(self, state: State) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from qcore.model.ids import ROOT_ID
 from qcore.model.schema import CompleteField, CompleteSchema, Types
-from qcore.store.sessions.digest_checks import Checks
+from qcore.store.sessions.digest_checks import DigestChecks
 from qcore.store.sessions.sessions import Sessions
 from qcore.store.sessions.staged import Staged
 from qcore.store.state.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
@@ -55,7 +55,7 @@ class State:
         self.counts: dict[str, int] = {}
         self.sessions = Sessions()
         self.staged = Staged()
-        self.checks = Checks()
+        self.checks = DigestChecks()
         self.journal: list[Change] = []
         self.made: list[int | None] | None = None
         """While a pipeline or transaction runs: what each step so far created, for `$n`."""

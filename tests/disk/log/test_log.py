@@ -199,7 +199,7 @@ def test_ready_files_outlive_a_restart(tmp_path: Path) -> None:
     prepare(directory)
     directory.close()
     again = open_node(tmp_path)
-    assert again.log.stock.ready == 8
+    assert again.log.ready_files.ready == 8
     (path / "logs" / "2.json").stat()
     append(again, 2)
     assert (path / "logs" / "2.json").stat().st_size == 4096

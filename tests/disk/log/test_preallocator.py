@@ -11,7 +11,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.disk.log.blanks import SIZES
-from qcore.disk.log.preallocator import Preparer
+from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.ready_files import GROUP
 from qcore.model.errors import DiskFailed, Fatal
 from tests.disk.samples import Unsynced, append, entries, filled, log_id, names, open_node, prepare, slow_of, work
@@ -99,7 +99,7 @@ def test_an_entry_stored_while_its_file_is_made_stays(tmp_path: Path) -> None:
     again.close()
 
 
-def living(tmp_path: Path, count: int) -> tuple[Directory, Preparer]:
+def living(tmp_path: Path, count: int) -> tuple[Directory, Preallocator]:
     """A directory with `count` entries in prepared files, all stored by this process, and its slow thread's work."""
     filled(tmp_path, 0)
     directory = open_node(tmp_path)
@@ -110,11 +110,11 @@ def living(tmp_path: Path, count: int) -> tuple[Directory, Preparer]:
     return directory, slow
 
 
-def use_up(directory: Directory, slow: Preparer) -> None:
+def use_up(directory: Directory, slow: Preallocator) -> None:
     """Append entries until the slow thread has to make files, and let it."""
     last = directory.log.last
     assert last is not None
-    for index in range(last.index + 1, last.index + 1 + directory.log.stock.ready):
+    for index in range(last.index + 1, last.index + 1 + directory.log.ready_files.ready):
         append(directory, index)
     work(slow)
 
@@ -130,7 +130,7 @@ def test_purged_files_of_this_process_are_used_again(tmp_path: Path) -> None:
     use_up(directory, slow)
     last = directory.log.last
     assert last is not None
-    ready = range(last.index + 1, last.index + 1 + directory.log.stock.ready)
+    ready = range(last.index + 1, last.index + 1 + directory.log.ready_files.ready)
     assert before <= inodes(directory, ready)
     assert {(directory.path / "logs" / f"{index}.json").read_bytes() for index in ready} == {b" " * 4096}
     assert not {f"{index}.json" for index in range(4)} & set(names(directory.path))
@@ -178,7 +178,7 @@ def test_a_file_that_was_purged_before_a_restart_is_removed_never_used_again(tmp
 def test_an_entry_stored_while_a_purged_file_is_on_its_way_to_its_name_stays(tmp_path: Path) -> None:
     directory, _ = living(tmp_path, 8)
     directory.log.purge(log_id(5))
-    last = 7 + directory.log.stock.ready
+    last = 7 + directory.log.ready_files.ready
     for index in range(8, last + 1):
         append(directory, index)
     prepare(directory, Meeting(lambda: append(directory, last + 1)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.entry import Logged
 from qcore.model.errors import BadValue
-from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Command,
@@ -56,10 +56,10 @@ COMMANDS: list[Command] = [
     Restore(
         Document([EntitySchema("A")], [DocumentEntity("Root", "Root"), DocumentEntity("A", "x", 0, 5, {"F": 1})], 9)
     ),
-    Stage("00ff", 3, '{"method":"set\u2028"'),
-    Commit("00ff", 4),
-    Check(12, "ab" * 16),
-    Raise(2),
+    StagePart("00ff", 3, '{"method":"set\u2028"'),
+    RunStaged("00ff", 4),
+    CheckDigest(12, "ab" * 16),
+    RaiseLevel(2),
 ]
 
 

@@ -18,7 +18,7 @@ from qcore.model.schema import EntitySchema, FieldSchema, Types
 from qcore.model.schema_file.reader import MAX_TREE, SchemaFile, parse_schema_file, schema_file_digest
 from qcore.model.values import Kind
 
-HOUSE = Path(__file__).parents[2]
+HOUSE = Path(__file__).parents[3]
 
 THING = """
 schemas:

@@ -11,7 +11,7 @@ from qcore.server.config.settings import SETTINGS, Settings
 from qcore.server.config.sources import load
 from qcore.server.main import main
 
-PACKAGED = Path(__file__).parents[2] / "etc" / "qcore.toml"
+PACKAGED = Path(__file__).parents[3] / "etc" / "qcore.toml"
 NO_FILE = ("--settings", "-/nonexistent/qcore.toml")
 
 

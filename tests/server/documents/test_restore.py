@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qcore.model.documents.password import verify_password
-from qcore.model.leader_commands import Commit
+from qcore.model.leader_commands import RunStaged
 from tests.server.running import Client, Running, running, until
 
 FIELDS = [
@@ -148,7 +148,7 @@ async def test_a_large_document_travels_in_parts_and_is_one_write(client: Client
     assert done["revision"] == 1
     assert await client.result("count", type="User") == 3000
     commands = [c for entry in run.directory.log.read(0, 1000) for c in entry.body.commands]
-    (commit,) = [command for command in commands if isinstance(command, Commit)]
+    (commit,) = [command for command in commands if isinstance(command, RunStaged)]
     assert commit.parts > 5
     assert run.state.staged.size == 0
 
@@ -159,7 +159,7 @@ async def test_a_long_write_travels_in_parts(client: Client, run: Running) -> No
     await client.result("set", id="/Root/a", field="Secret", value=long)
     assert (await client.result("get", id="/Root/a"))["fields"]["Secret"]["value"] == long
     commands = [c for entry in run.directory.log.read(0, 1000) for c in entry.body.commands]
-    assert sum(isinstance(command, Commit) for command in commands) == 2
+    assert sum(isinstance(command, RunStaged) for command in commands) == 2
 
 
 async def test_a_request_that_is_not_through_by_its_deadline_is_answered_so(client: Client) -> None:

@@ -16,8 +16,8 @@ from qcore.model.api import METHODS
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
-from qcore.server.front.rpc import OPEN_CALLS, Limits, Session
-from qcore.server.outbox import Feed
+from qcore.server.front.rpc import OPEN_CALLS, Conversation, Limits
+from qcore.server.outbox import Outbox
 
 DEEP = 100_000
 
@@ -41,7 +41,7 @@ class Desk:
     def later(self, step: Callable[[], bool]) -> None:
         self.steps.append(step)
 
-    def left(self, feed: Feed) -> None:
+    def left(self, outbox: Outbox) -> None:
         raise AssertionError("nobody listens")
 
     def written(self) -> int:
@@ -76,7 +76,7 @@ class Talk:
         self.heard: list[str] = []
         limits = Limits(10.0, max_batch, 100, max_answer)
         hear = self.heard.append
-        self.session = Session(self.desk, limits, self.said.append, lambda: hear("room"), lambda: hear("events"))
+        self.session = Conversation(self.desk, limits, self.said.append, lambda: hear("room"), lambda: hear("events"))
 
     def tell(self, text: bytes | str, now: float = 0.0) -> list[Any]:
         """Send a text, let the desk do all of it, and return the messages that came back."""

@@ -248,7 +248,7 @@ async def test_a_client_that_does_not_read_is_cut_off_while_others_are_served(se
     transport.pause_reading()  # type: ignore[attr-defined]
     greedy = request("ping", "x" * 100_000)
     bad.writer.write(b"".join(Frame(Opcode.TEXT, greedy).serialize(mask=True) for _ in range(60)))
-    while len(run.front.connections) > 1 and not any(c._session is None for c in run.front.connections):
+    while len(run.front.connections) > 1 and not any(c._conversation is None for c in run.front.connections):
         assert await pong(good)
     transport.resume_reading()  # type: ignore[attr-defined]
     code, reason = await bad.closed()
@@ -389,7 +389,7 @@ async def test_one_client_has_so_many_requests_under_way_and_no_more(tmp_path: P
         total = 3 * OPEN_CALLS
         frames = [Frame(Opcode.TEXT, request("session.open", n)).serialize(mask=True) for n in range(total)]
         client.writer.write(b"".join(frames))
-        session = connection._session
+        session = connection._conversation
         assert session is not None
         await until(lambda: session.open_calls >= OPEN_CALLS and connection._paused)
         other = run.client()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.server.calls import Call
-from qcore.server.outbox import Feed
-from qcore.server.reads.waiting import Behind
+from qcore.server.outbox import Outbox
+from qcore.server.reads.waiting import WaitingReads
 
 
 class Answers:
@@ -19,7 +19,7 @@ class Answers:
 def a_call(answers: Answers, deadline: float = 10.0) -> Call:
     call = Call(answers, b"1", "find", None, 0.0, 0)
     call.deadline = deadline
-    call.feed = Feed(lambda: None)
+    call.outbox = Outbox(lambda: None)
     return call
 
 
@@ -28,7 +28,7 @@ def late(number: int) -> RequestError:
 
 
 def test_who_waits_for_what_is_reached_is_due_the_lowest_first_then_in_the_order_they_came() -> None:
-    behind, answers = Behind(), Answers()
+    behind, answers = WaitingReads(), Answers()
     calls = [a_call(answers) for _ in range(5)]
     for number, call in zip([7, 5, 9, 5, 7], calls, strict=True):
         behind.add(number, call)
@@ -38,12 +38,12 @@ def test_who_waits_for_what_is_reached_is_due_the_lowest_first_then_in_the_order
 
 
 def test_a_sweep_fails_the_late_and_drops_whose_client_is_gone() -> None:
-    behind, answers = Behind(), Answers()
+    behind, answers = WaitingReads(), Answers()
     waiting, hasty, gone = a_call(answers), a_call(answers, deadline=1.0), a_call(answers)
     for number, call in enumerate((hasty, waiting, gone)):
         behind.add(number, call)
-    assert gone.feed is not None
-    gone.feed.close()
+    assert gone.outbox is not None
+    gone.outbox.close()
     behind.sweep(1.0, late)
     assert (hasty.done, waiting.done, gone.done) == (True, False, True)
     assert b"0 asked" in (answers.texts[0] or b"")
@@ -51,7 +51,7 @@ def test_a_sweep_fails_the_late_and_drops_whose_client_is_gone() -> None:
 
 
 def test_all_are_failed_when_the_node_stops() -> None:
-    behind, answers = Behind(), Answers()
+    behind, answers = WaitingReads(), Answers()
     for number in range(3):
         behind.add(number, a_call(answers))
     behind.fail(Busy("the node is stopping"))

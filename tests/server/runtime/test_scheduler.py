@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore.server.runtime.scheduler import SLICE, Slices, Turn
+from qcore.server.runtime.scheduler import SLICE, Scheduler, TurnBudget
 from tests.server.running import until
 
 
@@ -29,31 +29,31 @@ def counting(log: list[str], name: str, steps: int, slow: bool = False) -> Calla
 
 
 async def test_nothing_runs_before_the_loop_comes_round() -> None:
-    slices, log = Slices(), list[str]()
-    slices.add(counting(log, "a", 3))
+    scheduler, log = Scheduler(), list[str]()
+    scheduler.add(counting(log, "a", 3))
     assert log == []
     await until(lambda: len(log) == 3)
 
 
 async def test_quick_works_run_to_their_end_in_the_order_they_came() -> None:
-    slices, log = Slices(), list[str]()
-    slices.add(counting(log, "a", 3))
-    slices.add(counting(log, "b", 2))
+    scheduler, log = Scheduler(), list[str]()
+    scheduler.add(counting(log, "a", 3))
+    scheduler.add(counting(log, "b", 2))
     await until(lambda: len(log) == 5)
     assert log == ["a", "a", "a", "b", "b"]
 
 
 async def test_long_works_take_turns() -> None:
-    slices, log = Slices(), list[str]()
-    slices.add(counting(log, "a", 3, slow=True))
-    slices.add(counting(log, "b", 3, slow=True))
+    scheduler, log = Scheduler(), list[str]()
+    scheduler.add(counting(log, "a", 3, slow=True))
+    scheduler.add(counting(log, "b", 3, slow=True))
     await until(lambda: len(log) == 6)
     assert log == ["a", "b", "a", "b", "a", "b"]
 
 
 async def test_the_loop_is_served_between_two_slices() -> None:
-    slices, log = Slices(), list[str]()
-    slices.add(counting(log, "work", 4, slow=True))
+    scheduler, log = Scheduler(), list[str]()
+    scheduler.add(counting(log, "work", 4, slow=True))
 
     def other() -> None:
         log.append("loop")
@@ -66,36 +66,36 @@ async def test_the_loop_is_served_between_two_slices() -> None:
 
 
 async def test_a_step_may_add_another() -> None:
-    slices, log = Slices(), list[str]()
+    scheduler, log = Scheduler(), list[str]()
 
     def first() -> bool:
-        slices.add(counting(log, "second", 1))
+        scheduler.add(counting(log, "second", 1))
         return False
 
-    slices.add(first)
+    scheduler.add(first)
     await until(lambda: log == ["second"])
-    slices.add(counting(log, "third", 1))
+    scheduler.add(counting(log, "third", 1))
     await until(lambda: log == ["second", "third"])
 
 
 async def test_a_step_that_fails_takes_no_other_with_it() -> None:
-    slices, log, failures = Slices(), list[str](), list[dict[str, object]]()
+    scheduler, log, failures = Scheduler(), list[str](), list[dict[str, object]]()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
 
     def broken() -> bool:
         raise ZeroDivisionError
 
-    slices.add(broken)
-    slices.add(counting(log, "a", 2))
+    scheduler.add(broken)
+    scheduler.add(counting(log, "a", 2))
     await until(lambda: len(log) == 2)
     assert [type(failure["exception"]) for failure in failures] == [ZeroDivisionError]
 
 
 @pytest.mark.parametrize("steps", [1, 1000])
 async def test_every_work_is_finished(steps: int) -> None:
-    slices, log = Slices(), list[str]()
+    scheduler, log = Scheduler(), list[str]()
     for name in "abcde":
-        slices.add(counting(log, name, steps))
+        scheduler.add(counting(log, name, steps))
     await until(lambda: len(log) == 5 * steps)
 
 
@@ -113,7 +113,7 @@ class Clock:
 async def test_turns_are_shorter_while_requests_come(monkeypatch: pytest.MonkeyPatch, busy: bool, turns: int) -> None:
     clock = Clock()
     monkeypatch.setattr("qcore.server.runtime.scheduler.time", clock)
-    slices, left, seen = Slices(busy=lambda: busy), 32, 0
+    scheduler, left, seen = Scheduler(busy=lambda: busy), 32, 0
 
     def step() -> bool:
         nonlocal left
@@ -121,7 +121,7 @@ async def test_turns_are_shorter_while_requests_come(monkeypatch: pytest.MonkeyP
         left -= 1
         return left > 0
 
-    slices.add(step)
+    scheduler.add(step)
     while left:
         seen += 1
         await asyncio.sleep(0)
@@ -132,7 +132,7 @@ async def test_a_turn_is_shared_by_all_who_ask_until_the_loop_comes_round(monkey
     clock = Clock()
     clock.now = 5.0
     monkeypatch.setattr("qcore.server.runtime.scheduler.time", clock)
-    turn = Turn()
+    turn = TurnBudget()
     assert turn.end() == 5.0 + SLICE
     clock.now = 6.0
     assert turn.end() == 5.0 + SLICE

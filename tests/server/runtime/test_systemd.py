@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qcore.server.runtime.systemd import Notifier
+from qcore.server.runtime.systemd import SystemdNotifier
 
 # sdnotify never closes its socket: a daemon has one for its lifetime.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -24,41 +24,41 @@ def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sock
 
 
 def test_ready_comes_with_a_status(supervisor: socket.socket) -> None:
-    Notifier().ready("Node 1 leads itself")
+    SystemdNotifier().ready("Node 1 leads itself")
     assert supervisor.recv(1000) == b"READY=1\nSTATUS=Node 1 leads itself"
 
 
 def test_the_status_may_change(supervisor: socket.socket) -> None:
-    Notifier().status("Learner")
+    SystemdNotifier().status("Learner")
     assert supervisor.recv(1000) == b"STATUS=Learner"
 
 
 def test_more_time_is_asked_for_in_microseconds(supervisor: socket.socket) -> None:
-    Notifier().extend(1.5, "Reading the log")
+    SystemdNotifier().extend(1.5, "Reading the log")
     assert supervisor.recv(1000) == b"EXTEND_TIMEOUT_USEC=1500000\nSTATUS=Reading the log"
 
 
 def test_stopping_is_told(supervisor: socket.socket) -> None:
-    Notifier().stopping()
+    SystemdNotifier().stopping()
     assert supervisor.recv(1000) == b"STOPPING=1\nSTATUS=Stopping"
 
 
 @pytest.mark.parametrize("folder", ["/daten/größe", "/data/\udcff"])
 def test_what_is_not_ascii_becomes_question_marks(supervisor: socket.socket, folder: str) -> None:
-    Notifier().status(folder)
+    SystemdNotifier().status(folder)
     assert supervisor.recv(1000) == b"STATUS=" + folder.encode("ascii", "replace")
 
 
 def test_a_line_break_in_a_status_is_no_second_word(supervisor: socket.socket) -> None:
-    Notifier().ready("data in /a\nMAINPID=1")
+    SystemdNotifier().ready("data in /a\nMAINPID=1")
     assert supervisor.recv(1000) == b"READY=1\nSTATUS=data in /a MAINPID=1"
 
 
 def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier().ready("alone")
+    SystemdNotifier().ready("alone")
 
 
 def test_a_supervisor_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    Notifier().stopping()
+    SystemdNotifier().stopping()

@@ -15,7 +15,7 @@ from qcore.disk.files import Files
 from qcore.disk.snapshot_files import KEPT
 from qcore.model import entry
 from qcore.model.errors import Damaged
-from qcore.model.leader_commands import Raise
+from qcore.model.leader_commands import RaiseLevel
 from qcore.server import node
 from qcore.server.snapshots import taking as snapshots
 from qcore.server.snapshots.taking import load
@@ -322,7 +322,7 @@ async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
         await write(run.client(), 1)
         found = list(run.directory.log.read(0, 1000))
         assert [each.body.feature for each in found][-2:] == [entry.FEATURE_LEVEL, entry.FEATURE_LEVEL + 1]
-        assert [type(command) for each in found for command in each.body.commands].count(Raise) == 1
+        assert [type(command) for each in found for command in each.body.commands].count(RaiseLevel) == 1
     monkeypatch.undo()
     with pytest.raises(Damaged, match="written by a newer qcore"):
         async with running(tmp_path):

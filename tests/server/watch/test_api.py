@@ -90,7 +90,7 @@ async def test_every_event_has_the_documented_shape(client: Client, writer: Clie
 
 def left(run: Running) -> list[Any]:
     """Everything that listeners may leave behind."""
-    listeners = run.node._watching._listeners
+    listeners = run.node._watch._listeners
     registry = listeners.registry
     shared = [listeners.all, listeners.live, listeners._shared, listeners._users]
     return [*shared, registry.interests, registry.trackers, registry._entities, registry._types]
@@ -359,7 +359,7 @@ async def test_a_lost_connection_frees_ten_thousand_listeners(tmp_path: Path) ->
         ]
         ids = [client.send("listen", **wishes[n % 5]) for n in range(10_000)]
         await until(lambda: all(id in client.answers for id in ids))
-        assert len(run.node._watching) == 10_000
+        assert len(run.node._watch) == 10_000
         client.hang_up()
         await until(lambda: not any(left(run)))
         assert not run.state._pins

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qcore.model.requests.commands import Delete, SchemaSet
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.watch import event_text
 from qcore.store.watch.interest import Interest
 from tests.server.watch.test_dispatch import Hall
@@ -31,7 +31,7 @@ def test_initial_values_of_one_entity_wait_for_room_between_its_fields() -> None
     hall.work()
     heard = []
     while not listener.live:
-        assert hall.feed.size < 6000
+        assert hall.outbox.size < 6000
         heard += hall.told()
         assert len(heard) <= 9
         hall.work()
@@ -57,7 +57,7 @@ def test_it_waits_while_the_feed_is_full_and_goes_on_when_it_is_read() -> None:
     hall.work()
     heard = []
     while not listener.live:
-        assert 50_000 < hall.feed.size < 70_000
+        assert 50_000 < hall.outbox.size < 70_000
         heard += hall.told()
         hall.work()
     heard += hall.told()
@@ -73,7 +73,7 @@ def test_many_of_a_client_that_does_not_read_hold_one_message_more_than_half_a_f
     hall.work()
     heard = []
     while not all(listener.live for listener in listeners):
-        assert hall.feed.size < 150_000
+        assert hall.outbox.size < 150_000
         heard += hall.told()
         hall.work()
     heard += hall.told()
@@ -116,9 +116,9 @@ def test_those_that_end_while_they_wait_leave_nothing(field: str) -> None:
     for listener in (first, *others):
         hall.listeners.remove(listener)
     hall.work()
-    assert not hall.feed._waiting
-    lane = hall.feed.lane
-    assert not any((lane._queue, lane._places, lane._ready))
+    assert not hall.outbox._waiting
+    queue = hall.outbox.queue
+    assert not any((queue._queue, queue._places, queue._ready))
     assert not hall.listeners.all
 
 
@@ -129,8 +129,8 @@ def test_of_one_connection_few_catch_up_at_a_time_and_large_ones_alone() -> None
     hall.work()
     listeners = [hall.listen(initial=True, field="Label") for _ in range(6)]
     listeners += [hall.listen(initial=True, field="Next->Label") for _ in range(2)]
-    other = Feed(lambda: None)
-    quick = hall.listen(initial=True, field="Size", feed=other)
+    other = Outbox(lambda: None)
+    quick = hall.listen(initial=True, field="Size", outbox=other)
     hall.work()
     assert quick.live
     assert len({event["token"] for event in hall.told()}) <= 4
@@ -147,7 +147,7 @@ def test_a_closed_connection_ends_it() -> None:
     for number in range(50):
         hall.log.create("Part", f"n{number}")
     hall.listen(initial=True)
-    hall.feed.close()
+    hall.outbox.close()
     assert hall.work() == 1
 
 

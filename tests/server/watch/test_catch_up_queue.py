@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from qcore.server.watch.catch_up_queue import AT_ONCE, Lane
+from qcore.server.watch.catch_up_queue import AT_ONCE, CatchUpQueue
 
 
 class Road:
@@ -13,7 +13,7 @@ class Road:
 
     def __init__(self) -> None:
         self.later: deque[Callable[[], bool]] = deque()
-        self.lane = Lane(self.later.append)
+        self.queue = CatchUpQueue(self.later.append)
         self.taken: list[str] = []
 
     def car(self, name: str, steps: int) -> Callable[[], bool]:
@@ -23,7 +23,7 @@ class Road:
             self.taken.append(name)
             left[0] -= 1
             if not left[0]:
-                self.lane.leave(step)
+                self.queue.leave(step)
             return left[0] > 0
 
         return step
@@ -38,7 +38,7 @@ class Road:
 def test_they_take_turns_few_at_a_time_and_all_are_one_step_to_others() -> None:
     road = Road()
     for name in "abcdef":
-        road.lane.enter(road.car(name, 2))
+        road.queue.enter(road.car(name, 2))
     assert len(road.later) == 1
     road.drive()
     assert "".join(road.taken) == "abcdabcdefef"
@@ -47,9 +47,9 @@ def test_they_take_turns_few_at_a_time_and_all_are_one_step_to_others() -> None:
 
 def test_one_that_takes_all_places_waits_until_they_are_free_and_nobody_overtakes_it() -> None:
     road = Road()
-    road.lane.enter(road.car("a", 3))
-    road.lane.enter(road.car("B", 2), AT_ONCE)
-    road.lane.enter(road.car("c", 1))
+    road.queue.enter(road.car("a", 3))
+    road.queue.enter(road.car("B", 2), AT_ONCE)
+    road.queue.enter(road.car("c", 1))
     road.drive()
     assert "".join(road.taken) == "aaaBBc"
 
@@ -57,9 +57,9 @@ def test_one_that_takes_all_places_waits_until_they_are_free_and_nobody_overtake
 def test_who_leaves_while_waiting_is_never_called() -> None:
     road = Road()
     first, second = road.car("A", 2), road.car("b", 1)
-    road.lane.enter(first, AT_ONCE)
-    road.lane.enter(second)
-    road.lane.leave(second)
+    road.queue.enter(first, AT_ONCE)
+    road.queue.enter(second)
+    road.queue.leave(second)
     road.drive()
     assert "".join(road.taken) == "AA"
 
@@ -71,10 +71,10 @@ def test_who_stops_is_called_again_when_resumed() -> None:
         road.taken.append("x")
         return False
 
-    road.lane.enter(step)
+    road.queue.enter(step)
     road.drive()
-    road.lane.resume(step)
+    road.queue.resume(step)
     road.drive()
-    road.lane.leave(step)
+    road.queue.leave(step)
     assert road.taken == ["x", "x"]
-    assert not road.lane._places
+    assert not road.queue._places

@@ -12,10 +12,10 @@ import pytest
 
 from qcore.model.requests.commands import Delete, FieldChange, FieldSet, SetFields
 from qcore.model.requests.compound import Transaction
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.watch import dispatch, event_text
-from qcore.server.watch.catch_up import Catchup
-from qcore.server.watch.catch_up_queue import Lane
+from qcore.server.watch.catch_up import CatchUp
+from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
 from qcore.store.search.filter import bind, parse
@@ -38,24 +38,24 @@ class Hall:
         self.steps: deque[Callable[[], bool]] = deque()
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.log.state, self.history, self.listeners, self.steps.append, most)
-        self.feed = Feed(lambda: None)
+        self.outbox = Outbox(lambda: None)
         self._most = most
 
     def listen(
-        self, *, initial: bool = False, since: int | None = None, feed: Feed | None = None, **wish: Any
+        self, *, initial: bool = False, since: int | None = None, outbox: Outbox | None = None, **wish: Any
     ) -> Listener:
         """Begin to listen to Part and its descendants."""
         text = wish.get("filter")
         filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
         revision = self.log.state.revision if since is None else since
-        listener = self.listeners.add(Wish(0, "Part", **wish), filter, feed or self.feed, revision)
-        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.lane(listener.feed))
-        Catchup(*parts, self._most, listener, initial)
+        listener = self.listeners.add(Wish(0, "Part", **wish), filter, outbox or self.outbox, revision)
+        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.queue(listener.outbox))
+        CatchUp(*parts, self._most, listener, initial)
         return listener
 
-    def lane(self, feed: Feed) -> Lane:
-        feed.lane = feed.lane or Lane(self.steps.append)
-        return feed.lane  # type: ignore[no-any-return]
+    def queue(self, outbox: Outbox) -> CatchUpQueue:
+        outbox.queue = outbox.queue or CatchUpQueue(self.steps.append)
+        return outbox.queue  # type: ignore[no-any-return]
 
     def work(self) -> int:
         """Run all steps there are; how many that were."""
@@ -69,7 +69,7 @@ class Hall:
         return steps
 
     def told(self) -> list[dict[str, Any]]:
-        return [json.loads(text)["params"] for text in self.feed.take(1 << 30)]
+        return [json.loads(text)["params"] for text in self.outbox.take(1 << 30)]
 
 
 def test_many_listeners_are_told_in_many_steps() -> None:
@@ -157,7 +157,7 @@ def test_a_defect_loses_the_listeners_and_not_the_node(monkeypatch: pytest.Monke
 
 def test_a_client_that_is_behind_loses_all_its_listeners_and_others_none() -> None:
     hall = Hall(most=10_000)
-    other = Feed(lambda: None)
+    other = Outbox(lambda: None)
     hall.log.create("Part", "x")
     hall.listen(field="Label"), hall.listen(field="Size")
     kept = hall.listeners.add(Wish(0, "Part", "Label"), None, other, hall.log.state.revision)
@@ -208,12 +208,12 @@ def test_what_the_history_overtakes_while_it_is_told_is_not_told_untrue(monkeypa
 def test_contexts_of_many_listeners_are_not_there_at_once() -> None:
     hall = Hall(most=1 << 20)
     hall.log.create("Part", "x", Label="x" * 500_000)
-    feeds = [hall.feed, *(Feed(lambda: None) for _ in range(100))]
-    for number, feed in enumerate(feeds):
-        hall.listen(field="Size", context=("Label", f"All->{number}"), feed=feed)
+    outboxes = [hall.outbox, *(Outbox(lambda: None) for _ in range(100))]
+    for number, outbox in enumerate(outboxes):
+        hall.listen(field="Size", context=("Label", f"All->{number}"), outbox=outbox)
     hall.work()
-    for feed in feeds[1:]:
-        feed.closed = True  # it takes nothing, and so the memory is not the feeds'
+    for outbox in outboxes[1:]:
+        outbox.closed = True  # it takes nothing, and so the memory is not the feeds'
     hall.log.set(2, "Size", 1)
     tracemalloc.start()
     hall.work()
@@ -283,11 +283,11 @@ def test_what_ends_while_it_is_told_is_told_no_more(monkeypatch: pytest.MonkeyPa
 def test_clients_that_are_behind_lose_their_listeners_in_many_steps() -> None:
     hall = Hall(most=1000)
     hall.log.create("Part", "x")
-    feeds = [Feed(lambda: None) for _ in range(20)]
-    for feed in feeds:
+    outboxes = [Outbox(lambda: None) for _ in range(20)]
+    for outbox in outboxes:
         for number in range(50):
-            hall.listen(field=f"All->{number}->Size", feed=feed)
-        hall.listen(field="Label", feed=feed)
+            hall.listen(field=f"All->{number}->Size", outbox=outbox)
+        hall.listen(field="Label", outbox=outbox)
     hall.work()
     hall.log.set(2, "Label", "x" * 2000)
     assert hall.work() >= 20

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from qcore.model.documents.document import Document
 from qcore.model.errors import RequestError
-from qcore.server.outbox import Feed
+from qcore.server.outbox import Outbox
 from qcore.server.watch import dispatch
-from qcore.server.watch.catch_up import Catchup
-from qcore.server.watch.catch_up_queue import Lane
+from qcore.server.watch.catch_up import CatchUp
+from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
 from qcore.store.search.filter import bind, parse
@@ -57,7 +57,7 @@ class Machine(RuleBasedStateMachine):
             self.log.create("Part", name, Size=1)
         self.begin_history(10_000)
         self.documents: list[Document] = []
-        self.feeds = [Feed(lambda: None) for _ in range(2)]
+        self.outboxes = [Outbox(lambda: None) for _ in range(2)]
         self.ears: dict[int, Ear] = {}
 
     @initialize(most=st.sampled_from([10_000, 10_000, 30]), turns=st.sampled_from([50, 3, 1]))
@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
 
         self.state.observer = observe
         self.steps: deque[Callable[[], bool]] = deque()
-        self.lanes: dict[Feed, Lane] = {}
+        self.queues: dict[Outbox, CatchUpQueue] = {}
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.state, self.history, self.listeners, self.steps.append, MOST)
 
@@ -99,14 +99,14 @@ class Machine(RuleBasedStateMachine):
     def keep_a_document(self) -> None:
         self.documents.append(taken(self.state, runtime=True))
 
-    @rule(seed=st.integers(0, 2**32), how=st.sampled_from(["now", "since", "initial"]), feed=st.integers(0, 1))
-    def listen(self, seed: int, how: str, feed: int) -> None:
+    @rule(seed=st.integers(0, 2**32), how=st.sampled_from(["now", "since", "initial"]), outbox=st.integers(0, 1))
+    def listen(self, seed: int, how: str, outbox: int) -> None:
         chance = random.Random(seed)
         wish = a_wish(chance, self.state)
         since = chance.randint(self.history.gone, self.state.revision) if how == "since" else None
-        self.begin(wish, self.feeds[feed], since, how == "initial")
+        self.begin(wish, self.outboxes[outbox], since, how == "initial")
 
-    def begin(self, wish: Wish, feed: Feed, since: int | None, initial: bool) -> Ear | None:
+    def begin(self, wish: Wish, outbox: Outbox, since: int | None, initial: bool) -> Ear | None:
         types = self.state.types
         try:
             names = [types.of(wish.type).type] if wish.entity else types.descendants[types.of(wish.type).type]
@@ -116,14 +116,14 @@ class Machine(RuleBasedStateMachine):
         except RequestError:
             return None  # the schemas of the moment have no such type or field
         revision = self.state.revision if since is None else since
-        listener = self.listeners.add(wish, filter, feed, revision)
-        parts = (self.state, self.history, self.listeners, self.dispatcher, self.lane(feed))
-        Catchup(*parts, MOST, listener, initial)
+        listener = self.listeners.add(wish, filter, outbox, revision)
+        parts = (self.state, self.history, self.listeners, self.dispatcher, self.queue(outbox))
+        CatchUp(*parts, MOST, listener, initial)
         ear = self.ears[listener.token] = Ear(listener, wish, initial)
         return ear
 
-    def lane(self, feed: Feed) -> Lane:
-        return self.lanes.setdefault(feed, Lane(self.steps.append))
+    def queue(self, outbox: Outbox) -> CatchUpQueue:
+        return self.queues.setdefault(outbox, CatchUpQueue(self.steps.append))
 
     @rule(count=st.integers(1, 30))
     def work(self, count: int) -> None:
@@ -134,9 +134,9 @@ class Machine(RuleBasedStateMachine):
                 if step():
                     self.steps.append(step)
 
-    @rule(feed=st.integers(0, 1))
-    def read(self, feed: int) -> None:
-        for text in self.feeds[feed].take(1 << 30):
+    @rule(outbox=st.integers(0, 1))
+    def read(self, outbox: int) -> None:
+        for text in self.outboxes[outbox].take(1 << 30):
             event = json.loads(text)["params"]
             self.ears[event.pop("token")].heard.append(event)
 
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         token = data.draw(st.sampled_from(sorted(self.ears)))
         listener = self.ears[token].listener
         if not listener.gone:
-            listener.feed.drop(token)
+            listener.outbox.drop(token)
             self.listeners.remove(listener)
             self.check(self.ears.pop(token), whole=False)
 
@@ -158,10 +158,10 @@ class Machine(RuleBasedStateMachine):
             step = self.steps.popleft()
             if step():
                 self.steps.append(step)
-            for feed in (0, 1):
-                self.read(feed)
-        for feed in (0, 1):
-            self.read(feed)
+            for outbox in (0, 1):
+                self.read(outbox)
+        for outbox in (0, 1):
+            self.read(outbox)
 
     def teardown(self) -> None:
         try:
@@ -188,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         """From whatever revision a listener goes on, it gets the rest and nothing else."""
         for ear in list(self.ears.values())[:4]:
             for since in {self.history.gone, (self.history.gone + self.state.revision) // 2}:
-                again = self.begin(ear.wish, self.feeds[0], since, initial=False)
+                again = self.begin(ear.wish, self.outboxes[0], since, initial=False)
                 self.settle()
                 if again is not None:
                     self.check(again, whole=True)

@@ -96,11 +96,11 @@ async def test_a_client_that_does_not_read_loses_its_listeners_and_no_writer_wai
     await ask(good, "listen", target=note, field="N")
     stop_reading(slow)
     written = []
-    while run.node._watching._listeners.all.keys() & set(tokens):
+    while run.node._watch._listeners.all.keys() & set(tokens):
         written.append((await writer.result("set", id=note, field="Text", value="x" * 50_000))["revision"])
         assert len(written) < 1000
-    assert connection._session is not None
-    assert connection._session.feed.size < 2 << 20
+    assert connection._conversation is not None
+    assert connection._conversation.outbox.size < 2 << 20
     written += [(await writer.result("set", id=note, field="Text", value="y"))["revision"] for _ in range(5)]
     await writer.result("set", id=note, field="N", value=1)
     assert (await event(good))["field"] == "N"
@@ -147,12 +147,12 @@ async def test_initial_values_wait_for_a_client_that_reads_slowly(serve: Serve) 
     await writer.result("pipeline", commands=commands)
     await ask(slow, "listen", target="Note", field="Text", initial=True)
     stop_reading(slow)
-    assert connection._session is not None
-    feed = connection._session.feed
-    await until(lambda: feed._waiting)
-    assert feed.size < 1 << 20
+    assert connection._conversation is not None
+    outbox = connection._conversation.outbox
+    await until(lambda: outbox._waiting)
+    assert outbox.size < 1 << 20
     await writer.result("create", type="Note", name="later", fields={"Text": "later"})
-    assert feed._waiting
+    assert outbox._waiting
     go_on_reading(slow)
     kinds = [(await event(slow))["kind"] for _ in range(503)]
     assert kinds == ["initial"] * 500 + ["bookmark", "created", "changed"]
@@ -175,7 +175,7 @@ async def test_whoever_the_history_overtakes_while_it_does_not_read_is_lost(
     changes = [{"method": "set", "params": {"id": 2, "field": "N", "value": n}} for n in range(1000)]
     for _ in range(3):
         await writer.result("pipeline", commands=changes)
-    await until(lambda: not run.node._watching._listeners.all)
+    await until(lambda: not run.node._watch._listeners.all)
     go_on_reading(slow)
     found = await event(slow)
     while found["kind"] == "initial":
@@ -192,11 +192,11 @@ async def test_answers_are_not_held_up_by_events(serve: Serve) -> None:
     stop_reading(client)
     for _ in range(20):
         await writer.result("set", id=note, field="Text", value="x" * 100_000)
-    assert connection._session is not None
-    waiting = connection._session.feed.size
+    assert connection._conversation is not None
+    waiting = connection._conversation.outbox.size
     assert waiting > 1 << 20
     client.send(request("ping", "ping"))
-    await until(lambda: connection._session is not None and connection._session.open_calls == 0)
+    await until(lambda: connection._conversation is not None and connection._conversation.open_calls == 0)
     await asyncio.sleep(0)
     go_on_reading(client)
     came = []
@@ -223,4 +223,4 @@ async def test_a_client_that_hangs_up_frees_its_listeners(serve: Serve) -> None:
             assert (await event(client))["kind"] == "bookmark"
     await ask(other, "listen", target="Note")
     client.close()
-    await until(lambda: len(run.node._watching) == 1)
+    await until(lambda: len(run.node._watch) == 1)

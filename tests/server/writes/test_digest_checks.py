@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qcore.model.leader_commands import Check
+from qcore.model.leader_commands import CheckDigest
 from qcore.server.writes import digest_checks as checking
 from tests.server.running import Running, running, until
 
@@ -14,7 +14,7 @@ from tests.server.running import Running, running, until
 def checks(run: Running) -> list[int]:
     """The log indexes the checks in the log on disk are about."""
     entries = run.directory.log.read(0, 1_000_000)
-    return [command.index for entry in entries for command in entry.body.commands if isinstance(command, Check)]
+    return [command.index for entry in entries for command in entry.body.commands if isinstance(command, CheckDigest)]
 
 
 async def test_a_check_follows_a_change_and_none_follows_a_check(

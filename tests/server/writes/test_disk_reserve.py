@@ -11,7 +11,7 @@ from qcore.model.requests.commands import Command, Create, Delete, SessionOpen, 
 from qcore.model.requests.compound import Pipeline, Transaction
 from qcore.model.requests.queries import Get
 from qcore.server.writes import disk_reserve as reserve
-from qcore.server.writes.disk_reserve import Reserve
+from qcore.server.writes.disk_reserve import DiskReserve
 from tests.server.running import running
 
 
@@ -25,7 +25,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_below_the_reserve_only_what_deletes_is_taken(free: list[int]) -> None:
-    kept = Reserve("/data", 10)
+    kept = DiskReserve("/data", 10)
     free[0] = (10 << 20) - 1
     refused: list[Command] = [Create("T", "a"), SetFields(1, "A", 1), Pipeline([Delete(5), Create("T", "a")])]
     for command in refused:
@@ -43,7 +43,7 @@ def test_below_the_reserve_only_what_deletes_is_taken(free: list[int]) -> None:
 
 def test_what_comes_and_what_waits_is_not_free_any_more(free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reserve, "_LOOK", 1000.0)
-    kept, create = Reserve("/data", 10), Create("T", "a")
+    kept, create = DiskReserve("/data", 10), Create("T", "a")
     free[0] = 20 << 20
     assert kept.problem(create, 4 << 20, 0) is None
     assert kept.problem(create, 4 << 20, 0) is None
@@ -55,7 +55,7 @@ def test_what_comes_and_what_waits_is_not_free_any_more(free: list[int], monkeyp
 
 
 def test_without_a_setting_a_twentieth_is_kept(free: list[int]) -> None:
-    kept = Reserve("/data", None)
+    kept = DiskReserve("/data", None)
     free[0] = (1 << 30) // 20 - 1
     assert kept.problem(Create("T", "a"), 1, 0) is not None
     free[0] += 2
@@ -63,12 +63,12 @@ def test_without_a_setting_a_twentieth_is_kept(free: list[int]) -> None:
 
 
 def test_no_reserve_takes_everything(free: list[int]) -> None:
-    assert Reserve("/data", 0).problem(Create("T", "a"), 1, 0) is None
+    assert DiskReserve("/data", 0).problem(Create("T", "a"), 1, 0) is None
 
 
 def test_a_disk_that_says_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reserve, "space", lambda _folder: None)
-    assert Reserve("/data", 10).problem(Create("T", "a"), 1, 0) is None
+    assert DiskReserve("/data", 10).problem(Create("T", "a"), 1, 0) is None
 
 
 async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is_room(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qcore.model.errors import NotFound, Timeout, TooLarge
-from qcore.server.writes.inline_reads import WholeReads
+from qcore.server.writes.inline_reads import InlineReads
 from tests.server.running import running
 
 
@@ -22,12 +22,12 @@ def missing(what: str) -> Any:
 
 
 def test_a_read_in_slices_is_run_through() -> None:
-    assert bytes(WholeReads(long, 100).read(1000)) == b'"done"'
+    assert bytes(InlineReads(long, 100).read(1000)) == b'"done"'
 
 
 def test_a_read_that_fails_fails_as_ever() -> None:
     with pytest.raises(NotFound, match="there is no type"):
-        WholeReads(missing, 100).read("type")
+        InlineReads(missing, 100).read("type")
 
 
 def endless() -> Generator[None, None, str]:
@@ -36,7 +36,7 @@ def endless() -> Generator[None, None, str]:
 
 
 def test_what_is_over_the_time_is_cut_and_the_next_not_begun_before_the_next_command() -> None:
-    reads = WholeReads(lambda work: work(), 100, most_seconds=0.01)
+    reads = InlineReads(lambda work: work(), 100, most_seconds=0.01)
     assert bytes(reads.read(lambda: "PONG")) == b'"PONG"'
     for work in (endless, lambda: pytest.fail("it was begun")):
         with pytest.raises(Timeout, match=r"have 0\.01 s together"):
@@ -46,7 +46,7 @@ def test_what_is_over_the_time_is_cut_and_the_next_not_begun_before_the_next_com
 
 
 def test_the_reads_of_one_command_share_their_bytes() -> None:
-    reads = WholeReads("x".__mul__, 100)
+    reads = InlineReads("x".__mul__, 100)
     for _ in range(3):
         assert len(bytes(reads.read(40))) == 42
         assert len(bytes(reads.read(90))) == 92

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qcore.model.errors import Diverged
-from qcore.model.leader_commands import Check
+from qcore.model.leader_commands import CheckDigest
 from qcore.model.requests.queries import Digest
 from qcore.store import read
 from tests.store.samples import Log, dump, field, replay, type_of
@@ -11,10 +11,10 @@ from tests.store.samples import Log, dump, field, replay, type_of
 THING = type_of("Thing", field("Age"))
 
 
-def checked(log: Log) -> Check:
+def checked(log: Log) -> CheckDigest:
     newest = log.state.checks.newest
     assert newest is not None
-    return Check(*newest)
+    return CheckDigest(*newest)
 
 
 def test_a_check_of_the_same_state_is_kept_and_changes_nothing() -> None:
@@ -41,7 +41,7 @@ def test_another_digest_stops_the_node_and_both_are_named() -> None:
     log = Log(THING)
     index, digest = checked(log).index, log.state.digest()
     with pytest.raises(Diverged) as caught:
-        log.do(Check(index, "0" * 32))
+        log.do(CheckDigest(index, "0" * 32))
     assert caught.value.exit_code == 70
     assert digest in caught.value.message
     assert "0" * 32 in caught.value.message
@@ -50,7 +50,7 @@ def test_another_digest_stops_the_node_and_both_are_named() -> None:
 
 def test_a_check_of_what_this_node_did_not_apply_itself_is_passed_over() -> None:
     log = Log(THING)
-    log.do(Check(-5, "0" * 32))
+    log.do(CheckDigest(-5, "0" * 32))
     assert not log.state.checks.last
 
 
@@ -78,5 +78,5 @@ def test_only_so_many_entries_are_remembered() -> None:
     old = checked(log)
     for _ in range(1100):
         log.entry()
-    log.do(Check(old.index, "0" * 32))
+    log.do(CheckDigest(old.index, "0" * 32))
     assert not log.state.checks.last

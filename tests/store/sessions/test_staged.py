@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from qcore.model.errors import Timeout, TooLarge
-from qcore.model.leader_commands import Commit, Stage
+from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Command, Create, SessionOpen, SetFields
 from qcore.model.requests.compound import Pipeline
 from qcore.model.values import Kind
@@ -19,7 +19,7 @@ THING = type_of("Thing", field("Text", Kind.String))
 
 def parts_of(command: Command, stage: str = "s", size: int = 50) -> list[Command]:
     texts = list(cut_text(encode_json(command), size))
-    return [*(Stage(stage, number, text) for number, text in enumerate(texts)), Commit(stage, len(texts))]
+    return [*(StagePart(stage, number, text) for number, text in enumerate(texts)), RunStaged(stage, len(texts))]
 
 
 def test_a_command_in_parts_does_what_it_does_in_one_piece() -> None:
@@ -99,28 +99,28 @@ def test_a_numbered_command_in_parts_happens_once() -> None:
 
 def test_unfinished_commands_go_by_entry_time() -> None:
     parts = Staged()
-    parts.add(Stage("old", 0, "abc"), 10)
-    parts.add(Stage("new", 0, "de"), 20)
+    parts.add(StagePart("old", 0, "abc"), 10)
+    parts.add(StagePart("new", 0, "de"), 20)
     parts.expire(10 + IDLE_LIMIT)
     assert list(parts.open) == ["old", "new"]
     parts.expire(11 + IDLE_LIMIT)
     assert list(parts.open) == ["new"]
     assert parts.size == 2
     with pytest.raises(Timeout, match="of the 1 parts of this command 0 arrived in time"):
-        parts.take(Commit("old", 1), 11 + IDLE_LIMIT)
+        parts.take(RunStaged("old", 1), 11 + IDLE_LIMIT)
 
 
 def test_a_part_renews_the_time_of_all() -> None:
     parts = Staged()
-    parts.add(Stage("a", 0, "x"), 10)
-    parts.add(Stage("a", 1, "y"), 10 + IDLE_LIMIT)
-    assert parts.take(Commit("a", 2), 10 + 2 * IDLE_LIMIT) == "xy"
+    parts.add(StagePart("a", 0, "x"), 10)
+    parts.add(StagePart("a", 1, "y"), 10 + IDLE_LIMIT)
+    assert parts.take(RunStaged("a", 2), 10 + 2 * IDLE_LIMIT) == "xy"
 
 
 def test_what_is_staged_is_bounded(monkeypatch: Any) -> None:
     monkeypatch.setattr(staged, "MAX_STAGED", 10)
     parts = Staged()
-    parts.add(Stage("a", 0, "12345"), 0)
+    parts.add(StagePart("a", 0, "12345"), 0)
     with pytest.raises(TooLarge, match="5 characters of unfinished commands"):
-        parts.add(Stage("b", 0, "123456"), 0)
+        parts.add(StagePart("b", 0, "123456"), 0)
     assert parts.size == 5

@@ -14,7 +14,7 @@ from qcore.store import read
 from qcore.store.state.digest import counters_hash, entity_hash, field_hash, schema_hash
 from tests.store.samples import Log, busy_log, dump, field, full_digest, replay, type_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 THING = type_of("Thing", field("Age"), field("Ratio", Kind.Float), field("Text", Kind.String), field("Data", Kind.Blob))
 
 

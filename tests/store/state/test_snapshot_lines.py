@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.model.entry import FEATURE_LEVEL
-from qcore.model.leader_commands import Check, Stage
+from qcore.model.leader_commands import CheckDigest, StagePart
 from qcore.model.requests.commands import Create, SessionOpen
 from qcore.model.values import INT_MAX, INT_MIN, Kind
-from qcore.store.state.snapshot_lines import Loader, Snapshot
+from qcore.store.state.snapshot_lines import Loader, StateSnapshot
 from qcore.store.state.state import State
 from tests.store.document_samples import stores
 from tests.store.samples import Log, any_command, busy_log, dump, field, full_digest, type_of
@@ -36,7 +36,7 @@ def loaded(text: bytes, applied: int) -> State:
 
 
 def written(state: State) -> bytes:
-    snapshot = Snapshot(state)
+    snapshot = StateSnapshot(state)
     try:
         return b"".join(snapshot.pieces())
     finally:
@@ -92,13 +92,14 @@ def test_what_happens_while_it_is_written_is_not_in_it(seed: int, entries: int) 
     log = busy_log(seed, entries)
     chance = random.Random(seed)
     text = written(log.state)
-    snapshot = Snapshot(log.state)
+    snapshot = StateSnapshot(log.state)
     found = b""
     for piece in snapshot.pieces():
         found += piece
         log.entry(SessionOpen(), *(any_command(chance, log.state) for _ in range(2)))
         log.entry(
-            Create("Part", "x", session=1, seq=chance.randint(1, 50)), Check(log.state.applied, log.state.digest())
+            Create("Part", "x", session=1, seq=chance.randint(1, 50)),
+            CheckDigest(log.state.applied, log.state.digest()),
         )
     assert found == text
     snapshot.release()
@@ -116,7 +117,7 @@ def test_extreme_values_and_staged_parts_come_back() -> None:
         ]
     ):
         log.create("Thing", f"n{place}", None, **values)
-    log.entry(Stage("s", 0, "é"), Stage("s", 1, "\n"), Stage("t", 0, ""))
+    log.entry(StagePart("s", 0, "é"), StagePart("s", 1, "\n"), StagePart("t", 0, ""))
     assert everything(again(log.state)) == everything(log.state)
 
 
