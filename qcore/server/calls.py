@@ -6,6 +6,7 @@ answers are dropped. Where the answer goes is the `Sink`'s business: a connectio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from qcore.model.errors import Internal, RequestError
@@ -35,9 +36,11 @@ class Call:
         "done",
         "id",
         "method",
+        "on_queued",
         "outbox",
         "params",
         "proposed",
+        "queued",
         "size",
         "slot",
         "writes",
@@ -55,8 +58,18 @@ class Call:
         self.outbox: Outbox | None = None
         """Where events for this client go; none for the node's own calls."""
         self.writes = False
+        self.queued = False
+        """Whether a write has its place in the order of all writes; some are prepared before they get one."""
+        self.on_queued: Callable[[], None] | None = None
+        """Told when it is queued, unless it was answered before."""
         self.proposed = False
         self.done = False
+
+    def mark_queued(self) -> None:
+        """The write has its place in the order of all writes."""
+        self.queued = True
+        if self.on_queued is not None and not self.done:
+            self.on_queued()
 
     def answer(self, result: bytes) -> None:
         """Answer with the JSON of the result."""

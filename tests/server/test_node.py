@@ -139,6 +139,26 @@ async def test_a_batch_reads_what_it_wrote(house: House) -> None:
     assert [len(client.answers[id]["result"]["items"]) for id in (3, 5)] == [3, 4]
 
 
+@pytest.mark.parametrize("method", ["pipeline", "transaction"])
+async def test_a_write_does_not_overtake_a_new_filter_before_it_in_its_batch(house: House, method: str) -> None:
+    _, client = await house.open()
+    steps = [
+        {"method": "create", "params": {"type": "User", "name": "a"}},
+        {"method": "find", "params": {"type": "User", "filter": "Age >= 0"}},
+    ]
+    batch = [
+        request(method, 1, commands=steps),
+        request("create", 2, type="User", name="b"),
+        request(method, 3, commands=[steps[1] | {"params": {"type": "User", "filter": "Age > -1"}}]),
+        request("create", 4, type="User", name="c"),
+    ]
+    client.send_text(b"[" + b",".join(batch) + b"]")
+    await until(lambda: 4 in client.answers)
+    results = [client.answers[id]["result"] for id in (1, 3)]
+    found = [(each["results"] if method == "transaction" else each)[-1]["result"]["items"] for each in results]
+    assert [[item["name"] for item in items] for items in found] == [["a"], ["a", "b"]]
+
+
 # -- deadlines and limits --------------------------------------------------------------------------------
 
 

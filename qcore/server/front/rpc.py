@@ -180,8 +180,9 @@ class Conversation:
 class _Batch:
     """A batch array: requests run in order, independently, and are answered as one array.
 
-    Writes that follow each other are under way together; a read waits for what is before it, and what is
-    after it waits for the read. With a `listen` among them the client's events wait for the array of answers.
+    Writes that follow each other are under way together, each begun when the one before it is queued; a read waits for
+    what is before it, and what is after it waits for the read. With a `listen` among them the client's events wait for
+    the array of answers.
     """
 
     def __init__(
@@ -208,13 +209,15 @@ class _Batch:
         self._open = 0
         self._only_writes = True
         self._held: Call | None = None
+        self._preparing: Call | None = None
+        """A write that is begun but not queued yet, as its filters are parsed or its document is read."""
         self._listens = False
         conversation.open_calls += count
 
     def step(self) -> bool:
         """Start the next request; False when there is nothing to do now."""
         if self._held is None:
-            if self._next == len(self._items):
+            if self._next == len(self._items) or self._preparing is not None:
                 return False
             self._open += 1
             self._next += 1
@@ -232,8 +235,15 @@ class _Batch:
             self._only_writes = call.writes
             self._held = None
             self._service.submit(call)
+            if call.writes and not (call.queued or call.done):
+                self._preparing, call.on_queued = call, self._prepared
+                return False
         self._held = None
         return self._next < len(self._items)
+
+    def _prepared(self) -> None:
+        self._preparing = None
+        self._service.later(self.step)
 
     def answered(self, call: Call, text: bytes | None) -> None:
         """One of the requests is done."""
@@ -248,6 +258,8 @@ class _Batch:
             if self._listens:
                 self._conversation.outbox.release()
             self._conversation.finished(self._count)
+        elif call is self._preparing:
+            self._prepared()
         elif self._open == 1 and self._held is not None:
             self._service.later(self.step)
 

@@ -110,6 +110,7 @@ class Proposals:
     def _add(self, call: Call) -> None:
         self._waiting.append(call)
         self._size += call.size
+        call.mark_queued()
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self.flush)

@@ -11,7 +11,7 @@ import pytest
 
 from qcore.model.documents.password import verify_password
 from qcore.model.leader_commands import RunStaged
-from tests.server.running import Client, Running, running, until
+from tests.server.running import Client, Running, request, running, until
 
 FIELDS = [
     {"name": "Age", "dataType": "Int"},
@@ -160,6 +160,23 @@ async def test_a_long_write_travels_in_parts(client: Client, run: Running) -> No
     assert (await client.result("get", id="/Root/a"))["fields"]["Secret"]["value"] == long
     commands = [c for entry in run.directory.log.read(0, 1000) for c in entry.body.commands]
     assert sum(isinstance(command, RunStaged) for command in commands) == 2
+
+
+async def test_a_write_does_not_overtake_a_document_before_it_in_its_batch(client: Client) -> None:
+    await upload(client, document(user("a", Age=3)))
+    batch = [
+        request("snapshot.plan", 1, upload="up"),
+        request("snapshot.restore", 2, upload="up"),
+        request("create", 3, type="User", name="b", parent="/Root"),
+        request("snapshot.restore", 4, upload="up", prune=True),
+        request("create", 5, type="User", name="c", parent="/Root"),
+    ]
+    client.send_text(b"[" + b",".join(batch) + b"]")
+    await until(lambda: 5 in client.answers)
+    results = [client.answers[id]["result"] for id in (1, 2, 3, 4, 5)]
+    assert results[0]["counts"] == results[1]["counts"] == {"set type": 1, "create": 1}
+    assert [result["revision"] for result in results[1:]] == [1, 2, 3, 4]
+    assert results[3]["counts"] == {"delete": 1}
 
 
 async def test_a_request_that_is_not_through_by_its_deadline_is_answered_so(client: Client) -> None:

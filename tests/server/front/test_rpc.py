@@ -23,18 +23,24 @@ DEEP = 100_000
 
 
 class Desk:
-    """A service that answers when told to: reads at once unless held, writes in order when `finish` is called."""
+    """A service that answers when told to: reads at once unless held, writes in order when `finish` is called.
+
+    Writes are queued at once, those in `preparing` when the test says so.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.open: deque[Call] = deque()
         self.steps: deque[Callable[[], bool]] = deque()
         self.hold_reads = False
+        self.preparing: frozenset[str] = frozenset()
 
     def submit(self, call: Call) -> None:
         self.calls.append(call)
         if call.writes or self.hold_reads:
             self.open.append(call)
+            if call.writes and call.method not in self.preparing:
+                call.mark_queued()
         else:
             call.result(f"{call.method} after {self.written()} writes")
 
@@ -365,6 +371,36 @@ def test_writes_that_follow_each_other_are_under_way_together() -> None:
     talk.desk.run()
     assert len(talk.desk.open) == 5
     assert talk.said == []
+
+
+@pytest.mark.parametrize("end", ["queued", "answered", "queued, then answered"])
+def test_a_write_in_a_batch_waits_until_the_one_before_it_is_queued_or_answered(end: str) -> None:
+    talk = Talk()
+    talk.desk.preparing = frozenset({"pipeline"})
+    batch = [CREATE, call("pipeline", 2, commands=[]), CREATE, CREATE, call("pipeline", 5, commands=[]), CREATE]
+    talk.session.receive(json.dumps(batch).encode(), 0.0)
+    for started in (2, 5):
+        talk.desk.run()
+        assert [each.method for each in talk.desk.calls] == [item["method"] for item in batch[:started]]
+        if "queued" in end:
+            talk.desk.calls[-1].mark_queued()
+        if "answered" in end:
+            talk.desk.calls[-1].fail(NotFound("it cannot be"))
+            talk.desk.open.pop()
+    talk.desk.run()
+    assert len(talk.desk.calls) == len(batch)
+    talk.desk.run_all()
+    assert [answer["id"] for answer in json.loads(talk.said[0])] == [1, 2, 1, 1, 5, 1]
+    assert (len(talk.said), talk.session.open_calls) == (1, 0)
+
+
+def test_a_write_between_messages_waits_for_nothing() -> None:
+    talk = Talk()
+    talk.desk.preparing = frozenset({"pipeline"})
+    talk.session.receive(json.dumps([call("pipeline", 1, commands=[]), CREATE]).encode(), 0.0)
+    talk.desk.run()
+    talk.session.receive(json.dumps(call("delete", 3, id=1)).encode(), 0.0)
+    assert [each.method for each in talk.desk.calls] == ["pipeline", "delete"]
 
 
 def test_a_read_in_a_batch_sees_the_writes_before_it() -> None:
