@@ -131,6 +131,7 @@ class SnapshotTaker:
         self._not_before = 0.0
         self._waiting: list[Call] = []
         self._running: _Running | None = None
+        self._stopping = False
         self._last: LogId | None = None
 
     @property
@@ -145,7 +146,7 @@ class SnapshotTaker:
     def applied(self, last: LogId) -> None:
         """An entry is applied and nothing of the next one is: the place for a snapshot."""
         self._last = last
-        if self._running is None and (self._waiting or self._is_due(last)):
+        if self._running is None and not self._stopping and (self._waiting or self._is_due(last)):
             self._begin()
 
     def take(self, call: Call) -> None:
@@ -155,9 +156,10 @@ class SnapshotTaker:
         self._go_on()
 
     async def stop(self) -> None:
-        """Give up what is under way."""
-        for call in self._waiting:
-            call.fail(Busy("the node is stopping"))
+        """Give up what is under way, and begin nothing any more."""
+        self._stopping = True
+        calls, self._waiting = self._waiting, []
+        _refuse(calls)
         if self._running is not None:
             self._running.give_up("the node is stopping")
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
@@ -223,10 +225,12 @@ class SnapshotTaker:
         assert self._running is not None
         took = self._running.took
         self._running = None
-        if found is None:
-            self._failed(error, calls)
-        else:
+        if found is not None:
             self._durable(found, took, calls)
+        elif self._stopping:
+            _refuse(calls)
+        else:
+            self._failed(error, calls)
         self._go_on()
 
     def _durable(self, found: SnapshotFile, took: float, calls: list[Call]) -> None:
@@ -354,6 +358,11 @@ class _Running:
 
 def _taken(found: SnapshotFile) -> SnapshotTaken:
     return SnapshotTaken(found.header.last.index, found.header.revision, found.path)
+
+
+def _refuse(calls: list[Call]) -> None:
+    for call in calls:
+        call.fail(Busy("the node is stopping"))
 
 
 def _late(call: Call) -> None:

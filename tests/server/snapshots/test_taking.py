@@ -20,7 +20,7 @@ from qcore.server import node
 from qcore.server.snapshots import taking as snapshots
 from qcore.server.snapshots.taking import load
 from qcore.store import apply
-from tests.server.running import Client, Running, running, until
+from tests.server.running import Client, GatedFiles, Running, running, until
 
 USER = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}, {"name": "Notes", "dataType": "String"}]}
 
@@ -295,6 +295,28 @@ async def test_a_node_that_stops_answers_and_leaves_no_half_snapshot(tmp_path: P
     async with running(tmp_path) as again:
         assert not again.directory.snapshots.problems
         assert [path.suffix for path in (again.directory.path / "snapshots").iterdir()] in ([], [".json"])
+
+
+async def test_stopping_begins_no_other_snapshot_for_who_waits_for_the_next_one(tmp_path: Path) -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+    disk = GatedFiles()
+    async with running(tmp_path, files=disk) as run:
+        client = await begin(run)
+        disk.gated = "snapshot_"
+        disk.open.clear()
+        served = client.send("snapshot.take")
+        await write(client, 1)
+        waiting = client.send("snapshot.take")
+        stopping = asyncio.ensure_future(run.node.stop())
+        await until(lambda: waiting in client.answers)
+        disk.open.set()
+        await stopping
+        errors = [client.answers[id]["error"] for id in (served, waiting)]
+        assert [(error["data"]["kind"], error["message"]) for error in errors] == [("busy", "the node is stopping")] * 2
+        assert run.node._snapshots._running is None
+        assert not run.state._pins
+        assert failures == []
 
 
 async def test_a_request_that_cannot_wait_is_told_so_and_the_snapshot_goes_on(
