@@ -64,7 +64,7 @@ class Exports:
         over = [name for name, each in self._open.items() if each.over]
         if len(self._open) - len(over) >= self._most:
             raise Busy(f"{self._most} exports are open already (max_exports)")
-        for name in over[: len(over) - self._most]:
+        for name in over[: max(len(over) - self._most, 0)]:
             del self._open[name]
         name = secrets.token_hex(8)
         begun = self._open[name] = _Export(self._state, name, query)

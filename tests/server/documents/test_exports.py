@@ -128,6 +128,22 @@ async def test_only_so_many_are_open_and_one_that_is_over_makes_room(log: Log) -
     opened.stop()
 
 
+async def test_the_last_pieces_of_as_many_that_are_over_can_be_asked_for_again(log: Log) -> None:
+    opened = Exports(log.state, 4)
+    ends: list[tuple[str | None, ExportPage]] = []
+    for _ in range(5):
+        *_, before, last = rest(opened, first(opened))
+        ends.append((before.cursor, last))
+        for cursor, page in ends:
+            assert through(opened.read(SnapshotExport(cursor=cursor))) == page
+    first(opened)
+    with pytest.raises(NotFound):
+        first(opened, cursor=ends[0][0])
+    for cursor, page in ends[1:]:
+        assert first(opened, cursor=cursor) == page
+    opened.stop()
+
+
 async def test_one_that_nobody_reads_on_is_let_go(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PINNED", 0.01)
     opened = Exports(log.state, 2)
