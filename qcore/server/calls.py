@@ -6,6 +6,8 @@ answers are dropped. Where the answer goes is the `Sink`'s business: a connectio
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -31,6 +33,7 @@ class Call:
 
     __slots__ = (
         "_sink",
+        "_timer",
         "begun",
         "deadline",
         "done",
@@ -48,6 +51,7 @@ class Call:
 
     def __init__(self, sink: Sink, id: bytes | None, method: str, params: Any, begun: float, slot: int) -> None:
         self._sink = sink
+        self._timer: asyncio.TimerHandle | None = None
         self.id = id
         self.method = method
         self.params = params
@@ -71,11 +75,15 @@ class Call:
         if self.on_queued is not None and not self.done:
             self.on_queued()
 
+    def fail_at_deadline(self, error: RequestError) -> None:
+        """Answer with `error` at the deadline; an earlier answer takes the timer away, which would hold the call."""
+        delay = max(self.deadline - time.monotonic(), 0)
+        self._timer = asyncio.get_running_loop().call_later(delay, self.fail, error)
+
     def answer(self, result: bytes) -> None:
         """Answer with the JSON of the result."""
         if not self.done:
-            self.done = True
-            self._sink.answered(self, None if self.id is None else result_text(self.id, result))
+            self._end(None if self.id is None else result_text(self.id, result))
 
     def fail(self, error: RequestError) -> None:
         """Answer with an error."""
@@ -84,8 +92,13 @@ class Call:
     def fail_raw(self, error: bytes) -> None:
         """Answer with the JSON of an error object."""
         if not self.done:
-            self.done = True
-            self._sink.answered(self, None if self.id is None else error_text(self.id, error))
+            self._end(None if self.id is None else error_text(self.id, error))
+
+    def _end(self, text: bytes | None) -> None:
+        self.done = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sink.answered(self, text)
 
     def result(self, result: Any) -> None:
         """Answer with a result yet to be encoded."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import time
+import weakref
+from collections.abc import Callable
 
 import pytest
 
 from qcore.model.errors import Conflict, Timeout
 from qcore.server.calls import Call
+from tests.server.running import until
 
 
 class Tray:
@@ -60,6 +65,28 @@ def test_what_comes_after_the_answer_is_dropped(tray: Tray) -> None:
     call.result(1)
     call.fail(Timeout("later"))
     assert len(tray.texts) == 1
+
+
+async def test_a_call_is_failed_at_its_deadline_where_that_was_asked_for(tray: Tray) -> None:
+    call = Call(tray, b"1", "snapshot.take", None, 0.0, 0)
+    call.fail_at_deadline(Timeout("late"))
+    assert not call.done
+    await until(lambda: tray.texts)
+    assert tray.texts[0] is not None
+    assert json.loads(tray.texts[0])["error"]["message"] == "late"
+
+
+@pytest.mark.parametrize("end", [lambda call: call.answer(b"1"), lambda call: call.fail(Timeout("too long"))])
+async def test_the_timer_of_a_deadline_goes_with_the_answer(end: Callable[[Call], None]) -> None:
+    sink = Tray()
+    call = Call(sink, b"1", "snapshot.take", None, 0.0, 0)
+    call.deadline = time.monotonic() + 86_400
+    call.fail_at_deadline(Timeout("late"))
+    end(call)
+    held = weakref.ref(sink)
+    del call, sink
+    gc.collect()
+    assert held() is None
 
 
 def test_a_result_that_is_no_json_becomes_an_internal_error(tray: Tray) -> None:

@@ -152,7 +152,7 @@ class SnapshotTaker:
     def take(self, call: Call) -> None:
         """Take one for a client; it is answered when it is durable."""
         self._waiting.append(call)
-        asyncio.get_running_loop().call_later(max(call.deadline - time.monotonic(), 0), _late, call)
+        call.fail_at_deadline(Timeout(f"{call.method}: the snapshot is not durable yet; it goes on being written"))
         self._go_on()
 
     async def stop(self) -> None:
@@ -363,7 +363,3 @@ def _taken(found: SnapshotFile) -> SnapshotTaken:
 def _refuse(calls: list[Call]) -> None:
     for call in calls:
         call.fail(Busy("the node is stopping"))
-
-
-def _late(call: Call) -> None:
-    call.fail(Timeout(f"{call.method}: the snapshot is not durable yet; it goes on being written"))

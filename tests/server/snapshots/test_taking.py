@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +19,9 @@ from qcore.disk.snapshot_files import KEPT
 from qcore.model import entry
 from qcore.model.errors import Damaged
 from qcore.model.leader_commands import RaiseLevel
+from qcore.model.requests.queries import SnapshotTake
 from qcore.server import node
+from qcore.server.calls import Call
 from qcore.server.snapshots import taking as snapshots
 from qcore.server.snapshots.taking import load
 from qcore.store import apply
@@ -327,6 +332,33 @@ async def test_a_request_that_cannot_wait_is_told_so_and_the_snapshot_goes_on(
         await write(client, 100, "x" * 3000)
         assert await client.kind("snapshot.take", timeout=0.000_001) == "timeout"
         await until(lambda: len(files(run, "snapshots")) == 1)
+
+
+class Asker:
+    """A sink that keeps its answer."""
+
+    text: bytes | None = None
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        self.text = text
+
+
+async def asked_once(run: Running) -> weakref.ref[Asker]:
+    """Let somebody ask who would wait for a day, and be answered."""
+    asker = Asker()
+    call = Call(asker, b"1", "snapshot.take", SnapshotTake(), time.monotonic(), 0)
+    call.deadline = call.begun + 86_400
+    run.node.submit(call)
+    await until(lambda: asker.text)
+    return weakref.ref(asker)
+
+
+async def test_who_was_answered_is_not_held_until_the_deadline(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        await begin(run)
+        held = await asked_once(run)
+        gc.collect()
+        assert held() is None
 
 
 async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
