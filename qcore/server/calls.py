@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from qcore.model.api import METHODS
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
 from qcore.server.outbox import Outbox
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
+
+_WRITES = frozenset(name for name, method in METHODS.items() if method.writes)
 
 
 class Sink(Protocol):
@@ -86,8 +89,11 @@ class Call:
             self._end(None if self.id is None else result_text(self.id, result))
 
     def fail(self, error: RequestError) -> None:
-        """Answer with an error."""
-        self.fail_raw(encode_json(error.wire()))
+        """Answer with an error; that of a write has `data.applied`, whether `error` says it or not."""
+        found = error.wire()
+        if self.method in _WRITES:
+            found["data"].setdefault("applied", "unknown" if self.proposed else "no")
+        self.fail_raw(encode_json(found))
 
     def fail_raw(self, error: bytes) -> None:
         """Answer with the JSON of an error object."""

@@ -44,6 +44,31 @@ def test_an_error_is_sent_with_its_data(tray: Tray) -> None:
     assert b'"id":1.0,' in tray.texts[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "proposed", "applied"),
+    [("set", False, "no"), ("set", True, "unknown"), ("snapshot.restore", False, "no"), ("get", False, None),
+     ("nope", False, None), ("", False, None)],
+)  # fmt: skip
+def test_an_error_of_a_write_says_whether_it_may_have_happened(
+    tray: Tray, method: str, proposed: bool, applied: str | None
+) -> None:
+    error = Timeout("late")
+    call = Call(tray, b"1", method, None, 0.0, 0)
+    call.proposed = proposed
+    call.fail(error)
+    assert tray.texts[0] is not None
+    assert json.loads(tray.texts[0])["error"]["data"].get("applied") == applied
+    assert error.data == {}, "others may be answered with it"
+
+
+def test_a_result_of_a_write_that_is_no_json_leaves_it_unknown(tray: Tray) -> None:
+    call = Call(tray, b"1", "set", None, 0.0, 0)
+    call.proposed = True
+    call.result(object())
+    assert tray.texts[0] is not None
+    assert json.loads(tray.texts[0])["error"]["data"] == {"kind": "internal", "applied": "unknown"}
+
+
 def test_raw_answers_go_out_as_they_are(tray: Tray) -> None:
     Call(tray, b"1", "set", None, 0.0, 0).answer(b'{ "a" : 1 }')
     Call(tray, b"2", "set", None, 0.0, 0).fail_raw(b'{ "code" : 1 }')

@@ -178,6 +178,12 @@ async def test_a_write_whose_deadline_passes_says_whether_it_may_have_happened(h
     assert [item["name"] for item in items] == ["first"], "what was told `no` is never written"
 
 
+async def test_a_dry_run_that_fails_says_that_nothing_was_applied(house: House) -> None:
+    _, client = await house.open()
+    answer = await client.ask("schema.set", schema=USER | {"inheritsFrom": ["Nothing"]}, dry_run=True)
+    assert answer["error"]["data"]["applied"] == "no"
+
+
 async def test_a_deadline_of_one_write_does_not_touch_another(house: House) -> None:
     _, client = await house.open()
     hasty = await hold(house, client, timeout=0.01)

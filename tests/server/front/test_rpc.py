@@ -250,6 +250,30 @@ def test_an_error_carries_code_kind_and_data() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"jsonrpc":"2.0","id":1,"method":"create","params":{}}',
+        '{"jsonrpc":"2.0","id":1,"method":"create","params":[1,2,3,4,5,6,7,8,9,10,11,12,13,14]}',
+        '{"jsonrpc":"2.0","id":1,"method":"create","params":{"type":"User","name":"x","foo":1}}',
+        '{"jsonrpc":"2.0","id":1,"method":"delete","params":5}',
+        '{"jsonrpc":"2.0","id":1,"method":"delete","params":{"id":1,"timeout":0}}',
+        '{"jsonrpc":"1.0","id":1,"method":"delete","params":{"id":1}}',
+        '{"jsonrpc":"2.0","id":{},"method":"delete","params":{"id":1}}',
+        '{"jsonrpc":"2.0","id":1,"method":"set","params":{"id":1,"field":"Age","value":[1,[2]]}}',
+        '{"jsonrpc":"2.0","id":1,"method":"set","params":{"id":1,"field":"Age","value":1e400}}',
+        '{"jsonrpc":"2.0","id":1,"method":"schema.set","params":{"dry_run":1}}',
+        '{"jsonrpc":"2.0","id":1,"method":"snapshot.restore"}',
+        json.dumps(call("pipeline", commands=[CREATE | {"params": {}}])),
+        json.dumps(call("pipeline", commands=[{"method": "ping"}] * 101)),
+        json.dumps(call("transaction", commands=[{"method": "listen"}])),
+    ],
+)
+def test_a_write_that_is_refused_as_it_comes_in_says_that_it_did_not_happen(text: str) -> None:
+    (alone,), ((array,),) = Talk().tell(text), Talk().tell(f"[{text}]")
+    assert alone["error"]["data"]["applied"] == array["error"]["data"]["applied"] == "no"
+
+
 def test_a_result_that_cannot_be_written_is_an_internal_error() -> None:
     talk = Talk()
     talk.session.receive(json.dumps(CREATE).encode(), 0.0)
@@ -605,6 +629,15 @@ def test_any_json_gets_an_answer_and_what_is_taken_can_be_logged(message: Any) -
     assert len(talk.said) == expects_answer(text)
     assert talk.session.open_calls == 0
     log_what_was_taken(talk)
+
+
+@given(st.sampled_from(sorted(METHODS)), PARAMS | JSON, JSON)
+def test_an_error_says_whether_it_was_applied_if_the_method_writes(method: str, params: Any, id: Any) -> None:
+    message = {"jsonrpc": "2.0", "method": method, "params": params, "id": id}
+    (answer,) = Talk().tell(json.dumps(message).encode())
+    data = answer.get("error", {}).get("data", {"kind": "parse_error"})
+    if data["kind"] != "parse_error":  # nobody knows the method of what is no JSON
+        assert data.get("applied") == ("no" if METHODS[method].writes else None)
 
 
 @given(REQUESTS, st.integers(0, 400), st.binary(max_size=4))
