@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Protocol
 
 from qcore.model.documents.text import read_document
-from qcore.model.leader_commands import Check, Commit, Raise, Stage
+from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.model.requests.restore import Restore
 from qcore.model.schema_file.reader import SchemaFile
@@ -65,7 +65,7 @@ async def first(node: Driver) -> None:
     file = node.schema_file
     await node.propose(Bootstrap(file.schemas, file.tree, file.digest))
     await node.propose(Bootstrap(file.schemas, file.tree, file.digest))  # the mark is there: nothing happens
-    await node.propose(Raise(1))
+    await node.propose(RaiseLevel(1))
     await node.together(("session.open", {}), ("session.open", {}))
     await _values(node)
     await _modes(node)
@@ -193,7 +193,7 @@ def _some_write(node: Driver) -> tuple[str, dict[str, Any]]:
 
 async def _check(node: Driver) -> None:
     """A digest check, which a node proposes after a minute, or 10,000 entries."""
-    await node.propose(Check(node.state.applied, node.state.digest()))
+    await node.propose(CheckDigest(node.state.applied, node.state.digest()))
 
 
 # -- the second term ---------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ async def second(node: Driver) -> None:
     await _document(node)
     await _set_back(node)
     await _check(node)
-    await node.propose(Stage("5ca1ab1e00000000", 0, '{"method":"set","id":1,'))  # its leader ends before the rest
+    await node.propose(StagePart("5ca1ab1e00000000", 0, '{"method":"set","id":1,'))  # its leader ends before the rest
 
 
 async def _types(node: Driver) -> None:
@@ -287,14 +287,14 @@ async def _parts(node: Driver) -> None:
     document = read_document(await _pruned(node))
     restore = Restore(document, prune=True, session=4, seq=2, hash="0123456789abcdef")
     texts = list(cut_text(encode_json(restore), 1_500))
-    parts = [Stage("0ddba11000000000", number, text) for number, text in enumerate(texts)]
+    parts = [StagePart("0ddba11000000000", number, text) for number, text in enumerate(texts)]
     await node.propose(parts[0])
     await node.propose(*parts[1:-1])
     await node.done("create", type="Place", name="dazwischen", parent="/Haus")
     await node.snapshot()
     await node.propose(parts[-1])
     revision = node.state.revision
-    await node.propose(Commit("0ddba11000000000", len(parts)))
+    await node.propose(RunStaged("0ddba11000000000", len(parts)))
     assert node.state.revision == revision + 1
 
 
@@ -316,10 +316,10 @@ async def _pruned(node: Driver) -> str:
 
 async def fourth(node: Driver) -> None:
     """What is under way when the story ends."""
-    await node.propose(Commit("5ca1ab1e00000000", 1))  # of the second term: too old
+    await node.propose(RunStaged("5ca1ab1e00000000", 1))  # of the second term: too old
     create = encode_json(Create("Place", "aus Teilen", "/Haus")).decode()
     revision = node.state.revision
-    await node.propose(Stage("0ff1ce0000000000", 0, create), Commit("0ff1ce0000000000", 1))
+    await node.propose(StagePart("0ff1ce0000000000", 0, create), RunStaged("0ff1ce0000000000", 1))
     assert node.state.revision == revision + 1
     compound = {"commands": [{"method": "get", "params": {"id": "/Haus/Küche", "fields": ["Note"]}}]}
     compound["commands"] += [{"method": "create", "params": {"type": "Place", "name": "zu zweit", "parent": "/Haus"}}]
@@ -333,7 +333,7 @@ async def fourth(node: Driver) -> None:
         ("create", {"type": "Pump", "name": "letzte", "session": 4, "seq": 3, "acked": 2}),
     )
     await _check(node)
-    await node.propose(Stage("defaced000000000", 0, create[:20]))
+    await node.propose(StagePart("defaced000000000", 0, create[:20]))
     await node.done("set", id=1, field="Motto", value=_TEXT[:9] + " — Ende")
 
 
