@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["cut_text", "decode_json", "encode_json"]
+__all__ = ["cut_text", "decode_json", "encode_json", "text_size"]
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
@@ -25,3 +25,8 @@ def cut_text(data: bytes, size: int) -> Iterator[str]:
             end -= 1
         yield data[start:end].decode()
         start = end
+
+
+def text_size(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

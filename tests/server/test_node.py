@@ -12,9 +12,11 @@ import msgspec
 import pytest
 
 from qcore.model.errors import Conflict, DiskFailed
+from qcore.model.leader_commands import StagePart
 from qcore.model.requests.commands import Bootstrap, TreeNode
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
+from qcore.server.writes import proposals as writes
 from tests.server.running import Client, GatedFiles, Running, request, running, until
 
 USER = {
@@ -107,6 +109,34 @@ async def test_an_entry_ends_before_it_grows_too_large(house: House) -> None:
     house.files.open.set()
     await until(lambda: len(client.answers) == 7)
     assert entries(run)[before:] == [1, 2, 2, 1]
+
+
+async def test_an_entry_of_parts_ends_before_it_grows_too_large_whatever_the_script(house: House) -> None:
+    run, client = await house.open(max_entry_mb=1)
+    before = len(entries(run))
+    await hold(house, client)
+    written = client.send("create", type="User", name="long", fields={"Notes": "語" * 1_500_000})
+    house.files.open.set()
+    await until(lambda: written in client.answers)
+    logged = [entry.body.commands for entry in run.directory.log.read(0, 1000)][before + 1 :]
+    sizes = [sum(len(each.text.encode()) for each in commands if isinstance(each, StagePart)) for commands in logged]
+    assert sum(sizes) > 4_500_000
+    assert max(sizes) <= 1 << 20
+
+
+async def test_the_parts_of_writes_that_wait_are_counted_in_bytes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "_MOST_WAITING", 4 << 20)
+    _, client = await house.open()
+    await hold(house, client)
+    long = "語" * 700_000
+    waiting = [client.send("create", type="User", name="x", fields={"Notes": long}) for _ in range(2)]
+    answer = await client.ask("create", type="User", name="y", timeout=1)
+    assert answer["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert "writes of 4 MB are waiting already" in answer["error"]["message"]
+    house.files.open.set()
+    await until(lambda: set(waiting) <= client.answers.keys())
 
 
 async def test_a_failed_write_leaves_its_neighbours_alone(house: House) -> None:

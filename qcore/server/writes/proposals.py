@@ -20,7 +20,7 @@ from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
 from qcore.model.requests.compound import COMPOUND
-from qcore.model.wire import cut_text, encode_json
+from qcore.model.wire import cut_text, encode_json, text_size
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.writes.disk_reserve import DiskReserve
@@ -76,14 +76,14 @@ class Proposals:
         elif self._has_room(call):
             self._add(call)
 
-    def put_parts(self, call: Call, parts: list[str]) -> None:
-        """Take a write whose whole command, limits and all, is the JSON in `parts`."""
-        call.size = sum(map(len, parts))
+    def put_parts(self, call: Call, parts: list[tuple[str, int]]) -> None:
+        """Take a write whose whole command, limits and all, is the JSON in `parts`, of so many bytes each."""
+        call.size = sum(size for _, size in parts)
         if not self._has_room(call):
             return
         stage = secrets.token_hex(8)
-        for number, text in enumerate(parts):
-            self.put_own(StagePart(stage, number, text), call.deadline, len(text))
+        for number, (text, size) in enumerate(parts):
+            self.put_own(StagePart(stage, number, text), call.deadline, size)
         call.params, call.size = RunStaged(stage, len(parts)), 0
         self._add(call)
 
@@ -192,9 +192,9 @@ def _with_steps(command: Command) -> Sequence[Command]:
     return (command,)
 
 
-def cut(command: Command) -> list[str]:
-    """The JSON of a sealed command in parts."""
-    return list(cut_text(encode_json(command), _PART))
+def cut(command: Command) -> list[tuple[str, int]]:
+    """The JSON of a sealed command in parts, and how many bytes each has."""
+    return [(text, text_size(text)) for text in cut_text(encode_json(command), _PART)]
 
 
 class _Nobody:
