@@ -250,11 +250,12 @@ def test_a_field_is_known_through_inheritance(log: Log) -> None:
         read.field_get(log.state, FieldGet("Tool", "Color"))
 
 
-def test_fields_that_are_too_much_together_are_refused_and_one_is_always_read() -> None:
+@pytest.mark.parametrize("text", ["x" * MAX_SIZE, "語" * (MAX_SIZE // 3 + 1)], ids=["ASCII", "three bytes each"])
+def test_fields_that_are_too_much_together_are_refused_and_one_is_always_read(text: str) -> None:
     log = Log(type_of("Note", field("Text", Kind.String), field("Self", Kind.EntityReference)))
-    note = log.create("Note", "n", Text="x" * MAX_SIZE)
+    note = log.create("Note", "n", Text=text)
     log.set(note, "Self", note)
-    assert len(log.value(note, "Text")) == MAX_SIZE
+    assert log.value(note, "Text") == text
     assert len(log.get(note, "Self", "Text")) == 2
     paths = ["->".join(["Self"] * hops + ["Text"]) for hops in range(1, 4)]
     with pytest.raises(TooLarge, match="ask for fewer at a time"):

@@ -10,6 +10,7 @@ from typing import Any
 from qcore.model.errors import RequestError
 from qcore.model.requests.queries import Count, Find
 from qcore.model.requests.results import FailedField, FieldError, Item, Page
+from qcore.model.wire import text_size
 from qcore.store.read import value_at
 from qcore.store.resolve import walk
 from qcore.store.search.filter import Filter, FilterError
@@ -152,7 +153,7 @@ def _item(state: State, entity: Entity, paths: list[str]) -> Item:
 
 
 def _size(item: Item) -> int:
-    return sum(len(path) + weight(value) for path, value in item.fields.items())
+    return sum(text_size(path) + weight(value) for path, value in item.fields.items())
 
 
 class _Search:

@@ -11,7 +11,7 @@ import msgspec
 from qcore.model.errors import BadParams, TooLarge
 from qcore.model.ids import MAX_NAME
 from qcore.model.requests.results import FailedField
-from qcore.model.wire import decode_json, encode_json
+from qcore.model.wire import decode_json, encode_json, text_size
 
 __all__ = [
     "MAX_BYTES",
@@ -69,9 +69,9 @@ def weight(value: Any) -> int:
     """About how many bytes a value, or the error in its place, has as JSON."""
     kind = type(value)
     if kind is str:
-        return len(value)
+        return text_size(value)
     if kind is FailedField:
-        return len(value.error.message)
+        return text_size(value.error.message)
     return 8 * len(value) if kind is list else 8
 
 

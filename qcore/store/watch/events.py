@@ -17,6 +17,7 @@ from qcore.model.requests.results import FieldError
 from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.model.times import format_time
 from qcore.model.values import Kind, value_to_json
+from qcore.model.wire import text_size
 from qcore.store.resolve import Place
 from qcore.store.state.entity import CHILDREN, Entity
 
@@ -158,6 +159,8 @@ def _read(field: CompleteField, value: Any) -> Any:
 def size_of(value: Any) -> int:
     """Bytes that a stored value takes beyond what every value takes, more or less."""
     kind = type(value)
-    if kind is str or kind is bytes:
+    if kind is str:
+        return text_size(value)
+    if kind is bytes:
         return len(value)
     return 8 * len(value) if kind is tuple or kind is list else 0

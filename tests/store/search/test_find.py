@@ -86,13 +86,14 @@ def test_a_filter_that_is_too_expensive_ends_the_search(log: Log) -> None:
         through(search.find(log.state, Find("Thing", exact=True), 100, bind(parse(text), types, steps=500)))
 
 
+@pytest.mark.parametrize("text", ["x" * 400, "語" * 134], ids=["ASCII", "three bytes each"])
 @pytest.mark.parametrize("order", [[], ["Name"]], ids=["by id", "by name"])
 def test_a_page_of_long_values_ends_early_and_the_next_goes_on(
-    monkeypatch: pytest.MonkeyPatch, order: list[str]
+    monkeypatch: pytest.MonkeyPatch, order: list[str], text: str
 ) -> None:
     monkeypatch.setattr(search, "MAX_BYTES", 1000)
     log = Log(type_of("Note", field("Text", Kind.String)))
-    made = [log.create("Note", f"n{number}", Text="x" * 400) for number in range(10)]
+    made = [log.create("Note", f"n{number}", Text=text) for number in range(10)]
     found: list[int] = []
     cursor = None
     while True:

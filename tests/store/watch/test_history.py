@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from qcore.model.requests.commands import Delete, SchemaSet
 from qcore.model.values import Kind
 from qcore.store.state.state import State
@@ -41,8 +43,9 @@ def test_the_number_of_events_is_bounded_and_the_newest_stay() -> None:
     assert history.oldest > log.state.revision - 1600
 
 
-def test_the_bytes_are_bounded() -> None:
-    log, history = filled(200, 1_000_000, most_bytes=1 << 20, note="x" * 50_000)
+@pytest.mark.parametrize("note", ["x" * 50_000, "語" * 17_000], ids=["ASCII", "three bytes each"])
+def test_the_bytes_are_bounded(note: str) -> None:
+    log, history = filled(200, 1_000_000, most_bytes=1 << 20, note=note)
     assert 1 < len(history) < 22
     assert history.oldest == log.state.revision - len(history) + 1
 

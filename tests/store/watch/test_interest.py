@@ -117,6 +117,19 @@ def test_the_values_of_a_context_are_bounded_in_all_and_small_ones_still_told() 
     assert context["Nothing"].error.kind == "not_found"
 
 
+def test_text_in_a_context_counts_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interest, "MAX_CONTEXT_SIZE", 5_000)
+    log = Log(PART)
+    first = log.create("Part", "n", Label="語" * 1_667)
+    second = log.create("Part", "n", Label="語" * 1_666, Next=first)
+    both = Interest(Wish(0, "Part", context=("Label", "Next->Label")), None)
+    context = both.context_of(log.state.entities[second], log.state)
+    assert context["Label"] == "語" * 1_666
+    assert context["Next->Label"].error.kind == "too_large"
+    alone = Interest(Wish(0, "Part", context=("Next->Label",)), None)
+    assert alone.context_of(log.state.entities[second], log.state)["Next->Label"].error.kind == "too_large"
+
+
 def test_ids_of_a_list_count_for_more_than_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interest, "MAX_CONTEXT_SIZE", 5_000)
     log = Log(PART)
