@@ -154,7 +154,11 @@ def connect(
     thread.start()
 
     def run(coroutine: Coroutine[Any, Any, R]) -> R:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # of no effect but where Ctrl-C ended the wait: nobody would take what it brings
 
     try:
         connecting = asynchronous.connect(urls, client=client, timeout=timeout, wait=wait)

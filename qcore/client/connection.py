@@ -97,24 +97,16 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; requests that still wait get `ConnectionFailed`."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-            self._keeper = None
-        if self._socket is not None:
-            await self._socket.close()  # the keeper closes what it serves, unless it never came to run
-            self._socket = None
-        for request, future in self._waiting.items():
-            self._protocol.abandon(request, _given_up(request, ConnectionFailed("the connection was closed")))
-            if not future.done():
-                future.set_result(None)
-        self._waiting.clear()
-        for subscription in list(self._listening):
-            subscription.error = subscription.error or ConnectionFailed("the connection was closed")
-            self.unsubscribe(subscription)
-        if self._retry is not None:
-            self._retry.cancel()
+        keeper, socket = self._keeper, self._socket
+        self._keeper = self._socket = None
+        self._end_waiting()
+        if keeper is not None:
+            keeper.cancel()
+            await _ended(keeper)
+        if socket is not None:
+            await socket.close()  # the keeper closes what it serves, unless it never came to run
+        if keeper is not None and not keeper.cancelled():
+            keeper.result()
 
     async def send(self, group: RequestGroup, seconds: float) -> None:
         """Send requests and wait until each has its result or error, which is there after `seconds` in any case."""
@@ -157,6 +149,19 @@ class Connection:
         """The program took an event."""
         self._protocol.taken(subscription)
         self._unwritten.set()
+
+    def _end_waiting(self) -> None:
+        """Tell all who wait that the connection was closed."""
+        for request, future in self._waiting.items():
+            self._protocol.abandon(request, _given_up(request, ConnectionFailed("the connection was closed")))
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+        for subscription in list(self._listening):
+            subscription.error = subscription.error or ConnectionFailed("the connection was closed")
+            self.unsubscribe(subscription)
+        if self._retry is not None:
+            self._retry.cancel()
 
     def _give_up(self, group: RequestGroup, seconds: float) -> None:
         for request in group.open_requests():
@@ -234,8 +239,7 @@ class Connection:
             return exc.message, None
         finally:
             writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            await _ended(writer)
             await socket.close()
 
     async def _write(self, socket: ClientConnection) -> None:
@@ -262,6 +266,11 @@ class Connection:
             future = self._waiting.pop(request, None)
             if future is not None and not future.done():
                 future.set_result(None)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait until a task has ended; who waits may be cancelled himself, which awaiting the task could not tell apart."""
+    await asyncio.wait([task])
 
 
 def _given_up(request: Request, error: QcoreError) -> QcoreError:

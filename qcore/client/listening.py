@@ -28,6 +28,7 @@ class Events:
         self._subscription = Subscription({**params, "timeout": seconds})
         self._seconds = seconds
         self._news: asyncio.Event | None = None
+        self._deadline = 0.0
         self._closed = False
 
     @property
@@ -41,7 +42,11 @@ class Events:
         return self._subscription.token
 
     async def __aenter__(self) -> Events:
-        await self._begin()
+        try:
+            await self._begin()
+        except asyncio.CancelledError:
+            await self.aclose()  # a block that is not entered is not left either
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -59,6 +64,8 @@ class Events:
     async def next(self, timeout: float | None = None) -> Event | None:
         """The next event; None where none comes within `timeout` seconds, or after `aclose`.
 
+        Where a call ends early, by its timeout or cancelled, the next one goes on, also before the server has taken it.
+
         Raises:
             RequestError: the server ended it, and why.
         """
@@ -74,39 +81,45 @@ class Events:
             self._connection.unsubscribe(self._subscription)
 
     async def _next(self) -> Event | None:
-        if self._news is None and not self._closed:
-            await self._begin()
+        await self._begin()
         subscription = self._subscription
         while not self._closed:
             event = subscription.pop()
             if event is not None:
                 self._connection.taken(subscription)
                 return event
-            if subscription.state == "ended":
-                assert subscription.error is not None
-                raise subscription.error
-            assert self._news is not None
-            self._news.clear()
-            await self._news.wait()
+            self._check()
+            await self._wait()
         return None
 
     async def _begin(self) -> None:
-        """Listen; returns when the server has taken it."""
-        if self._news is not None or self._closed:
+        """Listen; returns when the server has taken it, or after `aclose`. Any number of callers may wait here."""
+        if self._subscription.started or self._closed:
             return
         subscription = self._subscription
-        self._news = self._connection.subscribe(subscription)
+        if self._news is None:
+            self._news = self._connection.subscribe(subscription)
+            self._deadline = asyncio.get_running_loop().time() + self._seconds + GRACE
         try:
-            async with asyncio.timeout(self._seconds + GRACE):
+            async with asyncio.timeout_at(self._deadline):
                 while not subscription.started and subscription.state != "ended":
-                    self._news.clear()
-                    await self._news.wait()
+                    await self._wait()
         except TimeoutError:
-            await self.aclose()
-            raise Timeout(f"listen: no answer within {self._seconds:g} s") from None
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-        if subscription.error is not None:
-            await self.aclose()
+            if not subscription.started and subscription.error is None:
+                subscription.error = Timeout(f"listen: no answer within {self._seconds:g} s")
+                self._connection.unsubscribe(subscription)
+        if not subscription.started and not self._closed:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise why it ended, if it did."""
+        subscription = self._subscription
+        if subscription.state == "ended":
+            self._connection.unsubscribe(subscription)
+            assert subscription.error is not None
             raise subscription.error
+
+    async def _wait(self) -> None:
+        assert self._news is not None
+        self._news.clear()
+        await self._news.wait()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,7 @@ import pytest
 from qcore.client import Exists, blocking
 from qcore.client.store import Store
 from qcore.model.errors import ConnectionFailed, NotFound
-from tests.process import NodeProcess
+from tests.process import DEADLINE, NodeProcess
 
 
 def public(cls: type) -> set[str]:
@@ -42,6 +43,33 @@ def test_threads_share_it(node: NodeProcess) -> None:
         user = store.create("User", "counter")
         list(threads.map(lambda _: store.set(user.id, "Age", 1, mode="add"), range(100)))
         assert store.get(user.id, "Age")["Age"] == 100
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(_signal: int, _frame: object) -> None:
+    raise Interrupted
+
+
+def interrupted_wait(events: blocking.Events) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    events.next()
+
+
+def test_an_interrupted_wait_leaves_nobody_behind_who_takes_the_next_event(node: NodeProcess) -> None:
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with blocking.connect(node.url) as store, store.listen("User") as events:
+            with pytest.raises(Interrupted):
+                interrupted_wait(events)
+            user = store.create("User", "ann")
+            event = events.next(DEADLINE)
+            assert event is not None
+            assert (event.kind, event.id) == ("created", user.id)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_without_a_server_it_says_so() -> None:

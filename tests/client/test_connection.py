@@ -16,7 +16,9 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from qcore.client import Store, connect
-from qcore.client.connection import LONGEST_PAUSE, pauses
+from qcore.client.connection import LONGEST_PAUSE, Connection, pauses
+from qcore.client.request import Request as ClientRequest
+from qcore.client.request import RequestGroup
 from qcore.model.errors import ConnectionFailed, NotFound, SessionExpired, Timeout, TooLarge
 from tests.process import DEADLINE
 
@@ -305,6 +307,43 @@ async def test_a_cancelled_write_frees_its_number(stack: AsyncExitStack) -> None
         await task
     await store.delete(2)
     assert peer.heard[-1]["params"]["acked"] == 2
+
+
+async def test_closing_while_a_connection_is_being_lost_ends_it(stack: AsyncExitStack) -> None:
+    async def hang_up(_peer: Peer, socket: ServerConnection, _request: dict[str, Any]) -> None:
+        await socket.close()
+
+    peer = await stack.enter_async_context(serving(hang_up))
+    connection = Connection([peer.url], "test")
+    await connection.open()
+    asking = asyncio.create_task(connection.send(RequestGroup([ClientRequest("ping")], array=False), DEADLINE))
+    while not any(task.get_name() == "qcore.client.write" and task.cancelling() for task in asyncio.all_tasks()):
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(connection.close())
+    await asyncio.wait([closing], timeout=DEADLINE)
+    assert closing.done()
+    await asking
+    assert "qcore.client" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+async def test_a_cancelled_close_is_cancelled_and_has_told_all_who_wait(stack: AsyncExitStack) -> None:
+    async def silent(_peer: Peer, _socket: ServerConnection, _request: dict[str, Any]) -> None:
+        pass
+
+    peer = await stack.enter_async_context(serving(silent))
+    connection = Connection([peer.url], "test")
+    await connection.open()
+    request = ClientRequest("ping")
+    asking = asyncio.create_task(connection.send(RequestGroup([request], array=False), DEADLINE))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(connection.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+    await asking
+    assert isinstance(request.error, ConnectionFailed)
+    await asyncio.wait_for(peer.left.wait(), DEADLINE)
 
 
 def test_pauses_grow_to_a_limit_and_are_never_zero() -> None:

@@ -90,6 +90,59 @@ async def test_a_wait_for_nothing_ends_in_time(store: Store) -> None:
         assert (await coming(events)).id == user.id
 
 
+async def test_a_wait_that_ends_before_the_server_has_taken_it_is_only_a_wait(store: Store) -> None:
+    first = await store.create("User", "first")
+    events = store.listen("User", since=first.revision + 1)  # taken when that revision is there
+    assert await events.next(0) is None
+    assert await events.next(0.01) is None
+    for name in ("second", "third"):
+        made = await store.create("User", name)
+    assert (await coming(events)).id == made.id
+    await events.aclose()
+
+
+async def test_whoever_is_cancelled_takes_nothing_from_the_others(store: Store) -> None:
+    first = await store.create("User", "first")
+    events = store.listen("User", since=first.revision + 1)
+    waiting = [asyncio.create_task(events.next(DEADLINE)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for gone in waiting[:2]:  # the first of them has begun it
+        gone.cancel()
+    await asyncio.wait(waiting[:2])
+    for name in ("second", "third"):
+        made = await store.create("User", name)
+    event = await waiting[2]
+    assert event is not None
+    assert event.id == made.id
+    await events.aclose()
+
+
+async def test_a_block_that_was_not_entered_leaves_nothing_behind(store: Store) -> None:
+    now = (await store.digest()).revision
+    events = store.listen("User", since=now + 1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), events:
+            pass
+    for name in ("first", "second"):
+        await store.create("User", name)
+    assert await events.next(0.01) is None
+    assert [event async for event in events] == []
+
+
+async def test_why_it_could_not_begin_is_told_to_all_who_wait_and_each_time(store: Store) -> None:
+    refused = store.listen("Ghost")
+    assert [
+        type(each) for each in await asyncio.gather(*(refused.next() for _ in range(3)), return_exceptions=True)
+    ] == [NotFound] * 3
+    late = store.listen("User", since=10**9, timeout=0.05)
+    assert await late.next(0) is None
+    for _ in range(2):
+        with pytest.raises(Timeout):
+            await late.next()
+    await late.aclose()
+    assert await late.next() is None
+
+
 async def test_what_cannot_be_is_refused_at_the_beginning(store: Store) -> None:
     with pytest.raises(NotFound):
         async with store.listen("Ghost"):
@@ -181,6 +234,19 @@ async def test_a_program_that_takes_nothing_holds_nobody_up_and_misses_nothing(s
             assert event.current is not None
             values.append(event.current.value)
     assert values == list(range(count))
+
+
+def test_without_asyncio_a_wait_is_only_a_wait_too(node: NodeProcess) -> None:
+    with blocking.connect(node.url) as store:
+        first = store.create("User", "first")
+        events = store.listen("User", since=first.revision + 1)
+        assert events.next(0.01) is None
+        for name in ("second", "third"):
+            made = store.create("User", name)
+        event = events.next(DEADLINE)
+        assert event is not None
+        assert event.id == made.id
+        events.close()
 
 
 def test_without_asyncio_it_is_a_plain_loop(node: NodeProcess) -> None:
