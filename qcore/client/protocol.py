@@ -8,7 +8,9 @@ between stand the rules of exactly once:
 - After a lost connection reads and numbered writes are sent again, word for word. Anything else that was sent
   fails, as nobody knows whether the server did it.
 - `session_expired` on a first attempt means that nothing was done: the write goes on in a new session. On a
-  retry the first attempt may have been done and forgotten: the caller gets the error, `applied` is "unknown".
+  retry the first attempt may have been done and forgotten: the caller gets the error.
+- Of a write that was sent twice, an error says `applied` "no" only where apply itself found it; any other error is
+  one attempt's, and the one before may have been applied: "unknown".
 
 A `Subscription` goes in by `subscribe`; its requests are made here whenever it wants one, its events go to it.
 """
@@ -205,7 +207,7 @@ class Protocol:
         elif request.done:
             pass  # abandoned, the answer comes too late
         elif isinstance(error, SessionExpired) and request.session is not None:
-            self._session_expired(request, request.session, error)
+            self._session_expired(request, error)
         else:
             self._finish(request, response.result, error)
 
@@ -249,15 +251,14 @@ class Protocol:
                 if waiting.numbered:
                     self._finish(waiting, error=type(error)(error.message, **{**error.data, "applied": "no"}))
 
-    def _session_expired(self, request: Request, session: Session, error: SessionExpired) -> None:
-        if self._session is session:
+    def _session_expired(self, request: Request, error: SessionExpired) -> None:
+        if self._session is request.session:
             self._session = None
         if request.attempts == 1 and request.sessions < MAX_SESSIONS:
-            session.unanswered.pop(request.seq, None)
-            request.session = None
+            request.expire()
             self._numbered.append(RequestGroup([request], array=False))
             return
-        error.data["applied"] = "no" if request.attempts == 1 else "unknown"
+        error.data["applied"] = "no"  # which a retry does not keep
         self._finish(request, error=error)
 
     def _refuse_largest(self, reason: str) -> None:

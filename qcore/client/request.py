@@ -20,6 +20,9 @@ ARRAY_BYTES = 256 * 1024
 _ONCE = ("listen", "unlisten")
 """Reads that mean one connection: sent again word for word they would mean another thing."""
 
+_OF_APPLY = frozenset({"not_found", "wrong_kind", "bad_value", "bad_schema", "conflict", "stale", "cycle", "in_use"})
+"""Kinds of errors with which apply refuses a write: a numbered one has the same answer whatever attempt it was."""
+
 
 class Session:
     """A session of the server and the numbers in it that wait for an answer."""
@@ -67,7 +70,7 @@ class Request:
         """Make the text that goes over the wire, with the next number of `session`."""
         params = self.params
         if session is not None:
-            self.session, self.seq, self.attempts = session, session.next, 0
+            self.session, self.seq = session, session.next
             self.sessions += 1
             session.next += 1
             session.unanswered[self.seq] = None
@@ -76,7 +79,16 @@ class Request:
             params = number + rest
         self.text = b'{"jsonrpc":"2.0","id":%d,"method":%s,"params":%s}' % (id, encode_json(self.method), params)
 
+    def expire(self) -> None:
+        """Its session was unknown to the server on the first attempt: nothing was done, another number is to come."""
+        if self.session is not None:
+            self.session.unanswered.pop(self.seq, None)
+        self.session, self.attempts = None, 0
+
     def finish(self, result: bytes, error: QcoreError | None) -> None:
+        """It ends. That a retry was not applied says nothing of the attempts before it, whatever the error says."""
+        if error is not None and self.writes and self.attempts > 1 and error.kind not in _OF_APPLY:
+            error.data["applied"] = "unknown"
         self.result, self.error, self.done = result, error, True
         if self.session is not None:
             self.session.unanswered.pop(self.seq, None)

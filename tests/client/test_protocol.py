@@ -14,6 +14,7 @@ from qcore.model.errors import (
     Internal,
     NoQuorum,
     NotFound,
+    RequestError,
     SessionExpired,
     Timeout,
     TooLarge,
@@ -40,12 +41,12 @@ class Peer:
     def sent(self) -> list[Any]:
         return [json.loads(frame) for frame in self.protocol.frames()]
 
-    def answer(self, id: int, result: Any = None, error: tuple[str, str] | None = None) -> None:
+    def answer(self, id: int, result: Any = None, error: tuple[str, str] | None = None, **data: Any) -> None:
         response: dict[str, Any] = {"jsonrpc": "2.0", "id": id}
         if error is None:
             response["result"] = result
         else:
-            response["error"] = {"code": -32000, "message": error[1], "data": {"kind": error[0]}}
+            response["error"] = {"code": -32000, "message": error[1], "data": {"kind": error[0], **data}}
         self.protocol.receive(json.dumps(response).encode())
 
     def open_session(self, session: int = 7) -> None:
@@ -231,6 +232,64 @@ def test_an_expired_session_on_a_retry_is_an_unknown_outcome(peer: Peer) -> None
     peer.answer(again["id"], error=("session_expired", "session 7 is unknown"))
     assert isinstance(write.error, SessionExpired)
     assert write.error.data["applied"] == "unknown"
+
+
+OF_APPLY = ["not_found", "wrong_kind", "bad_value", "bad_schema", "conflict", "stale", "cycle", "in_use"]
+OTHERS = [*sorted({cls.kind for cls in RequestError.__subclasses__()} - set(OF_APPLY)), "kind.of.later"]
+
+
+@pytest.mark.parametrize(("kinds", "believed"), [(OF_APPLY, "no"), (OTHERS, "unknown")], ids=["of apply", "others"])
+def test_that_a_retry_was_not_applied_says_nothing_of_the_attempt_before_it(
+    peer: Peer, kinds: list[str], believed: str
+) -> None:
+    writes = [peer.submit("delete", id=number) for number, _ in enumerate(kinds)]
+    peer.open_session()
+    peer.sent()
+    peer.reconnect()
+    for kind, frame in zip(kinds, peer.sent(), strict=True):
+        peer.answer(frame["id"], error=(kind, "no"), applied="no")
+    assert {write.error.data["applied"] for write in writes if write.error is not None} == {believed}
+    assert None not in [write.error for write in writes]
+
+
+@pytest.mark.parametrize("kind", ["conflict", "busy", "disk_full", "kind.of.later"])
+def test_what_the_server_says_of_a_first_attempt_is_passed_on(peer: Peer, kind: str) -> None:
+    write = peer.submit("delete", id=1)
+    peer.open_session()
+    peer.answer(peer.sent()[0]["id"], error=(kind, "no"), applied="no")
+    assert write.error is not None
+    assert write.error.data["applied"] == "no"
+
+
+def test_a_read_that_fails_on_a_retry_has_nothing_to_do_with_writes(peer: Peer) -> None:
+    read = peer.submit("exists", id=1)
+    peer.sent()
+    peer.reconnect()
+    peer.answer(peer.sent()[0]["id"], error=("busy", "later"))
+    assert read.error is not None
+    assert read.error.data == {}
+
+
+def test_a_retry_that_is_too_large_for_another_server_is_an_unknown_outcome(peer: Peer) -> None:
+    write = peer.submit("delete", id=1)
+    peer.open_session()
+    peer.sent()
+    peer.reconnect()
+    peer.sent()
+    peer.protocol.lost("closed with 1009", too_large=True)
+    assert isinstance(write.error, TooLarge)
+    assert write.error.data["applied"] == "unknown"
+
+
+def test_a_write_whose_session_had_expired_counts_its_attempts_anew(peer: Peer) -> None:
+    write = peer.submit("delete", id=1)
+    peer.open_session(7)
+    peer.answer(peer.sent()[0]["id"], error=("session_expired", "session 7 is unknown"), applied="no")
+    assert write.attempts == 0
+    peer.open_session(8)
+    peer.answer(peer.sent()[0]["id"], error=("busy", "later"), applied="no")
+    assert write.error is not None
+    assert write.error.data["applied"] == "no"
 
 
 def test_a_server_that_forgets_every_session_is_given_up(peer: Peer) -> None:
