@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from qcore.client.results import Entity, TransactionDone
+from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.model.api import METHODS
 from qcore.model.errors import BadParams, error_from_wire
 from qcore.model.requests import results
@@ -37,9 +37,8 @@ class _Transaction(msgspec.Struct):
 
 _decode_pipeline = msgspec.json.Decoder(list[_Outcome]).decode
 _decode_transaction = msgspec.json.Decoder(_Transaction).decode
-_decode_any = msgspec.json.Decoder().decode
-_decode_result = {
-    name: msgspec.json.Decoder(Entity if method.result is results.Entity else method.result).decode
+_results = {
+    name: Entity if method.result is results.Entity else method.result
     for name, method in METHODS.items()
     if method.params in get_args(Step)
 }
@@ -80,7 +79,7 @@ def read_transaction(calls: Sequence[Call], text: bytes) -> TransactionDone:
 
 def _outcomes(calls: Sequence[Call], outcomes: list[_Outcome]) -> list[Any]:
     return [
-        _decode_result.get(method, _decode_any)(outcome.result)
+        read_result(bytes(outcome.result), _results.get(method, Any))
         if outcome.error is None
         else error_from_wire(outcome.error)
         for (method, _), outcome in zip(calls, outcomes, strict=True)

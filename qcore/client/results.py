@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from qcore.model.errors import error_from_wire
 from qcore.model.requests.results import FieldError
+from qcore.model.schema import EntitySchema, FieldSchema
+from qcore.model.wire import decode_json
 
-__all__ = ["Entity", "Event", "Reading", "TransactionDone"]
+__all__ = ["Entity", "Event", "Reading", "TransactionDone", "read_result"]
+
+T = TypeVar("T")
 
 
 class Reading(msgspec.Struct):
@@ -77,3 +81,18 @@ class TransactionDone(msgspec.Struct):
 
     revision: int
     results: list[Any]
+
+
+def read_result(text: bytes, result: type[T]) -> T:
+    """An answer as a record; what a server of a later version adds to it is left out."""
+    if result in (EntitySchema, FieldSchema):  # which as params refuse what they do not know
+        return msgspec.convert(_known(result, decode_json(text)), result)
+    return msgspec.json.decode(text, type=result)
+
+
+def _known(schema: type, members: dict[str, Any]) -> dict[str, Any]:
+    names = {field.encode_name for field in msgspec.structs.fields(schema)}
+    known = {name: value for name, value in members.items() if name in names}
+    if schema is EntitySchema:
+        known["fields"] = [_known(FieldSchema, field) for field in members.get("fields", ())]
+    return known

@@ -15,7 +15,7 @@ from qcore.client.commands import AnyCommand, as_calls, read_pipeline, read_tran
 from qcore.client.connection import Connection
 from qcore.client.listening import Events
 from qcore.client.request import Request, RequestGroup, as_arrays
-from qcore.client.results import Entity, TransactionDone
+from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.client.urls import DEFAULT_URL, parse_urls
 from qcore.model.errors import BadParams
 from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
@@ -415,7 +415,7 @@ class Store:
         return [decode_json(request.result) if request.error is None else request.error for request in requests]
 
     async def _ask(self, method: str, params: dict[str, Any], result: type[T], timeout: float | None) -> T:
-        return msgspec.json.decode(await self._text(method, params, timeout), type=result)
+        return read_result(await self._text(method, params, timeout), result)
 
     async def _text(self, method: str, params: dict[str, Any], timeout: float | None) -> bytes:
         """The JSON of a method's result."""

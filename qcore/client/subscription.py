@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -35,6 +35,8 @@ _ENDS: dict[str, Callable[[], QcoreError]] = {
     "too_large": lambda: TooLarge("the path leads over too many entities: listen to single ones"),
 }
 """Reasons that would be the same the next time."""
+
+_REASONS = get_args(events.LostReason)
 
 _decode_answer = msgspec.json.Decoder(Listening).decode
 
@@ -95,7 +97,7 @@ class Subscription:
         return None if request.error is not None else _decode_answer(request.result).token
 
     def take(self, event: events.Event) -> None:
-        """An event of this token."""
+        """An event of this token; one whose kind is not known here is passed over."""
         if event.kind == "lost":
             self._lost(event)
         elif event.kind == "bookmark":
@@ -104,7 +106,8 @@ class Subscription:
             self._told = True
             self.ready.append(_told(event))
         else:
-            self._revision.append(_told(event))
+            if event.kind in ("created", "changed", "deleted"):
+                self._revision.append(_told(event))
             if event.last is True:
                 self._bookmark(event.revision)
 
@@ -166,7 +169,9 @@ class Subscription:
 
     def _refused(self, error: QcoreError) -> None:
         if isinstance(error, Compacted) and self.started:
-            self._begin_anew(self.known or 0, "compacted")
+            self._doubt(self.known or 0, "compacted")
+            self.known = None
+            self.state = "idle"
         elif isinstance(error, _LATER) and self.started:
             self.state = "refused"
         else:
@@ -177,20 +182,15 @@ class Subscription:
         reason = event.reason if event.reason is not msgspec.UNSET else "internal"
         if reason in _ENDS:
             self.end(_ENDS[reason]())
-        elif reason in ("slow", "internal") and not self._beginning:
+            return
+        self.state = "idle" if reason in _REASONS else "refused"  # what is not known may be said again at once
+        if reason == "compacted" and not self._beginning:
+            return  # another server may have what comes after `known`; this one will say that it has not
+        if reason in ("slow", "internal") and not self._beginning:
             self.known = event.revision
-            self.state = "idle"
-        elif reason == "schema" and not self._initial:
-            self._doubt(event.revision, reason)
-            self.known = event.revision
-            self.state = "idle"
-        else:
-            self._begin_anew(event.revision, reason)
-
-    def _begin_anew(self, revision: int, reason: str) -> None:
-        self._doubt(revision, reason)
-        self.known = None
-        self.state = "idle"
+            return
+        self._doubt(event.revision, reason)
+        self.known = None if self._initial else event.revision
 
 
 def _told(event: events.Event) -> Event:

@@ -63,6 +63,11 @@ def test_a_transaction_has_a_revision_too() -> None:
     assert done.results[0] == Created(12, 3)
 
 
+def test_a_schema_among_outcomes_may_have_more_than_is_known_here() -> None:
+    text = b'[{"result": {"name": "Age", "dataType": "Int", "unit": "years"}, "more": 1}]'
+    assert read_pipeline([("field.get", {})], text) == [FieldSchema("Age", Kind.Int)]
+
+
 def test_an_entity_is_one_that_gives_values() -> None:
     text = b'[{"result": {"id": 12, "type": "User", "fields": {"Age": {"value": 3}}}}]'
     (entity,) = read_pipeline([("get", {"id": 12})], text)

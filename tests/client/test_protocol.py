@@ -485,6 +485,26 @@ def test_what_is_refused_for_the_moment_is_asked_again_after_a_while(peer: Peer)
     assert subscription.state == "asking"
 
 
+def test_what_a_later_version_adds_to_answers_and_events_is_passed_over(peer: Peer) -> None:
+    subscription = Subscription({"target": "User"})
+    peer.protocol.subscribe(subscription)
+    (asked,) = peer.sent()
+    peer.answer(asked["id"], {"token": 4, "revision": 5, "more": [1]})
+    tell(peer, 4, 6, more=1, current={"value": 1, "time": None, "revision": 6, "more": 1})
+    tell(peer, 4, 7, kind="of.later", last=False)
+    tell(peer, 4, 8, kind="lost", reason="of.later")
+    assert [(event.kind, event.revision) for event in subscription.ready] == [("changed", 6), ("lost", 8)]
+    assert peer.protocol.is_refused
+    write = peer.submit("delete", id=1)
+    (opening,) = peer.sent()
+    peer.protocol.receive(b'{"id":%d,"more":1,"result":{"session":7,"more":1}}' % opening["id"])
+    (frame,) = peer.sent()
+    error = b'{"code":1,"message":"no","more":1,"data":{"kind":"of.later","message":2,"self":3,"more":{}}}'
+    peer.protocol.receive(b'{"id":%d,"more":1,"error":%b}' % (frame["id"], error))
+    assert isinstance(write.error, Internal)
+    assert write.error.data == {"message": 2, "self": 3, "more": {}}
+
+
 def test_an_event_that_is_none_ends_the_connection(peer: Peer) -> None:
     with pytest.raises(Internal):
         peer.protocol.receive(b'{"jsonrpc":"2.0","method":"event","params":{"token":"x"}}')

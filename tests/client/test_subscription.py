@@ -40,7 +40,7 @@ def params_of(request: Request) -> dict[str, Any]:
 def tell(subscription: Subscription, *kinds_and_revisions: tuple[str, int], last: bool = True) -> None:
     """Events come; the last one ends its revision."""
     for place, (kind, revision) in enumerate(kinds_and_revisions, 1):
-        event = events.Event(token=1, revision=revision, kind=kind, id=place)  # type: ignore[arg-type]
+        event = events.Event(token=1, revision=revision, kind=kind, id=place)
         if kind not in ("initial", "bookmark", "lost") and place == len(kinds_and_revisions) and last:
             event.last = True
         if kind == "lost":
@@ -48,7 +48,7 @@ def tell(subscription: Subscription, *kinds_and_revisions: tuple[str, int], last
         subscription.take(event)
 
 
-def lost(subscription: Subscription, revision: int, reason: Any) -> None:
+def lost(subscription: Subscription, revision: int, reason: str) -> None:
     subscription.take(events.Event(token=1, revision=revision, kind="lost", reason=reason))
 
 
@@ -168,6 +168,45 @@ def test_a_change_of_schema_is_told_and_it_goes_on_or_reads_anew() -> None:
     assert answer(reading, 9)["initial"] is True
 
 
+def test_who_loses_the_servers_history_goes_on_where_it_was_or_hears_that_it_cannot() -> None:
+    subscription = begun()
+    tell(subscription, ("changed", 6))
+    tell(subscription, ("changed", 7), last=False)
+    lost(subscription, 6, "compacted")
+    assert (subscription.state, taken(subscription)) == ("idle", [("changed", 6)])
+    refuse(subscription, Compacted("gone", oldest=90))
+    event = subscription.pop()
+    assert event is not None
+    assert (event.kind, event.revision, event.reason) == ("lost", 6, "compacted")
+    assert "since" not in answer(subscription, 99)
+    lost(subscription, 99, "compacted")
+    assert answer(subscription, 100)["since"] == 99
+    assert taken(subscription) == []
+
+
+@pytest.mark.parametrize("initial", [False, True])
+def test_a_reason_of_a_later_version_is_told_and_after_a_while_it_goes_on_or_reads_anew(initial: bool) -> None:
+    subscription = begun(5, **({"initial": True} if initial else {}))
+    tell(subscription, ("bookmark", 6))
+    text = b'{"token":1,"revision":7,"kind":"lost","reason":"of.later","more":{"x":1}}'
+    subscription.take(msgspec.json.decode(text, type=events.Event))
+    event = subscription.pop()
+    assert event is not None
+    assert (event.kind, event.revision, event.reason) == ("lost", 7, "of.later")
+    assert str(subscription.state) == "refused"  # a server that says so again and again is not asked without a pause
+    subscription.retry()
+    params = answer(subscription, 9)
+    assert (params.get("since"), params.get("initial")) == ((None, True) if initial else (7, None))
+
+
+def test_a_kind_of_event_of_a_later_version_is_passed_over_but_may_end_its_revision() -> None:
+    subscription = begun()
+    tell(subscription, ("changed", 6), last=False)
+    tell(subscription, ("of.later", 6))
+    tell(subscription, ("of.later", 7))
+    assert (taken(subscription), subscription.known) == ([("changed", 6)], 7)
+
+
 def test_a_server_that_failed_is_asked_to_go_on() -> None:
     subscription = begun()
     lost(subscription, 6, "internal")
@@ -183,7 +222,7 @@ def test_what_would_end_the_same_way_again_ends_it(reason: str, error: type[Qcor
     assert isinstance(subscription.error, error)
 
 
-@pytest.mark.parametrize("reason", ["slow", "internal", "schema"])
+@pytest.mark.parametrize("reason", ["slow", "internal", "schema", "compacted"])
 def test_initial_values_that_end_early_begin_anew(reason: str) -> None:
     subscription = begun(5, initial=True)
     tell(subscription, ("initial", 5))

@@ -11,11 +11,9 @@ import msgspec
 
 from qcore.model.requests.results import FieldError
 
-__all__ = ["Event", "EventKind", "LostReason", "Written"]
+__all__ = ["Event", "LostReason", "Written"]
 
-EventKind = Literal["created", "changed", "deleted", "initial", "bookmark", "lost"]
-
-LostReason = Literal["slow", "schema", "filter", "too_large", "internal"]
+LostReason = Literal["slow", "schema", "compacted", "filter", "too_large", "internal"]
 
 
 class Written(msgspec.Struct, kw_only=True):
@@ -28,7 +26,10 @@ class Written(msgspec.Struct, kw_only=True):
 
 
 class Event(msgspec.Struct, kw_only=True):
-    """`id`, `type` and `field` (null for a whole entity) are absent in a bookmark and in `lost`, which has a `reason`.
+    """`kind` is "created", "changed", "deleted", "initial", "bookmark" or "lost", which has a `reason`: a `LostReason`.
+
+    Neither is closed: a server may be of a later version than its client. `id`, `type` and `field` (null for a whole
+    entity) are absent in a bookmark and in `lost`.
 
     `previous` is null where there was nothing before, `current` is null where an indirect field leads nowhere now:
     `error` says why. `last` stands in the last event of a revision for this listener.
@@ -36,7 +37,7 @@ class Event(msgspec.Struct, kw_only=True):
 
     token: int
     revision: int
-    kind: EventKind
+    kind: str
     id: int | msgspec.UnsetType = msgspec.UNSET
     type: str | msgspec.UnsetType = msgspec.UNSET
     field: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -45,4 +46,4 @@ class Event(msgspec.Struct, kw_only=True):
     error: FieldError | msgspec.UnsetType = msgspec.UNSET
     context: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     last: bool | msgspec.UnsetType = msgspec.UNSET
-    reason: LostReason | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
