@@ -16,10 +16,10 @@ Changes come as they are made:
         async for event in events:
             print(event.id, event.previous.value, "->", event.current.value)
 
-`protocol` decides what is sent, retried and given up, without any I/O; its pieces are `request` and `subscription`.
-`connection` moves it over WebSocket; `store` and `listening` are the surface people program against, `blocking` the
-same surface without asyncio. Which tool takes which URL from where is the tools' own business: nothing here reads the
-environment.
+`protocol` decides what is sent, retried and given up, without any I/O; its pieces are `request`, with `params`, and
+`subscription`. `connection` moves it over WebSocket; `store` and `listening` are the surface people program against,
+`blocking` the same surface without asyncio. Which tool takes which URL from where is the tools' own business: nothing
+here reads the environment.
 """
 
 from __future__ import annotations

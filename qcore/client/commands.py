@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from qcore.client.params import as_builtins
 from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.model.api import METHODS
 from qcore.model.errors import BadParams, error_from_wire
@@ -55,7 +56,7 @@ def as_calls(commands: Iterable[AnyCommand]) -> list[Call]:
 
 def _as_call(command: Step) -> Call:
     try:
-        params = msgspec.to_builtins(command)
+        params = as_builtins(command)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise BadParams(f"{type(command).__name__} cannot be written as JSON: {exc}") from None
     return params.pop("method"), params

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qcore.client.params import encode_params
 from qcore.model.api import METHODS
-from qcore.model.errors import BadParams, QcoreError
+from qcore.model.errors import QcoreError
 from qcore.model.wire import encode_json
 
 __all__ = ["WINDOW", "Request", "RequestGroup", "Session", "as_arrays"]
@@ -44,14 +45,11 @@ class Request:
     """One call: `result` (JSON text) or `error` is there once `done`.
 
     Raises:
-        BadParams: the params cannot be written as JSON.
+        BadParams: the params cannot be written as JSON, or would become something else there.
     """
 
     def __init__(self, method: str, params: Mapping[str, Any] | None = None) -> None:
-        try:
-            self.params = encode_json(dict(params or {}))
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-            raise BadParams(f"params of {method} cannot be written as JSON: {exc}") from None
+        self.params = encode_params(method, params or {})
         known = METHODS.get(method)
         self.method = method
         self.writes = known is not None and known.writes and not (params or {}).get("dry_run")

@@ -84,7 +84,8 @@ class Store:
     """A qcore store, from `connect`; any number of tasks may use it at the same time.
 
     An id may be written as ``12345``, ``"@12345"``, ``"Type$12345"`` or ``"/Root/Folder/Name"``. Values are
-    those of JSON; text is parsed by the field's kind, bytes and datetimes may be given for Blob and Timestamp.
+    those of JSON; text is parsed by the field's kind, bytes and datetimes may be given for Blob and Timestamp. NaN,
+    infinities, bytes in place of text and datetimes without a time zone are `BadParams`, before anything is sent.
     `timeout` is in seconds and covers everything, retries over a lost connection too.
 
     Every method raises `RequestError` if the server refuses (the class says why), `Timeout` without an answer in

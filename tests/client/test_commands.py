@@ -17,7 +17,7 @@ from qcore.model.values import Kind
     [
         (Create("User", "ann"), ("create", {"type": "User", "name": "ann"})),
         (SetFields("$1", "Boss", None), ("set", {"id": "$1", "field": "Boss", "value": None})),
-        (SetFields(12, fields={"A": b"\x00\xff"}), ("set", {"id": 12, "fields": {"A": "AP8="}})),
+        (SetFields(12, fields={"A": b"\x00\xff"}), ("set", {"id": 12, "fields": {"A": b"\x00\xff"}})),
         (Get("$1", ["Age"]), ("get", {"id": "$1", "fields": ["Age"]})),
         (
             FieldSet("User", "Age", FieldChange(rank=3, default=None)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -84,6 +85,23 @@ async def test_bytes_and_datetimes_are_values(store: Store) -> None:
     thing = await store.create("Thing", "t", fields={"Content": b"\x00\xff", "Seen": moment, "Big": 2**63 - 1})
     entity = await store.get(thing.id)
     assert (entity["Content"], entity["Seen"], entity["Big"]) == ("AP8=", "2024-05-06T07:08:09Z", 2**63 - 1)
+
+
+async def test_what_json_would_turn_into_something_else_never_leaves(store: Store) -> None:
+    boss = (await store.get("/Root/Organization/Engineering")).id
+    user = await store.create("User", "ann", fields={"Department": boss})
+    naive = datetime(2024, 5, 6, 7, 8, 9)
+    before = (await store.digest()).digest
+    for value in (float("nan"), float("inf"), naive):
+        with pytest.raises(BadParams, match=re.escape(f"given {value!r}")):
+            await store.set(user.id, "Department", value)
+        with pytest.raises(BadParams, match=re.escape(f"given {value!r}")):
+            await store.pipeline([SetFields(user.id, "Department", value)])
+        with pytest.raises(BadParams, match=re.escape(f"given {value!r}")):
+            await store.batch([("ping", {}), ("create", {"type": "User", "name": "bob", "parent": value})])
+    with pytest.raises(BadParams, match="name: expected text, given b'bob'"):
+        await store.create("User", b"bob")  # type: ignore[arg-type]
+    assert (await store.digest()).digest == before
 
 
 async def test_set_knows_modes_and_expectations(store: Store) -> None:
