@@ -1,12 +1,13 @@
-"""The methods of the API: for each its params, its result and whether it writes.
+"""The methods of the API: one record each, which says everything that the server has to know before it carries one out.
 
-This table is what the server dispatches on and what documents of the API are made from. `read_params` turns the
-params of a request into the typed record of its method.
+This table is what the server routes by and what documents of the API are made from. `read_params` turns the params of
+a request into the typed record of its method.
 """
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -16,24 +17,48 @@ from qcore.model.requests.restore import Restored
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.wire import encode_json
 
-__all__ = ["METHODS", "SUBPROTOCOL", "Method", "read_params"]
+__all__ = ["METHODS", "SUBPROTOCOL", "Method", "Route", "read_params"]
 
 SUBPROTOCOL = "qcore.v1"
 
+Route = Literal["write", "read", "local", "watch", "document", "snapshot"]
+"""The part of a node that carries a request out:
 
-class Method(msgspec.Struct, frozen=True):
-    """`params` is the typed record of the request, `result` the type of the answer.
+- ``write``: proposed to the log; the answer is made where it is applied
+- ``read``: evaluated against the applied state
+- ``local``: answered from what this node alone knows or keeps
+- ``watch``: begins or ends a listener of this connection
+- ``document``: works on a whole uploaded document, which takes threads and slices
+- ``snapshot``: writes a snapshot of the state beside the log of this node
+"""
 
-    A method that `writes` is a command that goes through the log.
+_Filters = Callable[[Any], Iterable[str]]
+_Revision = Callable[[Any], int]
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to know of a method.
+
+    `params` is the typed record of the request, `result` the type of the answer.
     """
 
     name: str
     params: type[Any]
     result: Any
+    route: Route
     writes: bool = False
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "writes", issubclass(self.params, commands.Command))
+    """Whether it is a command, which goes through the log and is answered with whether it was applied."""
+    barrier: bool = False
+    """Whether it reads the state, so that it waits for a read barrier unless its `consistency` is ``local``."""
+    filters: _Filters | None = None
+    """The texts of the filters in params, which are to be parsed before; None where there never is one."""
+    revision: _Revision | None = None
+    """The revision that the node must have applied before, 0 for any; None where a request cannot name one."""
+    elsewhere: bool = True
+    """Whether any other node of a cluster can carry it out as well: it is neither about this node nor about what this
+    node keeps for the client (its listeners, uploads and exports)."""
+    dry_run: Route | None = None
+    """The route where params say `dry_run`; None where they cannot."""
 
     @property
     def summary(self) -> str:
@@ -41,38 +66,104 @@ class Method(msgspec.Struct, frozen=True):
         return (self.params.__doc__ or "").strip().splitlines()[0]
 
 
+def _min_revision(query: queries.StoreQuery) -> int:
+    return query.min_revision
+
+
+def _since(query: queries.Listen) -> int:
+    return max(query.min_revision, query.since or 0)
+
+
+def _filter(query: queries.Find | queries.Count | queries.Listen) -> tuple[str, ...]:
+    return () if query.filter is None else (query.filter,)
+
+
+def _filters_of_steps(command: compound.Pipeline | compound.Transaction) -> list[str]:
+    return [
+        step.filter
+        for step in command.commands
+        if isinstance(step, queries.Find | queries.Count) and step.filter is not None
+    ]
+
+
+def _write(
+    name: str,
+    params: type[commands.Command],
+    result: Any,
+    route: Route = "write",
+    filters: _Filters | None = None,
+    elsewhere: bool = True,
+    dry_run: Route | None = None,
+) -> Method:
+    return Method(
+        name=name,
+        params=params,
+        result=result,
+        route=route,
+        writes=True,
+        filters=filters,
+        elsewhere=elsewhere,
+        dry_run=dry_run,
+    )
+
+
+def _read(
+    name: str,
+    params: type[queries.StoreQuery],
+    result: Any,
+    route: Route = "read",
+    filters: _Filters | None = None,
+    revision: _Revision = _min_revision,
+    elsewhere: bool = True,
+) -> Method:
+    return Method(
+        name=name,
+        params=params,
+        result=result,
+        route=route,
+        barrier=True,
+        filters=filters,
+        revision=revision,
+        elsewhere=elsewhere,
+    )
+
+
+def _here(name: str, params: type[queries.Query], result: Any, route: Route = "local") -> Method:
+    return Method(name=name, params=params, result=result, route=route, elsewhere=False)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("ping", queries.Ping, str),
-        Method("info", queries.Info, results.InfoResult),
-        Method("machine", queries.Machine, results.MachineResult),
-        Method("session.open", commands.SessionOpen, results.SessionOpened),
-        Method("create", commands.Create, results.Created),
-        Method("delete", commands.Delete, results.Deleted),
-        Method("exists", queries.Exists, bool),
-        Method("get", queries.Get, results.Entity),
-        Method("set", commands.SetFields, results.SetDone),
-        Method("find", queries.Find, results.Page),
-        Method("count", queries.Count, int),
-        Method("types", queries.TypesList, results.TypesPage),
-        Method("schema.get", queries.SchemaGet, EntitySchema),
-        Method("schema.complete", queries.SchemaComplete, EntitySchema),
-        Method("schema.set", commands.SchemaSet, results.SchemaDone),
-        Method("schema.delete", commands.SchemaDelete, results.SchemaDone),
-        Method("field.get", queries.FieldGet, FieldSchema),
-        Method("field.set", commands.FieldSet, results.SchemaDone),
-        Method("field.exists", queries.FieldExists, bool),
-        Method("listen", queries.Listen, results.Listening),
-        Method("unlisten", queries.Unlisten, results.Unlistened),
-        Method("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed]),
-        Method("transaction", compound.Transaction, results.TransactionDone),
-        Method("digest", queries.Digest, results.DigestNow),
-        Method("snapshot.take", queries.SnapshotTake, results.SnapshotTaken),
-        Method("snapshot.export", queries.SnapshotExport, results.ExportPage),
-        Method("snapshot.upload", queries.SnapshotUpload, results.Uploaded),
-        Method("snapshot.plan", queries.SnapshotPlan, results.PlanResult),
-        Method("snapshot.restore", commands.SnapshotRestore, Restored),
+        _here("ping", queries.Ping, str),
+        _here("info", queries.Info, results.InfoResult),
+        _here("machine", queries.Machine, results.MachineResult),
+        _write("session.open", commands.SessionOpen, results.SessionOpened),
+        _write("create", commands.Create, results.Created),
+        _write("delete", commands.Delete, results.Deleted),
+        _read("exists", queries.Exists, bool),
+        _read("get", queries.Get, results.Entity),
+        _write("set", commands.SetFields, results.SetDone),
+        _read("find", queries.Find, results.Page, filters=_filter),
+        _read("count", queries.Count, int, filters=_filter),
+        _read("types", queries.TypesList, results.TypesPage),
+        _read("schema.get", queries.SchemaGet, EntitySchema),
+        _read("schema.complete", queries.SchemaComplete, EntitySchema),
+        _write("schema.set", commands.SchemaSet, results.SchemaDone, dry_run="read"),
+        _write("schema.delete", commands.SchemaDelete, results.SchemaDone),
+        _read("field.get", queries.FieldGet, FieldSchema),
+        _write("field.set", commands.FieldSet, results.SchemaDone),
+        _read("field.exists", queries.FieldExists, bool),
+        _read("listen", queries.Listen, results.Listening, route="watch", filters=_filter, revision=_since),
+        _here("unlisten", queries.Unlisten, results.Unlistened, route="watch"),
+        _write("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed], filters=_filters_of_steps),
+        _write("transaction", compound.Transaction, results.TransactionDone, filters=_filters_of_steps),
+        _read("digest", queries.Digest, results.DigestNow),
+        _here("snapshot.take", queries.SnapshotTake, results.SnapshotTaken, route="snapshot"),
+        _read("snapshot.export", queries.SnapshotExport, results.ExportPage, elsewhere=False),
+        _here("snapshot.upload", queries.SnapshotUpload, results.Uploaded),
+        _read("snapshot.plan", queries.SnapshotPlan, results.PlanResult, route="document", elsewhere=False),
+        _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", elsewhere=False),
     )
 }
 

@@ -11,14 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from qcore.model.api import METHODS
+from qcore.model.api import METHODS, Route
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
 from qcore.server.outbox import Outbox
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
-
-_WRITES = frozenset(name for name, method in METHODS.items() if method.writes)
 
 
 class Sink(Protocol):
@@ -47,8 +45,10 @@ class Call:
         "params",
         "proposed",
         "queued",
+        "route",
         "size",
         "slot",
+        "spec",
         "writes",
     )
 
@@ -62,9 +62,13 @@ class Call:
         self.deadline = begun
         self.slot = slot
         self.size = 0
+        self.spec = spec = METHODS.get(method)
+        """The record of its method; None where there is none of that name, and for the node's own commands."""
+        self.route: Route = "write" if spec is None else spec.route
+        self.writes = spec is not None and spec.writes
+        """Whether it changes the store, which a dry run does not."""
         self.outbox: Outbox | None = None
         """Where events for this client go; none for the node's own calls."""
-        self.writes = False
         self.queued = False
         """Whether a write has its place in the order of all writes; some are prepared before they get one."""
         self.on_queued: Callable[[], None] | None = None
@@ -91,7 +95,7 @@ class Call:
     def fail(self, error: RequestError) -> None:
         """Answer with an error; that of a write has `data.applied`, whether `error` says it or not."""
         found = error.wire()
-        if self.method in _WRITES:
+        if self.spec is not None and self.spec.writes:
             found["data"].setdefault("applied", "unknown" if self.proposed else "no")
         self.fail_raw(encode_json(found))
 

@@ -43,6 +43,60 @@ def test_writes_are_the_commands_of_the_log_and_the_one_whose_document_is_not_th
 
 
 @ALL
+def test_a_read_of_the_state_waits_for_a_barrier_and_for_the_revision_it_names(method: Method) -> None:
+    assert method.barrier == (method.revision is not None) == issubclass(method.params, StoreQuery)
+
+
+@ALL
+def test_a_method_with_a_filter_says_where_it_is(method: Method) -> None:
+    assert (method.filters is not None) == (
+        "filter" in method.params.__struct_fields__ or method.params in compound.COMPOUND
+    )
+
+
+@ALL
+def test_a_dry_run_only_reads(method: Method) -> None:
+    assert (method.dry_run is not None) == ("dry_run" in method.params.__struct_fields__)
+    assert method.dry_run in (None, "read")
+
+
+def test_the_revision_a_read_waits_for_is_the_highest_that_it_names() -> None:
+    find, listen = METHODS["find"].revision, METHODS["listen"].revision
+    assert find is not None
+    assert listen is not None
+    assert find(queries.Find("Thing", min_revision=3)) == 3
+    assert listen(queries.Listen("Thing", min_revision=3)) == 3
+    assert listen(queries.Listen("Thing", min_revision=3, since=2)) == 3
+    assert listen(queries.Listen("Thing", min_revision=3, since=5)) == 5
+
+
+def test_the_filters_of_a_pipeline_are_those_of_its_steps() -> None:
+    wanted = METHODS["pipeline"].filters
+    assert wanted is not None
+    steps: list[compound.Step] = [
+        queries.Find("A", filter="x"),
+        queries.Get(1),
+        queries.Count("B"),
+        queries.Count("C", filter="y"),
+    ]
+    assert list(wanted(compound.Pipeline(steps))) == ["x", "y"]
+
+
+def test_what_is_about_one_node_or_kept_by_it_is_answered_by_no_other() -> None:
+    assert {method.name for method in METHODS.values() if not method.elsewhere} == {
+        "info",
+        "machine",
+        "ping",
+        "snapshot.export",
+        "snapshot.plan",
+        "snapshot.restore",
+        "snapshot.take",
+        "snapshot.upload",
+        "unlisten",
+    }
+
+
+@ALL
 def test_params_are_known_by_name_and_by_position(method: Method) -> None:
     names = method.params.__struct_fields__
     common = (Command if method.writes else Query).__struct_fields__

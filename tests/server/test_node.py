@@ -282,9 +282,9 @@ async def test_who_hangs_up_while_waiting_for_a_revision_leaves_nothing(house: H
     run, client = await house.open()
     client.send("listen", target="User", since=1000, timeout=600)
     client.send("exists", id=1, min_revision=1000, timeout=600)
-    assert len(run.node._waiting_for_revision) == 2
+    assert len(run.node.router.gate) == 2
     client.hang_up()
-    await until(lambda: len(run.node._waiting_for_revision) == 0)
+    await until(lambda: len(run.node.router.gate) == 0)
 
 
 # -- numbered writes -------------------------------------------------------------------------------------

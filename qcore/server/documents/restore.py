@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import os
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from qcore.model.documents.document import Document, with_texts
@@ -48,6 +49,10 @@ class DocumentCalls:
         self._proposals = proposals
         self._uploads = uploads
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work: dict[str, Callable[[Call], Coroutine[Any, Any, None]]] = {
+            "snapshot.plan": self._plan,
+            "snapshot.restore": self._restore,
+        }
 
     def start(self, call: Call) -> None:
         """Carry out a call; it is answered in the end."""
@@ -68,7 +73,7 @@ class DocumentCalls:
     async def _run(self, call: Call) -> None:
         try:
             async with asyncio.timeout(max(call.deadline - time.monotonic(), 0)):
-                await (self._plan(call) if isinstance(call.params, SnapshotPlan) else self._restore(call))
+                await self._work[call.method](call)
         except RequestError as exc:
             exc.data["applied"] = "no"
             call.fail(exc)

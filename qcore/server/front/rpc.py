@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from qcore.model.api import METHODS, read_params
+from qcore.model.api import read_params
 from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge
 from qcore.model.requests.queries import Listen
 from qcore.model.wire import encode_json
@@ -144,9 +144,10 @@ class Conversation:
         except RequestError as exc:
             call.fail(exc)
             return call
+        if call.spec is not None and call.spec.dry_run is not None and params.dry_run:
+            call.route, call.writes = call.spec.dry_run, False
         call.size = len(data)
         call.outbox = self.outbox
-        call.writes = METHODS[envelope.method].writes and not getattr(params, "dry_run", False)
         return call
 
     def _timeout(self, asked: float | None) -> float:

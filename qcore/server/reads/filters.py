@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from qcore.model.errors import RequestError
-from qcore.model.requests.compound import COMPOUND
 from qcore.model.requests.queries import Count, Find
 from qcore.model.schema import Types
 from qcore.store.search.filter import Filter, Parsed, bind, parse
@@ -47,12 +46,12 @@ class Filters:
         self._parsed: _Recent[str, Parsed] = _Recent()
         self._bound: _Recent[tuple[str, str, bool], tuple[Types, Filter]] = _Recent()
 
-    def prepare(self, params: Any, done: Callable[[RequestError | None], None]) -> bool:
-        """Parse what `params` will need in a thread; False where there is nothing to wait for.
+    def prepare(self, wanted: Iterable[str], done: Callable[[RequestError | None], None]) -> bool:
+        """Parse the texts that are not known yet in a thread; False where there is nothing to wait for.
 
-        `done` hears on the loop when it is ready, or why it cannot be.
+        `done` is called on the loop when they are parsed, or with the error of the first that cannot be.
         """
-        texts = [text for text in dict.fromkeys(_texts(params)) if text not in self._parsed]
+        texts = [text for text in dict.fromkeys(wanted) if text not in self._parsed]
         if not texts:
             return False
         future = asyncio.get_running_loop().run_in_executor(None, _parse_all, texts)
@@ -99,13 +98,6 @@ class Filters:
         filter = bind(self.parsed(query.filter), [types.of(name) for name in candidates(self._state, query)])
         self._bound.keep(key, (types, filter))
         return filter
-
-
-def _texts(params: Any) -> list[str]:
-    if isinstance(params, COMPOUND):
-        return [step.filter for step in params.commands if isinstance(step, Find | Count) and step.filter is not None]
-    text = getattr(params, "filter", None)
-    return [] if text is None else [text]
 
 
 def _parse_all(texts: list[str]) -> list[Parsed | RequestError]:

@@ -67,6 +67,10 @@ class WatchApi:
 
     # -- the API -------------------------------------------------------------------------------------------
 
+    def run(self, call: Call) -> Listening | Unlistened:
+        """Carry out `listen` or `unlisten`; see there for the errors."""
+        return self.listen(call) if isinstance(call.params, Listen) else self.unlisten(call)
+
     def listen(self, call: Call) -> Listening:
         """Begin to listen; the first event comes after this answer.
 

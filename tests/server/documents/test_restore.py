@@ -192,3 +192,13 @@ async def test_a_node_that_stops_says_so(run: Running, client: Client) -> None:
     await run.node.stop()
     await until(lambda: id in client.answers)
     assert client.answers[id]["error"]["data"]["kind"] == "busy"
+
+
+async def test_a_plan_waits_for_the_revision_it_asks_for(run: Running, client: Client) -> None:
+    up = await upload(client, document())
+    late = await client.ask("snapshot.plan", upload=up, min_revision=run.state.revision + 1, timeout=0.01)
+    assert late["error"]["data"]["kind"] == "timeout"
+    plan = client.send("snapshot.plan", upload=up, min_revision=run.state.revision + 1)
+    await client.result("schema.set", schema={"entityType": "Other", "fields": []})
+    await until(lambda: plan in client.answers)
+    assert client.answers[plan]["result"]["revision"] == run.state.revision

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
+from qcore.model.api import METHODS
 from qcore.model.errors import BadFilter, NotFound, RequestError, TooLarge
 from qcore.model.requests.commands import SchemaSet
 from qcore.model.requests.compound import Pipeline
@@ -24,9 +26,17 @@ def never(error: RequestError | None) -> None:
     raise AssertionError(f"nothing was to be waited for: {error}")
 
 
-async def prepared(filters: Filters, params: object) -> RequestError | None:
+def texts(params: Find | Count | Pipeline) -> Iterable[str]:
+    """What the table of methods says is to be parsed."""
+    name = {Find: "find", Count: "count", Pipeline: "pipeline"}[type(params)]
+    wanted = METHODS[name].filters
+    assert wanted is not None
+    return wanted(params)
+
+
+async def prepared(filters: Filters, params: Find | Count | Pipeline) -> RequestError | None:
     done: asyncio.Future[RequestError | None] = asyncio.get_running_loop().create_future()
-    assert filters.prepare(params, done.set_result)
+    assert filters.prepare(texts(params), done.set_result)
     return await done
 
 
@@ -34,14 +44,13 @@ async def test_a_text_is_parsed_once(log: Log) -> None:
     filters = Filters(log.state)
     query = Find("Thing", filter="Count > 1")
     assert await prepared(filters, query) is None
-    assert not filters.prepare(query, never)
+    assert not filters.prepare(texts(query), never)
     assert filters.bound(query) is filters.bound(Count("Thing", filter="Count > 1"))
 
 
 async def test_nothing_waits_where_there_is_no_filter(log: Log) -> None:
     filters = Filters(log.state)
-    assert not filters.prepare(Find("Thing"), never)
-    assert not filters.prepare(Get(1), never)
+    assert not filters.prepare(texts(Find("Thing")), never)
     assert filters.bound(Find("Thing")) is None
 
 
@@ -49,20 +58,20 @@ async def test_the_filters_of_a_pipeline_are_prepared_together(log: Log) -> None
     filters = Filters(log.state)
     steps = Pipeline([Find("Thing", filter="Count > 1"), Get(1), Count("Thing", filter="Count > 2")])
     assert await prepared(filters, steps) is None
-    assert not filters.prepare(steps, never)
+    assert not filters.prepare(texts(steps), never)
 
 
 async def test_a_text_is_parsed_once_for_a_whole_pipeline(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
+    parsed: list[str] = []
 
     def spied(text: str) -> Parsed:
-        texts.append(text)
+        parsed.append(text)
         return parse(text)
 
     monkeypatch.setattr("qcore.server.reads.filters.parse", spied)
     steps = Pipeline([Count("Thing", filter="Count > 1")] * 100)
     assert await prepared(Filters(log.state), steps) is None
-    assert texts == ["Count > 1"]
+    assert parsed == ["Count > 1"]
 
 
 @pytest.mark.parametrize(("text", "error"), [("Count >", BadFilter), ("x" * 5000, TooLarge)])
@@ -72,7 +81,7 @@ async def test_a_text_that_is_none_does_not_keep_others_from_being_prepared(
     filters = Filters(log.state)
     good = Count("Thing", filter="Count > 2")
     assert isinstance(await prepared(filters, Pipeline([Count("Thing", filter=text), good])), error)
-    assert not filters.prepare(good, never)
+    assert not filters.prepare(texts(good), never)
 
 
 async def test_a_text_that_is_no_filter_says_so(log: Log) -> None:

@@ -1,0 +1,92 @@
+"""Holds a read back until this node has applied what the read must see.
+
+First the log index of its read barrier, which makes it linearizable, then the revision that the client names. Reads
+that wait are counted (`max_pending`), fail at their deadline, and are let go when their client is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from qcore.engine.base import Engine
+from qcore.model.errors import Busy, Timeout
+from qcore.server.calls import Call
+from qcore.server.reads.waiting import WaitingReads
+from qcore.store.state.state import State
+
+__all__ = ["ReadGate"]
+
+_SWEEP = 0.25
+"""Seconds between two looks for reads whose deadline has passed."""
+
+
+class ReadGate:
+    """Calls `ready` with each read that it was given, once the state is new enough for it."""
+
+    def __init__(self, state: State, engine: Engine, max_waiting: int, ready: Callable[[Call], None]) -> None:
+        self._state = state
+        self._engine = engine
+        self._max_waiting = max_waiting
+        self._ready = ready
+        self._for_index = WaitingReads()
+        self._for_revision = WaitingReads()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._for_index) + len(self._for_revision)
+
+    def enter(self, call: Call) -> None:
+        """Take a read; it is ready at once where there is nothing to wait for."""
+        assert call.spec is not None
+        if call.spec.barrier and call.params.consistency != "local":
+            self._engine.read_barrier(lambda index: self._wait_for_index(index, call))
+        else:
+            self._wait_for_revision(call)
+
+    def applied(self) -> None:
+        """Entries were applied: whoever waited for them is ready."""
+        for call in self._for_index.due(self._state.applied):
+            self._wait_for_revision(call)
+        for call in self._for_revision.due(self._state.revision):
+            self._ready(call)
+
+    def stop(self) -> None:
+        """Refuse those that wait; the node is stopping."""
+        for waiting in (self._for_index, self._for_revision):
+            waiting.fail(Busy("the node is stopping"))
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _wait_for_index(self, index: int, call: Call) -> None:
+        if index > self._state.applied:
+            self._wait(self._for_index, index, call)
+        else:
+            self._wait_for_revision(call)
+
+    def _wait_for_revision(self, call: Call) -> None:
+        revision_of = call.spec.revision if call.spec is not None else None
+        if revision_of is not None and (revision := revision_of(call.params)) > self._state.revision:
+            self._wait(self._for_revision, revision, call)
+        else:
+            self._ready(call)
+
+    def _wait(self, waiting: WaitingReads, number: int, call: Call) -> None:
+        if len(waiting) >= self._max_waiting:
+            call.fail(Busy(f"{len(waiting)} reads are waiting for a revision already (max_pending)"))
+            return
+        waiting.add(number, call)
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now, revision = time.monotonic(), self._state.revision
+        self._for_index.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
+        self._for_revision.sweep(now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked"))
+        if len(self):
+            self._sweep_later()

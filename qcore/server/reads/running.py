@@ -1,0 +1,67 @@
+"""Runs one read of a client and answers it: at once, or in slices where it is long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from types import GeneratorType
+from typing import Any
+
+from qcore.model.errors import Internal, RequestError, Timeout
+from qcore.server.calls import Call
+from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Scheduler
+
+__all__ = ["run_read"]
+
+log = logs.get("qcore.node")
+
+
+def run_read(call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given: Any) -> None:
+    """Answer `call` with what `run(given)` returns, or with the error it raises.
+
+    A generator is run by the scheduler until it returns the result or the call's deadline has passed.
+    """
+    try:
+        result = run(given)
+    except RequestError as exc:
+        call.fail(exc)
+        return
+    except Exception as exc:
+        _failed(call, exc)
+        return
+    if type(result) is GeneratorType:
+        scheduler.add(_LongRead(call, result).step)
+    else:
+        call.result(result)
+
+
+class _LongRead:
+    """A read in slices, cut at its deadline."""
+
+    def __init__(self, call: Call, work: Generator[None, None, Any]) -> None:
+        self._call = call
+        self._work = work
+
+    def step(self) -> bool:
+        call = self._call
+        try:
+            next(self._work)
+        except StopIteration as done:
+            call.result(done.value)
+            return False
+        except RequestError as exc:
+            call.fail(exc)
+            return False
+        except Exception as exc:
+            _failed(call, exc)
+            return False
+        if time.monotonic() > call.deadline:
+            call.fail(Timeout(f"{call.method} was not through by its deadline"))
+            return False
+        return True
+
+
+def _failed(call: Call, exc: Exception) -> None:
+    log.error("read_failed", message=f"{call.method} failed", exc_info=exc)
+    call.fail(Internal(f"{call.method} failed: {exc!r}"))

@@ -1,0 +1,78 @@
+"""From a client's call to the part of the node that carries it out, by what the record of its method says.
+
+On the way its filters are parsed, and a read waits until this node has applied what it must see. No part looks at a
+call to find out whether it is its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from qcore.engine.base import Engine
+from qcore.model.api import Route
+from qcore.model.errors import Busy, RequestError
+from qcore.server.calls import Call
+from qcore.server.reads.filters import Filters
+from qcore.server.reads.gate import ReadGate
+from qcore.store.state.state import State
+
+__all__ = ["Part", "Router"]
+
+Part = Callable[[Call], None]
+"""Carries out a call; the answer may come at once or later."""
+
+
+class Router:
+    """Gives each call to the part its route names, and refuses all of them once the node is stopping.
+
+    `last_call` is the monotonic time of the latest call. At most `max_waiting` reads wait for an index or a revision.
+    """
+
+    def __init__(
+        self, state: State, engine: Engine, filters: Filters, max_waiting: int, parts: Mapping[Route, Part]
+    ) -> None:
+        self.last_call = time.monotonic()
+        self.gate = ReadGate(state, engine, max_waiting, self._carry_out)
+        self._filters = filters
+        self._parts = parts
+        self._stopping = False
+
+    def submit(self, call: Call) -> None:
+        """Carry out a call whose params were read; its answer may come at once or later."""
+        self.last_call = call.begun
+        spec = call.spec
+        assert spec is not None
+        if self._stopping:
+            _refuse(call)
+        elif spec.filters is None or not self._filters.prepare(
+            spec.filters(call.params), lambda error: self._prepared(call, error)
+        ):
+            self._route(call)
+
+    def stop(self) -> None:
+        """Refuse calls from now on, and the reads that wait."""
+        self._stopping = True
+        self.gate.stop()
+
+    def _prepared(self, call: Call, error: RequestError | None) -> None:
+        """The filters of a call are parsed, or cannot be; in a pipeline that is the answer to one command alone."""
+        if self._stopping:
+            _refuse(call)
+        elif error is not None and not call.writes:
+            call.fail(error)
+        elif not call.done:
+            self._route(call)
+
+    def _route(self, call: Call) -> None:
+        if call.writes:
+            self._carry_out(call)
+        else:
+            self.gate.enter(call)
+
+    def _carry_out(self, call: Call) -> None:
+        self._parts[call.route](call)
+
+
+def _refuse(call: Call) -> None:
+    call.fail(Busy("the node is stopping", applied="no"))
