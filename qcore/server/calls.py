@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from qcore.model.api import METHODS, Route
 from qcore.model.errors import Internal, RequestError
 from qcore.model.wire import encode_json
-from qcore.server.outbox import Outbox
+from qcore.server.client import Client
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
 
@@ -36,12 +36,12 @@ class Call:
         "_sink",
         "_timer",
         "begun",
+        "client",
         "deadline",
         "done",
         "id",
         "method",
         "on_queued",
-        "outbox",
         "params",
         "proposed",
         "queued",
@@ -67,8 +67,8 @@ class Call:
         self.route: Route = "write" if spec is None else spec.route
         self.writes = spec is not None and spec.writes
         """Whether it changes the store, which a dry run does not."""
-        self.outbox: Outbox | None = None
-        """Where events for this client go; none for the node's own calls."""
+        self.client: Client | None = None
+        """Who asks; None for the node's own calls."""
         self.queued = False
         """Whether a write has its place in the order of all writes; some are prepared before they get one."""
         self.on_queued: Callable[[], None] | None = None

@@ -22,7 +22,6 @@ from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
 from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.uploads import Uploads
-from qcore.server.outbox import Outbox
 from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
 from qcore.server.router import Router
@@ -94,8 +93,10 @@ class Node:
         self.router = Router(
             state,
             engine,
+            self.scheduler,
             self._reads.filters,
             settings.max_pending,
+            self._watch.disconnected,
             {
                 "write": self._proposals.put,
                 "read": lambda call: run_read(call, self.scheduler, self._reads.run, call.params),
@@ -167,18 +168,6 @@ class Node:
     def last_call(self) -> float:
         """Monotonic time of the latest call."""
         return self.router.last_call
-
-    def submit(self, call: Call) -> None:
-        """See `Service.submit`."""
-        self.router.submit(call)
-
-    def left(self, outbox: Outbox) -> None:
-        """See `Service.left`."""
-        self._watch.closed(outbox)
-
-    def later(self, step: Callable[[], bool]) -> None:
-        """See `Service.later`."""
-        self.scheduler.add(step)
 
     def _propose_own(self, command: Command) -> None:
         self._proposals.put_own(command, time.monotonic() + self.settings.request_timeout)

@@ -1,24 +1,21 @@
-"""What a connection has been told but not been sent: the events of its listeners, apart from its answers.
+"""The events that a client was not sent yet.
 
-The connection takes them as its socket has room, so that `size` says how far the client is behind.
+Answers go out at once; events wait here until the client's socket takes them, so that `size` says how much it has not
+read.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 __all__ = ["Outbox"]
 
 
 class Outbox:
-    """One connection's events on their way. `wake` is called when there is something to take."""
+    """The unsent events of one client, in order. `wake` is called when there is something to take."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self.listeners: dict[int, Any] = {}
-        """By token; these and the lane are the watching's business."""
-        self.queue: Any = None
         self.size = 0
         """Bytes not taken yet."""
         self.closed = False
@@ -27,8 +24,8 @@ class Outbox:
         self._holds = 0
         self._waiting: dict[Callable[[], None], int] = {}
 
-    def put(self, token: int, text: bytes) -> None:
-        """Add one message of a listener."""
+    def append(self, token: int, text: bytes) -> None:
+        """Add one message of the listener `token`."""
         if self.closed:
             return
         self.size += len(text)
@@ -37,7 +34,7 @@ class Outbox:
             self._wake()
 
     def take(self, most: int) -> list[bytes]:
-        """The next messages, up to `most` bytes and one message more."""
+        """Take the oldest messages out, up to `most` bytes and one message more."""
         messages = self._messages
         taken: list[bytes] = []
         if self._holds or not messages:
@@ -49,43 +46,43 @@ class Outbox:
             taken.append(text)
         self.size -= size
         if self._waiting:
-            self._tell()
+            self._call_waiting()
         return taken
 
-    def drop(self, token: int) -> None:
-        """Forget what a listener has not been sent."""
+    def discard(self, token: int) -> None:
+        """Drop the messages of a listener that were not taken yet."""
         kept = [message for message in self._messages if message[0] != token]
         if len(kept) < len(self._messages):
             self._messages = deque(kept)
             self.size = sum(len(text) for _, text in kept)
-            self._tell()
+            self._call_waiting()
 
-    def wait(self, size: int, then: Callable[[], None]) -> None:
-        """Call `then` when at most `size` bytes are left, or the connection is gone."""
-        self._waiting[then] = size
+    def call_when_below(self, size: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once, when at most `size` bytes are left or the client is gone."""
+        self._waiting[callback] = size
 
-    def forget(self, then: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._waiting.pop(then, None)
+    def cancel_call(self, callback: Callable[[], None]) -> None:
+        """Do not call `callback` any more."""
+        self._waiting.pop(callback, None)
 
     def hold(self) -> None:
-        """Keep everything back until as many `release`."""
+        """Let nothing be taken until `release` was called as often as this."""
         self._holds += 1
 
     def release(self) -> None:
-        """See `hold`."""
+        """End one `hold`."""
         self._holds -= 1
         if self._messages and not self._holds:
             self._wake()
 
     def close(self) -> None:
-        """The connection is gone; what it was not sent is forgotten."""
+        """Drop everything and take nothing more: the client is gone."""
         self.closed = True
         self._messages.clear()
         self.size = 0
-        self._tell()
+        self._call_waiting()
 
-    def _tell(self) -> None:
-        for then in [then for then, size in self._waiting.items() if self.size <= size]:
-            del self._waiting[then]
-            then()
+    def _call_waiting(self) -> None:
+        for callback in [callback for callback, size in self._waiting.items() if self.size <= size]:
+            del self._waiting[callback]
+            callback()

@@ -13,8 +13,10 @@ from qcore.engine.base import Engine
 from qcore.model.api import Route
 from qcore.model.errors import Busy, RequestError
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.reads.filters import Filters
 from qcore.server.reads.gate import ReadGate
+from qcore.server.runtime.scheduler import Scheduler, Step
 from qcore.store.state.state import State
 
 __all__ = ["Part", "Router"]
@@ -24,22 +26,31 @@ Part = Callable[[Call], None]
 
 
 class Router:
-    """Gives each call to the part its route names, and refuses all of them once the node is stopping.
+    """The `Service` of all connections: gives each call to the part its route names, refuses it once the node stops.
 
     `last_call` is the monotonic time of the latest call. At most `max_waiting` reads wait for an index or a revision.
     """
 
     def __init__(
-        self, state: State, engine: Engine, filters: Filters, max_waiting: int, parts: Mapping[Route, Part]
+        self,
+        state: State,
+        engine: Engine,
+        scheduler: Scheduler,
+        filters: Filters,
+        max_waiting: int,
+        on_disconnected: Callable[[Client], None],
+        parts: Mapping[Route, Part],
     ) -> None:
         self.last_call = time.monotonic()
         self.gate = ReadGate(state, engine, max_waiting, self._carry_out)
+        self._scheduler = scheduler
+        self._on_disconnected = on_disconnected
         self._filters = filters
         self._parts = parts
         self._stopping = False
 
     def submit(self, call: Call) -> None:
-        """Carry out a call whose params were read; its answer may come at once or later."""
+        """See `Service.submit`."""
         self.last_call = call.begun
         spec = call.spec
         assert spec is not None
@@ -49,6 +60,14 @@ class Router:
             spec.filters(call.params), lambda error: self._prepared(call, error)
         ):
             self._route(call)
+
+    def schedule(self, step: Step) -> None:
+        """See `Service.schedule`."""
+        self._scheduler.add(step)
+
+    def disconnected(self, client: Client) -> None:
+        """See `Service.disconnected`."""
+        self._on_disconnected(client)
 
     def stop(self) -> None:
         """Refuse calls from now on, and the reads that wait."""

@@ -16,11 +16,13 @@ from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.engine.embedded import EmbeddedEngine
 from qcore.model.errors import Fatal
+from qcore.server.client import Client as ConnectedClient
 from qcore.server.config.settings import Settings
 from qcore.server.front.http import FrontDoor
 from qcore.server.front.rpc import Conversation, Limits
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
+from qcore.server.outbox import Outbox
 from qcore.server.snapshots.taking import load
 
 __all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
@@ -101,7 +103,8 @@ class Client:
     """One session on a node, without a socket; keeps the answers by id."""
 
     def __init__(self, node: Node, limits: Limits) -> None:
-        self._session = Conversation(node, limits, self._take, lambda: None, self._take_events)
+        connected = ConnectedClient("", "", Outbox(self._take_events))
+        self._session = Conversation(node.router, limits, connected, self._take, lambda: None)
         self.events: list[dict[str, Any]] = []
         self.messages: list[Any] = []
         """Answers and events, as they came."""
@@ -144,7 +147,7 @@ class Client:
         self._session.close()
 
     def _take_events(self) -> None:
-        for text in self._session.outbox.take(1 << 30):
+        for text in self._session.client.outbox.take(1 << 30):
             self.messages.append(json.loads(text))
             self.events.append(self.messages[-1]["params"])
 

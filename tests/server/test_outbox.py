@@ -24,31 +24,31 @@ def socket() -> Socket:
 def test_messages_are_taken_in_order_as_far_as_there_is_room(socket: Socket) -> None:
     outbox = socket.outbox
     for text in (b"one", b"two", b"three"):
-        outbox.put(1, text)
+        outbox.append(1, text)
     assert (socket.woken, outbox.size) == (1, 11)
     assert outbox.take(4) == [b"one", b"two"]
     assert outbox.size == 5
     assert outbox.take(1) == [b"three"]
     assert outbox.take(1) == []
-    outbox.put(1, b"four")
+    outbox.append(1, b"four")
     assert (socket.woken, outbox.size) == (2, 4)
 
 
 def test_what_a_listener_was_not_sent_can_be_dropped(socket: Socket) -> None:
     outbox = socket.outbox
     for token, text in [(1, b"one"), (2, b"two"), (1, b"three")]:
-        outbox.put(token, text)
-    outbox.drop(1)
+        outbox.append(token, text)
+    outbox.discard(1)
     assert outbox.size == 3
     assert outbox.take(99) == [b"two"]
-    outbox.drop(2)
+    outbox.discard(2)
 
 
 def test_held_messages_wait_until_all_holds_are_released(socket: Socket) -> None:
     outbox = socket.outbox
     outbox.hold()
     outbox.hold()
-    outbox.put(1, b"one")
+    outbox.append(1, b"one")
     outbox.release()
     assert (socket.woken, outbox.take(99)) == (0, [])
     outbox.release()
@@ -58,21 +58,21 @@ def test_held_messages_wait_until_all_holds_are_released(socket: Socket) -> None
 def test_whoever_waits_for_room_is_called_once_there_is(socket: Socket) -> None:
     outbox, called = socket.outbox, []
     for _ in range(4):
-        outbox.put(1, b"x" * 10)
-    outbox.wait(20, lambda: called.append("half"))
-    outbox.wait(0, lambda: called.append("empty"))
+        outbox.append(1, b"x" * 10)
+    outbox.call_when_below(20, lambda: called.append("half"))
+    outbox.call_when_below(0, lambda: called.append("empty"))
     outbox.take(5)
     assert called == []
     outbox.take(5)
     assert called == ["half"]
-    outbox.drop(1)
+    outbox.discard(1)
     assert called == ["half", "empty"]
 
 
 def test_a_closed_feed_keeps_nothing_and_lets_nobody_wait(socket: Socket) -> None:
     outbox, called = socket.outbox, []
-    outbox.put(1, b"one")
-    outbox.wait(0, lambda: called.append("gone"))
+    outbox.append(1, b"one")
+    outbox.call_when_below(0, lambda: called.append("gone"))
     outbox.close()
-    outbox.put(1, b"two")
+    outbox.append(1, b"two")
     assert (outbox.size, outbox.take(99), called, outbox.closed) == (0, [], ["gone"], True)

@@ -14,8 +14,10 @@ from qcore.model.api import METHODS, Method, Route
 from qcore.model.requests.compound import Pipeline
 from qcore.model.requests.queries import Find, Get
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.reads.filters import Filters
 from qcore.server.router import Router
+from qcore.server.runtime.scheduler import Scheduler
 from qcore.store.state.state import State
 
 
@@ -34,7 +36,11 @@ class House:
         self.carried_out: list[tuple[Route, Call]] = []
         self.answers: list[Any] = []
         parts = {route: self.part(route) for route in get_args(Route)}
-        self.router = Router(state, cast(Engine, Applied()), Filters(state), 10, parts)
+        self.gone: list[Client] = []
+        self.scheduler = Scheduler()
+        self.router = Router(
+            state, cast(Engine, Applied()), self.scheduler, Filters(state), 10, self.gone.append, parts
+        )
 
     def part(self, route: Route) -> Callable[[Call], None]:
         return lambda call: self.carried_out.append((route, call))

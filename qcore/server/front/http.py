@@ -35,7 +35,7 @@ class FrontDoor:
 
     def __init__(self, node: Node) -> None:
         settings = node.settings
-        self.service: Service = node
+        self.service: Service = node.router
         self.max_message = settings.max_message_mb * _MEGABYTE
         self.send_queue = settings.send_queue_mb * _MEGABYTE
         # Half of the queue: a client that reads is not cut off for one answer.

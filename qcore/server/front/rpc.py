@@ -16,7 +16,8 @@ from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestErr
 from qcore.model.requests.queries import Listen
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
-from qcore.server.outbox import Outbox
+from qcore.server.client import Client
+from qcore.server.runtime.scheduler import Step
 
 __all__ = ["OPEN_CALLS", "Conversation", "Limits", "Service"]
 
@@ -39,11 +40,11 @@ class Service(Protocol):
     def submit(self, call: Call) -> None:
         """Carry out a call; its answer may come at once or later."""
 
-    def later(self, step: Callable[[], bool]) -> None:
-        """Call `step` in slices until it returns False."""
+    def schedule(self, step: Step) -> None:
+        """Run `step` in slices of the loop's time until it returns False."""
 
-    def left(self, outbox: Outbox) -> None:
-        """A client that listens is gone."""
+    def disconnected(self, client: Client) -> None:
+        """Free what is kept for a client: its connection is gone."""
 
 
 class _Envelope(msgspec.Struct):
@@ -68,34 +69,32 @@ _BLANKS = b" \t\r\n"
 class Conversation:
     """One client's conversation. `send` takes the text of one message.
 
-    `room` is called when there is room again for messages, after `has_room` said there was none; `wake` when there
-    are events to take from `outbox`.
+    `on_may_send` is called when the client may send more, after `may_send` said that it may not.
     """
 
     def __init__(
         self,
         service: Service,
         limits: Limits,
+        client: Client,
         send: Callable[[bytes], None],
-        room: Callable[[], None],
-        wake: Callable[[], None],
+        on_may_send: Callable[[], None],
     ) -> None:
+        self.client = client
         self._service = service
         self._limits = limits
         self._send = send
-        self._room = room
+        self._on_may_send = on_may_send
         self._full = False
         self.open_calls = 0
-        self.outbox = Outbox(wake)
 
     def close(self) -> None:
         """The connection is gone."""
-        self.outbox.close()
-        if self.outbox.listeners:
-            self._service.left(self.outbox)
+        self.client.close()
+        self._service.disconnected(self.client)
 
-    def has_room(self) -> bool:
-        """Whether the client may ask for more before it is answered."""
+    def may_send(self) -> bool:
+        """Whether the client may send another request before it has the answers to those under way."""
         self._full = self.open_calls >= OPEN_CALLS
         return not self._full
 
@@ -104,7 +103,7 @@ class Conversation:
         self.open_calls -= calls
         if self._full and self.open_calls <= OPEN_CALLS // 2:
             self._full = False
-            self._room()
+            self._on_may_send()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message; `now` is monotonic seconds."""
@@ -147,7 +146,7 @@ class Conversation:
         if call.spec is not None and call.spec.dry_run is not None and params.dry_run:
             call.route, call.writes = call.spec.dry_run, False
         call.size = len(data)
-        call.outbox = self.outbox
+        call.client = self.client
         return call
 
     def _timeout(self, asked: float | None) -> float:
@@ -172,7 +171,7 @@ class Conversation:
         else:
             count = len(items) + len(data) // _COUNTS_ONCE
             batch = _Batch(self, self._service, items, count, now, self._send, self._limits.max_answer)
-            self._service.later(batch.step)
+            self._service.schedule(batch.step)
 
     def _refuse(self, error: RequestError) -> None:
         self._send(error_text(b"null", encode_json(error.wire())))
@@ -225,7 +224,7 @@ class _Batch:
             self._held = self._conversation.read(self, self._items[self._next - 1], self._now, self._next - 1)
             if isinstance(self._held.params, Listen) and not self._listens:
                 self._listens = True
-                self._conversation.outbox.hold()
+                self._conversation.client.outbox.hold()
         call = self._held
         if self._size > self._max_answer:
             size = f"the answers before this one have {self._size} bytes, at most {self._max_answer} go into one array"
@@ -244,7 +243,7 @@ class _Batch:
 
     def _prepared(self) -> None:
         self._preparing = None
-        self._service.later(self.step)
+        self._service.schedule(self.step)
 
     def answered(self, call: Call, text: bytes | None) -> None:
         """One of the requests is done."""
@@ -257,12 +256,12 @@ class _Batch:
             if texts:
                 self._send(b"[" + b",".join(texts) + b"]")
             if self._listens:
-                self._conversation.outbox.release()
+                self._conversation.client.outbox.release()
             self._conversation.finished(self._count)
         elif call is self._preparing:
             self._prepared()
         elif self._open == 1 and self._held is not None:
-            self._service.later(self.step)
+            self._service.schedule(self.step)
 
 
 def _envelope_problem(envelope: _Envelope, id: bytes | None) -> RequestError | None:

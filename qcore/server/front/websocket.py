@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import CLOSED, OPEN, Event
 from websockets.server import ServerProtocol
 
+from qcore.server.client import Client
 from qcore.server.front.rpc import Conversation, Limits, Service
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import logs
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
         self._congested = False
-        """Whether the socket takes no more for now; events wait in the session's feed then, answers do not."""
+        """Whether the socket takes no more for now; events wait in the client's outbox then, answers do not."""
         self._goodbye = False
         """Whether this side said goodbye first: what still comes is not carried out."""
         self._ending = False
@@ -159,20 +160,20 @@ class Connection(asyncio.Protocol):
             turn = self._front.turn
             while self._take_one():
                 if time.monotonic() >= turn.end():
-                    self._front.service.later(self._take_one)
+                    self._front.service.schedule(self._take_one)
                     break
             if (self._inbox or self._unread) and not self._transport.is_closing():
                 self._paused = True
                 self._transport.pause_reading()
 
     def _take_one(self) -> bool:
-        """Take the next event of the inbox; False when all is taken, or as long as the session has no room."""
+        """Take the next event of the inbox; False when all is taken, or as long as the client may not send more."""
         conversation, inbox = self._conversation, self._inbox
         if not inbox and self._unread:
             self._protocol.receive_data(self._unread.popleft())
             self._collect()
         if inbox:
-            if conversation is not None and not conversation.has_room():
+            if conversation is not None and not conversation.may_send():
                 return False
             event = inbox.popleft()
             if isinstance(event, Request):
@@ -197,8 +198,8 @@ class Connection(asyncio.Protocol):
         if protocol.state is not OPEN or any(cast(Frame, event).opcode is Opcode.PING for event in events):
             self._flush_later()  # the library answers handshakes, pings, goodbyes and what is malformed
 
-    def _room(self) -> None:
-        self._front.service.later(self._take_one)
+    def _client_may_send(self) -> None:
+        self._front.service.schedule(self._take_one)
 
     def _open(self, request: Request) -> None:
         protocol = self._protocol
@@ -210,8 +211,9 @@ class Connection(asyncio.Protocol):
         if response.status_code == 101:
             query = request.path.partition("?")[2].partition("#")[0]
             self.name = parse_qs(query).get("client", [""])[0][:64]
+            client = Client(self.name, self.peer, Outbox(self._flush_later))
             self._conversation = Conversation(
-                self._front.service, self._front.limits, self.send, self._room, self._flush_later
+                self._front.service, self._front.limits, client, self.send, self._client_may_send
             )
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
             self._arm(self._front.ping_interval, self._check_alive)
@@ -277,8 +279,8 @@ class Connection(asyncio.Protocol):
             if end and transport.can_write_eof():
                 transport.write_eof()
         conversation = self._conversation
-        if conversation is not None and conversation.outbox.size and self._protocol.state is OPEN:
-            self._flush_events(conversation.outbox)
+        if conversation is not None and conversation.client.outbox.size and self._protocol.state is OPEN:
+            self._flush_events(conversation.client.outbox)
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
         elif self._protocol.close_expected():

@@ -38,8 +38,7 @@ class WaitingReads:
         kept = []
         for entry in self._heap:
             number, _, call = entry
-            gone = call.outbox is not None and call.outbox.closed
-            if gone or call.deadline <= now:
+            if (call.client is not None and call.client.closed) or call.deadline <= now:
                 call.fail(late(number))
             else:
                 kept.append(entry)

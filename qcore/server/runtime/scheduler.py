@@ -11,12 +11,16 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-__all__ = ["Scheduler", "TurnBudget"]
+__all__ = ["Schedule", "Scheduler", "Step", "TurnBudget"]
 
 SLICE = 0.004
 """Seconds of one turn before the loop serves others."""
 
 Step = Callable[[], bool]
+"""Does a little of a longer work; returns whether there is more to do now."""
+
+Schedule = Callable[[Step], None]
+"""Has a step run, in slices of the loop's time, until it returns False."""
 
 T = TypeVar("T")
 

@@ -10,15 +10,15 @@ from qcore.model.ids import is_digits
 from qcore.model.requests.queries import Listen, Unlisten
 from qcore.model.requests.results import Listening, Unlistened
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.config.settings import Settings
-from qcore.server.outbox import Outbox
 from qcore.server.reads.filters import Filters
 from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Schedule
 from qcore.server.watch import event_text
 from qcore.server.watch.catch_up import CatchUp
-from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
-from qcore.server.watch.listeners import Later, Listener, Listeners
+from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.resolve import entity_at
 from qcore.store.search.filter import Filter, bind
 from qcore.store.state.state import State
@@ -41,7 +41,7 @@ class WatchApi:
     """All listeners of a node. Their steps are taken by `live` for those that are up to date, by `later` for others."""
 
     def __init__(
-        self, settings: Settings, state: State, history: History, live: Later, later: Later, filters: Filters
+        self, settings: Settings, state: State, history: History, live: Schedule, later: Schedule, filters: Filters
     ) -> None:
         self._state = state
         self._history = history
@@ -51,6 +51,7 @@ class WatchApi:
         self._most = settings.watch_queue_mb * _MEGABYTE
         self._listeners = Listeners(later)
         self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
+        self._streams: dict[Client, WatchStream] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -80,16 +81,15 @@ class WatchApi:
             Compacted: the history does not reach back to `since`.
         """
         query: Listen = call.params
-        outbox = self._feed(call)
+        stream = self._stream(call)
         wish = self._wish(query)
         check_wish(wish, self._state.types)
         since = self._since(query)
-        if len(outbox.listeners) >= self._most_listeners:
+        if len(stream.listeners) >= self._most_listeners:
             raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
-        listener = self._listeners.add(wish, self._bound(wish), outbox, since)
+        listener = self._listeners.add(wish, self._bound(wish), stream, since)
         if query.initial or not self._join_at_once(listener):
-            outbox.queue = outbox.queue or CatchUpQueue(self._later)
-            parts = (self._state, self._history, self._listeners, self._dispatcher, outbox.queue)
+            parts = (self._state, self._history, self._listeners, self._dispatcher)
             CatchUp(*parts, self._most, listener, query.initial)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
@@ -102,31 +102,36 @@ class WatchApi:
             NotFound: the connection has no such token.
         """
         query: Unlisten = call.params
-        outbox = self._feed(call)
-        listener: Listener | None = outbox.listeners.get(query.token)
+        stream = self._stream(call)
+        listener = stream.listeners.get(query.token)
         if listener is None:
             raise NotFound(f"this connection has no listener {query.token}")
-        outbox.drop(query.token)
+        stream.outbox.discard(query.token)
         self._listeners.remove(listener)
         return Unlistened(query.token)
 
-    def closed(self, outbox: Outbox) -> None:
-        """A connection is gone: free its listeners, in slices."""
-        work = self._free(outbox)
-        self._later(lambda: next(work, False))
+    def disconnected(self, client: Client) -> None:
+        """Free the listeners of a client that is gone, in slices."""
+        stream = self._streams.pop(client, None)
+        if stream is not None:
+            work = self._free(stream)
+            self._later(lambda: next(work, False))
 
-    def _free(self, outbox: Outbox) -> Generator[bool, None, None]:
-        for listener in list(outbox.listeners.values()):
+    def _free(self, stream: WatchStream) -> Generator[bool, None, None]:
+        for listener in list(stream.listeners.values()):
             if not listener.gone:
                 self._listeners.remove(listener)
             yield True
 
-    def _feed(self, call: Call) -> Outbox:
-        if call.outbox is None or call.id is None:
+    def _stream(self, call: Call) -> WatchStream:
+        if call.client is None or call.id is None:
             raise BadParams(f"{call.method} needs an id, as its answer names the token")
-        if call.outbox.closed:
+        if call.client.closed:
             raise Busy("the connection is closed")
-        return call.outbox
+        stream = self._streams.get(call.client)
+        if stream is None:
+            stream = self._streams[call.client] = WatchStream(call.client.outbox, self._later)
+        return stream
 
     def _wish(self, query: Listen) -> Wish:
         rest = (query.field, query.change, tuple(dict.fromkeys(query.context)), query.filter)

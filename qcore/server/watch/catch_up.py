@@ -13,7 +13,7 @@ from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
 from qcore.server.runtime import logs
 from qcore.server.watch import event_text
-from qcore.server.watch.catch_up_queue import AT_ONCE, CatchUpQueue
+from qcore.server.watch.catch_up_queue import AT_ONCE
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
 from qcore.store.state.entity import Entity
@@ -62,7 +62,6 @@ class CatchUp:
         history: History,
         listeners: Listeners,
         dispatcher: Dispatcher,
-        queue: CatchUpQueue,
         most: int,
         listener: Listener,
         initial: bool,
@@ -71,7 +70,7 @@ class CatchUp:
         self._history = history
         self._listeners = listeners
         self._dispatcher = dispatcher
-        self._lane = queue
+        self._queue = listener.stream.catch_ups
         self._most = most
         self._listener = listener
         self._interest: Interest = listener.interest
@@ -86,7 +85,7 @@ class CatchUp:
         self._work = self._run()
         self._ended = False
         listener.stop = self._end
-        queue.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
+        self._queue.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
 
     def _step(self) -> bool:
         listener = self._listener
@@ -94,7 +93,7 @@ class CatchUp:
             self._end()
             return False
         if self._pause == _ROOM and listener.outbox.size > self._most // 2:  # another may have been quicker
-            listener.outbox.wait(self._most // 4, self._resume)
+            listener.outbox.call_when_below(self._most // 4, self._resume)
             return False
         try:
             self._check()
@@ -134,7 +133,7 @@ class CatchUp:
                     raise _Lost("schema", event.revision)
 
     def _resume(self) -> None:
-        self._lane.resume(self._step)
+        self._queue.resume(self._step)
 
     def _lose(self, reason: LostReason, revision: int) -> None:
         self._listeners.lose(self._listener, reason, revision)
@@ -145,11 +144,11 @@ class CatchUp:
             return
         self._ended = True
         self._listener.stop = None
-        self._listener.outbox.forget(self._resume)
+        self._listener.outbox.cancel_call(self._resume)
         self._work.close()
         if self._tracker is not None:
             self._listeners.free(self._tracker)
-        self._lane.leave(self._step)
+        self._queue.leave(self._step)
 
     def _is_time(self) -> bool:
         self._turns += 1
@@ -271,7 +270,7 @@ class CatchUp:
         if self._interest.wish.context:
             context = event_text.context(self._interest.context(event, self._view))
         listener = self._listener
-        listener.outbox.put(listener.token, listener.head + event_text.common(event, self._view) + context + end)
+        listener.outbox.append(listener.token, listener.head + event_text.common(event, self._view) + context + end)
 
     def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
         """What of a revision is for this listener; None where it is not."""

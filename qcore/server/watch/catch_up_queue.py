@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from qcore.server.watch.listeners import Later
+from qcore.server.runtime.scheduler import Schedule, Step
 
 __all__ = ["AT_ONCE", "CatchUpQueue"]
 
 AT_ONCE = 4
 """Places of a lane; a catch-up that needs much memory takes all of them."""
 
-Step = Callable[[], bool]
-
 
 class CatchUpQueue:
-    """The catch-ups of one connection; to `later` all of them are one."""
+    """The catch-ups of one connection, which `schedule` runs as one."""
 
-    def __init__(self, later: Later) -> None:
-        self._later = later
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
         self._ready: deque[Step] = deque()
         self._stepping = False
         self._queue: dict[Step, int] = {}
@@ -42,7 +39,7 @@ class CatchUpQueue:
         self._ready.append(step)
         if not self._stepping:
             self._stepping = True
-            self._later(self._step)
+            self._schedule(self._step)
 
     def _admit(self) -> None:
         while self._queue:

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
-from qcore.server.outbox import Outbox
 from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Schedule
 from qcore.server.watch import event_text
-from qcore.server.watch.listeners import Later, Listener, Listeners
+from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.state.state import State
 from qcore.store.watch.events import RETYPED, Event, PathEvent
 from qcore.store.watch.history import History
@@ -107,11 +107,11 @@ class Dispatcher:
     `most` is how many bytes a feed may hold.
     """
 
-    def __init__(self, state: State, history: History, listeners: Listeners, later: Later, most: int) -> None:
+    def __init__(self, state: State, history: History, listeners: Listeners, schedule: Schedule, most: int) -> None:
         self.position = history.head
         self._history = history
         self._listeners = listeners
-        self._later = later
+        self._schedule = schedule
         self._most = most
         self._view = Past(state, history, history.head)
         self._work: Pauses | None = None
@@ -130,7 +130,7 @@ class Dispatcher:
         if self._work is None and not self.idle:
             if self._listeners.live:
                 self._work = self._run()
-                self._later(self._step)
+                self._schedule(self._step)
             else:
                 self._moved(self._history.head)
 
@@ -271,10 +271,10 @@ class Dispatcher:
                 continue
             outbox, message = listener.outbox, listener.head + body
             if outbox.size + len(message) > most:
-                self._turns += len(outbox.listeners)
-                self._overflow(outbox)
+                self._turns += len(listener.stream.listeners)
+                self._overflow(listener.stream)
             else:
-                outbox.put(listener.token, message)
+                outbox.append(listener.token, message)
                 listener.told = True
                 listener.within = not is_last
                 if is_last:
@@ -311,9 +311,9 @@ class Dispatcher:
             if self._is_time():
                 yield
 
-    def _overflow(self, outbox: Outbox) -> None:
+    def _overflow(self, stream: WatchStream) -> None:
         """The client is behind: each of its listeners hears up to where it was told everything."""
-        for listener in list(outbox.listeners.values()):
+        for listener in list(stream.listeners.values()):
             self._listeners.lose(listener, "slow", self.known(listener))
 
     def known(self, listener: Listener) -> int:

@@ -7,19 +7,29 @@ from collections.abc import Callable
 
 from qcore.model.requests.events import LostReason
 from qcore.server.outbox import Outbox
+from qcore.server.runtime.scheduler import Schedule
 from qcore.server.watch import event_text
+from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.store.search.filter import Filter
 from qcore.store.watch.interest import Interest, Wish
 from qcore.store.watch.registry import Registry
 from qcore.store.watch.tracker import Tracker
 
-__all__ = ["Later", "Listener", "Listeners"]
-
-Later = Callable[[Callable[[], bool]], None]
-"""Calls a step in slices until it returns False."""
+__all__ = ["Listener", "Listeners", "WatchStream"]
 
 _SLICE = 500
 """Entities of a tracker that are dropped between two pauses."""
+
+
+class WatchStream:
+    """What is kept of one client that listens: its listeners by token, and the queue of those that catch up."""
+
+    __slots__ = ("catch_ups", "listeners", "outbox")
+
+    def __init__(self, outbox: Outbox, schedule: Schedule) -> None:
+        self.outbox = outbox
+        self.listeners: dict[int, Listener] = {}
+        self.catch_ups = CatchUpQueue(schedule)
 
 
 class Listener:
@@ -29,12 +39,13 @@ class Listener:
     bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
     """
 
-    __slots__ = ("gone", "head", "interest", "live", "outbox", "revision", "stop", "token", "told", "within")
+    __slots__ = ("gone", "head", "interest", "live", "outbox", "revision", "stop", "stream", "token", "told", "within")
 
-    def __init__(self, token: int, interest: Interest, outbox: Outbox, revision: int) -> None:
+    def __init__(self, token: int, interest: Interest, stream: WatchStream, revision: int) -> None:
         self.token = token
         self.interest = interest
-        self.outbox = outbox
+        self.stream = stream
+        self.outbox = stream.outbox
         self.revision = revision
         self.head = event_text.head(token)
         self.live = False
@@ -45,30 +56,30 @@ class Listener:
 
     def tell(self, members: bytes) -> None:
         """Send a message that stands alone."""
-        self.outbox.put(self.token, self.head + members + event_text.MORE)
+        self.outbox.append(self.token, self.head + members + event_text.MORE)
 
 
 class Listeners:
-    """All of them, by token, and for each interest those that are live. `later` takes steps of long work."""
+    """All of them, by token, and for each interest those that are live. `schedule` runs long work."""
 
-    def __init__(self, later: Later) -> None:
+    def __init__(self, schedule: Schedule) -> None:
         self.registry = Registry()
         self.all: dict[int, Listener] = {}
         self.live: dict[Interest, dict[int, Listener]] = {}
-        self._later = later
+        self._schedule = schedule
         self._tokens = itertools.count(1)
         self._shared: dict[Wish, Interest] = {}
         self._users: dict[Interest, int] = {}
 
-    def add(self, wish: Wish, filter: Filter | None, outbox: Outbox, revision: int) -> Listener:
+    def add(self, wish: Wish, filter: Filter | None, stream: WatchStream, revision: int) -> Listener:
         """A new listener, which is not live yet."""
         interest = self._shared.get(wish)
         if interest is None:
             interest = self._shared[wish] = Interest(wish, filter)
             self._users[interest] = 0
         self._users[interest] += 1
-        listener = Listener(next(self._tokens), interest, outbox, revision)
-        self.all[listener.token] = outbox.listeners[listener.token] = listener
+        listener = Listener(next(self._tokens), interest, stream, revision)
+        self.all[listener.token] = stream.listeners[listener.token] = listener
         return listener
 
     def join(self, listener: Listener, tracker: Tracker | None = None) -> None:
@@ -91,7 +102,7 @@ class Listeners:
         listener.gone = True
         if listener.stop is not None:
             listener.stop()
-        del self.all[listener.token], listener.outbox.listeners[listener.token]
+        del self.all[listener.token], listener.stream.listeners[listener.token]
         if listener.live:
             del self.live[interest][listener.token]
             if not self.live[interest]:
@@ -111,4 +122,4 @@ class Listeners:
     def free(self, tracker: Tracker) -> None:
         """Take a tracker apart, in slices."""
         if tracker.size:
-            self._later(lambda: tracker.shrink(_SLICE))
+            self._schedule(lambda: tracker.shrink(_SLICE))

@@ -16,6 +16,7 @@ from qcore.model.api import METHODS
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.front.rpc import OPEN_CALLS, Conversation, Limits
 from qcore.server.outbox import Outbox
 
@@ -44,11 +45,11 @@ class Desk:
         else:
             call.result(f"{call.method} after {self.written()} writes")
 
-    def later(self, step: Callable[[], bool]) -> None:
+    def schedule(self, step: Callable[[], bool]) -> None:
         self.steps.append(step)
 
-    def left(self, outbox: Outbox) -> None:
-        raise AssertionError("nobody listens")
+    def disconnected(self, client: Client) -> None:
+        raise AssertionError("nobody hangs up")
 
     def written(self) -> int:
         return sum(call.writes and call.done for call in self.calls)
@@ -82,7 +83,8 @@ class Talk:
         self.heard: list[str] = []
         limits = Limits(10.0, max_batch, 100, max_answer)
         hear = self.heard.append
-        self.session = Conversation(self.desk, limits, self.said.append, lambda: hear("room"), lambda: hear("events"))
+        client = Client("", "", Outbox(lambda: hear("events")))
+        self.session = Conversation(self.desk, limits, client, self.said.append, lambda: hear("may send"))
 
     def tell(self, text: bytes | str, now: float = 0.0) -> list[Any]:
         """Send a text, let the desk do all of it, and return the messages that came back."""
@@ -516,14 +518,14 @@ def test_a_client_with_too_much_under_way_waits_until_half_of_it_is_answered() -
     text = json.dumps(CREATE).encode()
     for _ in range(OPEN_CALLS - 1):
         talk.session.receive(text, 0.0)
-    assert talk.session.has_room()
+    assert talk.session.may_send()
     talk.session.receive(text, 0.0)
-    assert not talk.session.has_room()
+    assert not talk.session.may_send()
     while len(talk.desk.open) > OPEN_CALLS // 2:
         assert talk.heard == []
         talk.desk.finish()
-    assert talk.heard == ["room"]
-    assert talk.session.has_room()
+    assert talk.heard == ["may send"]
+    assert talk.session.may_send()
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -531,12 +533,12 @@ def test_of_long_requests_fewer_are_under_way(batch: bool) -> None:
     talk = Talk()
     create = json.dumps(CREATE | {"params": {"type": "A", "name": "x", "fields": {"Notes": "x" * 4_000_000}}})
     for _ in range(4):
-        assert talk.session.has_room()
+        assert talk.session.may_send()
         talk.session.receive(f"[{create}]".encode() if batch else create.encode(), 0.0)
-    assert talk.session.has_room()
+    assert talk.session.may_send()
     talk.session.receive(json.dumps([CREATE] * 10 if batch else CREATE).encode(), 0.0)
     talk.session.receive(create.encode(), 0.0)
-    assert not talk.session.has_room()
+    assert not talk.session.may_send()
     talk.desk.run_all()
     assert talk.session.open_calls == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.outbox import Outbox
 from qcore.server.reads.waiting import WaitingReads
 
@@ -19,7 +20,7 @@ class Answers:
 def a_call(answers: Answers, deadline: float = 10.0) -> Call:
     call = Call(answers, b"1", "find", None, 0.0, 0)
     call.deadline = deadline
-    call.outbox = Outbox(lambda: None)
+    call.client = Client("", "", Outbox(lambda: None))
     return call
 
 
@@ -42,8 +43,8 @@ def test_a_sweep_fails_the_late_and_drops_whose_client_is_gone() -> None:
     waiting, hasty, gone = a_call(answers), a_call(answers, deadline=1.0), a_call(answers)
     for number, call in enumerate((hasty, waiting, gone)):
         behind.add(number, call)
-    assert gone.outbox is not None
-    gone.outbox.close()
+    assert gone.client is not None
+    gone.client.close()
     behind.sweep(1.0, late)
     assert (hasty.done, waiting.done, gone.done) == (True, False, True)
     assert b"0 asked" in (answers.texts[0] or b"")

@@ -348,7 +348,7 @@ async def asked_once(run: Running) -> weakref.ref[Asker]:
     asker = Asker()
     call = Call(asker, b"1", "snapshot.take", SnapshotTake(), time.monotonic(), 0)
     call.deadline = call.begun + 86_400
-    run.node.submit(call)
+    run.node.router.submit(call)
     await until(lambda: asker.text)
     return weakref.ref(asker)
 

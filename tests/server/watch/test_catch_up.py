@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from qcore.model.requests.commands import Delete, SchemaSet
-from qcore.server.outbox import Outbox
 from qcore.server.watch import event_text
 from qcore.store.watch.interest import Interest
 from tests.server.watch.test_dispatch import Hall
@@ -117,7 +116,7 @@ def test_those_that_end_while_they_wait_leave_nothing(field: str) -> None:
         hall.listeners.remove(listener)
     hall.work()
     assert not hall.outbox._waiting
-    queue = hall.outbox.queue
+    queue = hall.stream.catch_ups
     assert not any((queue._queue, queue._places, queue._ready))
     assert not hall.listeners.all
 
@@ -129,8 +128,7 @@ def test_of_one_connection_few_catch_up_at_a_time_and_large_ones_alone() -> None
     hall.work()
     listeners = [hall.listen(initial=True, field="Label") for _ in range(6)]
     listeners += [hall.listen(initial=True, field="Next->Label") for _ in range(2)]
-    other = Outbox(lambda: None)
-    quick = hall.listen(initial=True, field="Size", outbox=other)
+    quick = hall.listen(initial=True, field="Size", stream=hall.connect())
     hall.work()
     assert quick.live
     assert len({event["token"] for event in hall.told()}) <= 4

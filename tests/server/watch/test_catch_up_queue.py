@@ -12,8 +12,8 @@ class Road:
     """A lane, and the steps that were asked for; who takes a step notes it."""
 
     def __init__(self) -> None:
-        self.later: deque[Callable[[], bool]] = deque()
-        self.queue = CatchUpQueue(self.later.append)
+        self.scheduled: deque[Callable[[], bool]] = deque()
+        self.queue = CatchUpQueue(self.scheduled.append)
         self.taken: list[str] = []
 
     def car(self, name: str, steps: int) -> Callable[[], bool]:
@@ -29,17 +29,17 @@ class Road:
         return step
 
     def drive(self) -> None:
-        while self.later:
-            step = self.later.popleft()
+        while self.scheduled:
+            step = self.scheduled.popleft()
             if step():
-                self.later.append(step)
+                self.scheduled.append(step)
 
 
 def test_they_take_turns_few_at_a_time_and_all_are_one_step_to_others() -> None:
     road = Road()
     for name in "abcdef":
         road.queue.enter(road.car(name, 2))
-    assert len(road.later) == 1
+    assert len(road.scheduled) == 1
     road.drive()
     assert "".join(road.taken) == "abcdabcdefef"
     assert AT_ONCE == 4

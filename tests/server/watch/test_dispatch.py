@@ -15,9 +15,8 @@ from qcore.model.requests.compound import Transaction
 from qcore.server.outbox import Outbox
 from qcore.server.watch import dispatch, event_text
 from qcore.server.watch.catch_up import CatchUp
-from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
-from qcore.server.watch.listeners import Listener, Listeners
+from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.search.filter import bind, parse
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import Wish
@@ -38,24 +37,24 @@ class Hall:
         self.steps: deque[Callable[[], bool]] = deque()
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.log.state, self.history, self.listeners, self.steps.append, most)
-        self.outbox = Outbox(lambda: None)
+        self.stream = self.connect()
+        self.outbox = self.stream.outbox
         self._most = most
 
     def listen(
-        self, *, initial: bool = False, since: int | None = None, outbox: Outbox | None = None, **wish: Any
+        self, *, initial: bool = False, since: int | None = None, stream: WatchStream | None = None, **wish: Any
     ) -> Listener:
         """Begin to listen to Part and its descendants."""
         text = wish.get("filter")
         filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
         revision = self.log.state.revision if since is None else since
-        listener = self.listeners.add(Wish(0, "Part", **wish), filter, outbox or self.outbox, revision)
-        parts = (self.log.state, self.history, self.listeners, self.dispatcher, self.queue(listener.outbox))
-        CatchUp(*parts, self._most, listener, initial)
+        listener = self.listeners.add(Wish(0, "Part", **wish), filter, stream or self.stream, revision)
+        CatchUp(self.log.state, self.history, self.listeners, self.dispatcher, self._most, listener, initial)
         return listener
 
-    def queue(self, outbox: Outbox) -> CatchUpQueue:
-        outbox.queue = outbox.queue or CatchUpQueue(self.steps.append)
-        return outbox.queue  # type: ignore[no-any-return]
+    def connect(self) -> WatchStream:
+        """One more client."""
+        return WatchStream(Outbox(lambda: None), self.steps.append)
 
     def work(self) -> int:
         """Run all steps there are; how many that were."""
@@ -157,7 +156,7 @@ def test_a_defect_loses_the_listeners_and_not_the_node(monkeypatch: pytest.Monke
 
 def test_a_client_that_is_behind_loses_all_its_listeners_and_others_none() -> None:
     hall = Hall(most=10_000)
-    other = Outbox(lambda: None)
+    other = hall.connect()
     hall.log.create("Part", "x")
     hall.listen(field="Label"), hall.listen(field="Size")
     kept = hall.listeners.add(Wish(0, "Part", "Label"), None, other, hall.log.state.revision)
@@ -166,7 +165,7 @@ def test_a_client_that_is_behind_loses_all_its_listeners_and_others_none() -> No
     for _ in range(5):
         hall.log.set(2, "Label", "x" * 1500)
         hall.work()
-        other.take(1 << 30)
+        other.outbox.take(1 << 30)
     events = hall.told()
     lost = [event for event in events if event["kind"] == "lost"]
     whole = [event["revision"] for event in events if event["kind"] == "changed"]
@@ -208,12 +207,12 @@ def test_what_the_history_overtakes_while_it_is_told_is_not_told_untrue(monkeypa
 def test_contexts_of_many_listeners_are_not_there_at_once() -> None:
     hall = Hall(most=1 << 20)
     hall.log.create("Part", "x", Label="x" * 500_000)
-    outboxes = [hall.outbox, *(Outbox(lambda: None) for _ in range(100))]
-    for number, outbox in enumerate(outboxes):
-        hall.listen(field="Size", context=("Label", f"All->{number}"), outbox=outbox)
+    streams = [hall.stream, *(hall.connect() for _ in range(100))]
+    for number, stream in enumerate(streams):
+        hall.listen(field="Size", context=("Label", f"All->{number}"), stream=stream)
     hall.work()
-    for outbox in outboxes[1:]:
-        outbox.closed = True  # it takes nothing, and so the memory is not the feeds'
+    for stream in streams[1:]:
+        stream.outbox.closed = True  # it takes nothing, and so the memory is not the feeds'
     hall.log.set(2, "Size", 1)
     tracemalloc.start()
     hall.work()
@@ -283,11 +282,10 @@ def test_what_ends_while_it_is_told_is_told_no_more(monkeypatch: pytest.MonkeyPa
 def test_clients_that_are_behind_lose_their_listeners_in_many_steps() -> None:
     hall = Hall(most=1000)
     hall.log.create("Part", "x")
-    outboxes = [Outbox(lambda: None) for _ in range(20)]
-    for outbox in outboxes:
+    for stream in [hall.connect() for _ in range(20)]:
         for number in range(50):
-            hall.listen(field=f"All->{number}->Size", outbox=outbox)
-        hall.listen(field="Label", outbox=outbox)
+            hall.listen(field=f"All->{number}->Size", stream=stream)
+        hall.listen(field="Label", stream=stream)
     hall.work()
     hall.log.set(2, "Label", "x" * 2000)
     assert hall.work() >= 20

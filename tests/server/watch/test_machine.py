@@ -22,9 +22,8 @@ from qcore.model.errors import RequestError
 from qcore.server.outbox import Outbox
 from qcore.server.watch import dispatch
 from qcore.server.watch.catch_up import CatchUp
-from qcore.server.watch.catch_up_queue import CatchUpQueue
 from qcore.server.watch.dispatch import Dispatcher
-from qcore.server.watch.listeners import Listener, Listeners
+from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.search.filter import bind, parse
 from qcore.store.state.state import Change
 from qcore.store.watch.history import History
@@ -57,7 +56,6 @@ class Machine(RuleBasedStateMachine):
             self.log.create("Part", name, Size=1)
         self.begin_history(10_000)
         self.documents: list[Document] = []
-        self.outboxes = [Outbox(lambda: None) for _ in range(2)]
         self.ears: dict[int, Ear] = {}
 
     @initialize(most=st.sampled_from([10_000, 10_000, 30]), turns=st.sampled_from([50, 3, 1]))
@@ -78,7 +76,7 @@ class Machine(RuleBasedStateMachine):
 
         self.state.observer = observe
         self.steps: deque[Callable[[], bool]] = deque()
-        self.queues: dict[Outbox, CatchUpQueue] = {}
+        self.streams = [WatchStream(Outbox(lambda: None), self.steps.append) for _ in range(2)]
         self.listeners = Listeners(self.steps.append)
         self.dispatcher = Dispatcher(self.state, self.history, self.listeners, self.steps.append, MOST)
 
@@ -99,14 +97,14 @@ class Machine(RuleBasedStateMachine):
     def keep_a_document(self) -> None:
         self.documents.append(taken(self.state, runtime=True))
 
-    @rule(seed=st.integers(0, 2**32), how=st.sampled_from(["now", "since", "initial"]), outbox=st.integers(0, 1))
-    def listen(self, seed: int, how: str, outbox: int) -> None:
+    @rule(seed=st.integers(0, 2**32), how=st.sampled_from(["now", "since", "initial"]), client=st.integers(0, 1))
+    def listen(self, seed: int, how: str, client: int) -> None:
         chance = random.Random(seed)
         wish = a_wish(chance, self.state)
         since = chance.randint(self.history.gone, self.state.revision) if how == "since" else None
-        self.begin(wish, self.outboxes[outbox], since, how == "initial")
+        self.begin(wish, self.streams[client], since, how == "initial")
 
-    def begin(self, wish: Wish, outbox: Outbox, since: int | None, initial: bool) -> Ear | None:
+    def begin(self, wish: Wish, stream: WatchStream, since: int | None, initial: bool) -> Ear | None:
         types = self.state.types
         try:
             names = [types.of(wish.type).type] if wish.entity else types.descendants[types.of(wish.type).type]
@@ -116,14 +114,10 @@ class Machine(RuleBasedStateMachine):
         except RequestError:
             return None  # the schemas of the moment have no such type or field
         revision = self.state.revision if since is None else since
-        listener = self.listeners.add(wish, filter, outbox, revision)
-        parts = (self.state, self.history, self.listeners, self.dispatcher, self.queue(outbox))
-        CatchUp(*parts, MOST, listener, initial)
+        listener = self.listeners.add(wish, filter, stream, revision)
+        CatchUp(self.state, self.history, self.listeners, self.dispatcher, MOST, listener, initial)
         ear = self.ears[listener.token] = Ear(listener, wish, initial)
         return ear
-
-    def queue(self, outbox: Outbox) -> CatchUpQueue:
-        return self.queues.setdefault(outbox, CatchUpQueue(self.steps.append))
 
     @rule(count=st.integers(1, 30))
     def work(self, count: int) -> None:
@@ -134,9 +128,9 @@ class Machine(RuleBasedStateMachine):
                 if step():
                     self.steps.append(step)
 
-    @rule(outbox=st.integers(0, 1))
-    def read(self, outbox: int) -> None:
-        for text in self.outboxes[outbox].take(1 << 30):
+    @rule(client=st.integers(0, 1))
+    def read(self, client: int) -> None:
+        for text in self.streams[client].outbox.take(1 << 30):
             event = json.loads(text)["params"]
             self.ears[event.pop("token")].heard.append(event)
 
@@ -146,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         token = data.draw(st.sampled_from(sorted(self.ears)))
         listener = self.ears[token].listener
         if not listener.gone:
-            listener.outbox.drop(token)
+            listener.outbox.discard(token)
             self.listeners.remove(listener)
             self.check(self.ears.pop(token), whole=False)
 
@@ -158,10 +152,10 @@ class Machine(RuleBasedStateMachine):
             step = self.steps.popleft()
             if step():
                 self.steps.append(step)
-            for outbox in (0, 1):
-                self.read(outbox)
-        for outbox in (0, 1):
-            self.read(outbox)
+            for client in (0, 1):
+                self.read(client)
+        for client in (0, 1):
+            self.read(client)
 
     def teardown(self) -> None:
         try:
@@ -188,7 +182,7 @@ class Machine(RuleBasedStateMachine):
         """From whatever revision a listener goes on, it gets the rest and nothing else."""
         for ear in list(self.ears.values())[:4]:
             for since in {self.history.gone, (self.history.gone + self.state.revision) // 2}:
-                again = self.begin(ear.wish, self.outboxes[0], since, initial=False)
+                again = self.begin(ear.wish, self.streams[0], since, initial=False)
                 self.settle()
                 if again is not None:
                     self.check(again, whole=True)

@@ -100,7 +100,7 @@ async def test_a_client_that_does_not_read_loses_its_listeners_and_no_writer_wai
         written.append((await writer.result("set", id=note, field="Text", value="x" * 50_000))["revision"])
         assert len(written) < 1000
     assert connection._conversation is not None
-    assert connection._conversation.outbox.size < 2 << 20
+    assert connection._conversation.client.outbox.size < 2 << 20
     written += [(await writer.result("set", id=note, field="Text", value="y"))["revision"] for _ in range(5)]
     await writer.result("set", id=note, field="N", value=1)
     assert (await event(good))["field"] == "N"
@@ -148,7 +148,7 @@ async def test_initial_values_wait_for_a_client_that_reads_slowly(serve: Serve) 
     await ask(slow, "listen", target="Note", field="Text", initial=True)
     stop_reading(slow)
     assert connection._conversation is not None
-    outbox = connection._conversation.outbox
+    outbox = connection._conversation.client.outbox
     await until(lambda: outbox._waiting)
     assert outbox.size < 1 << 20
     await writer.result("create", type="Note", name="later", fields={"Text": "later"})
@@ -193,7 +193,7 @@ async def test_answers_are_not_held_up_by_events(serve: Serve) -> None:
     for _ in range(20):
         await writer.result("set", id=note, field="Text", value="x" * 100_000)
     assert connection._conversation is not None
-    waiting = connection._conversation.outbox.size
+    waiting = connection._conversation.client.outbox.size
     assert waiting > 1 << 20
     client.send(request("ping", "ping"))
     await until(lambda: connection._conversation is not None and connection._conversation.open_calls == 0)
@@ -224,3 +224,4 @@ async def test_a_client_that_hangs_up_frees_its_listeners(serve: Serve) -> None:
     await ask(other, "listen", target="Note")
     client.close()
     await until(lambda: len(run.node._watch) == 1)
+    assert len(run.node._watch._streams) == 1
