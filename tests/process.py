@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.engines import engine_name
+
 __all__ = ["DEADLINE", "SCHEMA_FILE", "NodeProcess", "adopt_orphans", "children"]
 
 DEADLINE = 60.0
@@ -167,7 +169,7 @@ class NodeProcess:
 
     def _environment(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("QCORE_") and k not in INHERITED}
-        return clean | dict(self.env)
+        return clean | {"QCORE_ENGINE": engine_name()} | dict(self.env)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None

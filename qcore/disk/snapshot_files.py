@@ -25,7 +25,7 @@ from qcore.disk.files import TEMPORARY, Files
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
-__all__ = ["KEPT", "SnapshotFile", "SnapshotFiles", "SnapshotHeader", "SnapshotWriter"]
+__all__ = ["KEPT", "SnapshotFile", "SnapshotFiles", "SnapshotHeader", "SnapshotWriter", "examine"]
 
 KEPT = 5
 """Snapshots that are kept, the newest ones."""
@@ -92,7 +92,7 @@ class SnapshotFiles:
             if _NAME.fullmatch(name):
                 path = os.path.join(self._folder, name)
                 try:
-                    self.found.append(_examine(path))
+                    self.found.append(examine(path))
                 except Newer:
                     raise
                 except Damaged as problem:
@@ -226,7 +226,13 @@ def _footer(lines: int, checksum: str) -> bytes:
     return b'{"footer":{"lines":%d,"checksum":"%s"}}\n' % (lines, checksum.encode())
 
 
-def _examine(path: str) -> SnapshotFile:
+def examine(path: str) -> SnapshotFile:
+    """Read the header of a snapshot file.
+
+    Raises:
+        Damaged: it is none, or cannot be read.
+        Newer: a newer version wrote it.
+    """
     try:
         with open(path, "rb", buffering=_BUFFER) as file:
             header = decode_checksummed(file.readline(_MAX_HEADER), SnapshotHeader, path)

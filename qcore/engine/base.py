@@ -1,26 +1,49 @@
-"""The engine seam: from a batch of commands to an ordered, durable log.
+"""The engine seam: from a batch of commands to an ordered, durable log, and back to what was committed.
 
-An engine is asked for things and answers later: `propose` takes the body of one entry, and the host hears
-`committed` when that entry is durable on a quorum, in log order, with the token it was proposed under (None
-for entries others proposed or that came from disk). All calls and callbacks are on the event loop's thread.
-The engine knows nothing of entities, sockets or clients.
+An engine is asked for things and answers later. `propose` takes the body of one entry, and the host hears of it
+exactly once: `committed` in log order when it is durable on a quorum, `returned` when it was never appended,
+`rejected` when nobody can know. Leadership is gained and lost (`leading`, `following`), the state can be replaced by
+a snapshot from elsewhere (`install`), and every callback comes on the event loop's thread.
+
+The life of an engine: `start` brings the state up to what is known to be committed, `run` begins to take part, and
+`stop` or `abandon` ends it. It knows nothing of entities or clients, and of other nodes only their `Peers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from qcore.disk.snapshot_files import SnapshotFile
 from qcore.model.entry import Entry, EntryBody, LogId, Membership
 from qcore.model.errors import Fatal, RequestError
 
-__all__ = ["Engine", "EngineStatus", "Host", "Proposal", "SnapshotMeta"]
+__all__ = [
+    "BarrierDone",
+    "ChangeDone",
+    "Engine",
+    "EngineStatus",
+    "Host",
+    "Peers",
+    "Proposal",
+    "RpcKind",
+    "SnapshotMeta",
+]
+
+BarrierDone = Callable[[int, RequestError | None], None]
+"""Hears the log index that a read has to wait for, or why there is none (the index is -1 then)."""
+
+ChangeDone = Callable[[RequestError | None], None]
+"""Hears that a change of membership or leadership is committed, or why it is not."""
+
+RpcKind = Literal["append", "heartbeat", "vote", "pre_vote", "snapshot", "transfer"]
+"""What one node asks another; the link keeps snapshots apart from what must be quick."""
 
 
 class SnapshotMeta(msgspec.Struct, frozen=True):
-    """Where a snapshot leaves off: its last log id and entry time, and the membership up to there."""
+    """Where a snapshot leaves off: its last log id and entry time, and the membership applied by then."""
 
     last: LogId
     time: int
@@ -29,7 +52,7 @@ class SnapshotMeta(msgspec.Struct, frozen=True):
 
 
 class Proposal:
-    """One entry on its way into the log. `token` is the host's, opaque to the engine."""
+    """One entry on its way into the log. `token` is the host's, opaque to the engine, compared by identity."""
 
     __slots__ = ("body", "token")
 
@@ -39,7 +62,16 @@ class Proposal:
 
 
 class EngineStatus(msgspec.Struct, frozen=True):
-    """`leader` is a public node id, indexes are None while the log is empty, `appended` are bytes since the start."""
+    """A picture of now.
+
+    Attributes:
+        role: leader, follower, candidate or learner.
+        leader: public id of the node that leads, None while there is none.
+        first, last, committed: log indexes, None while the log is empty.
+        in_flight: entries proposed here that nothing was heard of.
+        appended: bytes appended since the start.
+        quorum_age: seconds since a quorum was last known to be there, None if it never was.
+    """
 
     role: str
     leader: int | None
@@ -50,22 +82,64 @@ class EngineStatus(msgspec.Struct, frozen=True):
     committed: int | None
     in_flight: int
     appended: int
+    quorum_age: float | None
 
 
 class Host(Protocol):
     """What an engine needs of the node around it."""
 
+    def leading(self, term: int) -> None:
+        """This node leads in `term`, and its proposals are accepted from now on."""
+
+    def following(self, leader: int | None, term: int) -> None:
+        """This node leads no more, or another one does: `leader` is its public id, None while nobody leads."""
+
     def committed(self, entry: Entry, token: Any) -> None:
-        """The entry is durable on a quorum: apply it. Called in log order, without gaps."""
+        """The entry is durable on a quorum: apply it, then call `Engine.applied`.
+
+        Called in log order without gaps; `token` is None for entries that were not proposed here in this run.
+        """
+
+    def returned(self, token: Any) -> None:
+        """The proposal was never appended anywhere: it may be proposed again, or sent to the leader."""
 
     def rejected(self, token: Any, error: RequestError) -> None:
-        """The proposal will not happen, or nobody can know (`data.applied`: no or unknown)."""
+        """Nobody can know whether the proposal will be committed (`data.applied` of the error is unknown)."""
 
-    def room(self) -> None:
-        """The engine takes another proposal; called after one was finished."""
+    def accepting(self) -> None:
+        """The engine takes another proposal, after it had refused them for a while."""
+
+    def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """Replace the state by that of a received snapshot, a durable file, after everything committed before it.
+
+        `done` is called when the state is that of the snapshot. Entries behind it may be committed before.
+        """
+
+    def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
+        """Take a snapshot now, because another node needs one; `done` gets it, or None if it could not be taken."""
+
+    def level(self) -> int:
+        """Feature level of the state, which entries carry that the engine writes by itself."""
 
     def failed(self, error: Fatal) -> None:
         """The engine cannot go on: the daemon must end with the error's exit code."""
+
+
+class Peers(Protocol):
+    """What an engine needs of the link to other nodes; nodes are named by Raft NodeId.
+
+    The other direction are `Engine.rpc_in` (somebody asks), `Engine.rpc_done` (a request was answered or failed) and
+    `Engine.set_link` (a node can be reached, or cannot).
+    """
+
+    def send(self, node: int, kind: RpcKind, request: int, body: bytes, limit: float) -> None:
+        """Ask a node; `rpc_done` follows exactly once, at the latest after `limit` seconds."""
+
+    def cancel(self, request: int) -> None:
+        """The answer to a request is not awaited any more; it need not be sent."""
+
+    def answer(self, call: int, body: bytes) -> None:
+        """Answer what `rpc_in` asked."""
 
 
 class Engine(Protocol):
@@ -74,26 +148,50 @@ class Engine(Protocol):
     name: str
     durability: str
 
-    def start(self, host: Host, replay: Callable[[Entry], None], base: SnapshotMeta | None) -> None:
-        """Bring the log up: `replay` gets every committed entry behind `base`, then the engine takes proposals.
+    # -- life ----------------------------------------------------------------------------------------------
 
-        `base` is the snapshot that was loaded, None without one. Blocking; called before the loop serves anyone.
+    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotMeta | None) -> None:
+        """Recover: `replay` gets every entry behind `snapshot` that is known to be committed, and none beyond.
+
+        `snapshot` is the one that was loaded, None without one. Blocking; the host hears nothing yet.
 
         Raises:
-            Fatal: the directory cannot be used by this engine.
+            Fatal: this engine cannot use the directory, which is left as it was.
         """
 
-    def has_room(self) -> bool:
-        """Whether `propose` may be called now."""
+    def run(self) -> None:
+        """Take part from now on; what comes of it the host hears by its callbacks. Needs the running loop."""
+
+    async def stop(self, limit: float) -> bool:
+        """End, in `limit` seconds at the most, also where no quorum or no disk answers.
+
+        What was proposed is finished if that is possible in time, marks are made durable, threads end. Returns
+        whether everything was finished; the host hears of each open proposal before this returns.
+        """
+
+    def abandon(self) -> None:
+        """End at once after a fatal error: no heartbeat, no vote and no answer leaves this node any more."""
+
+    # -- the log -------------------------------------------------------------------------------------------
+
+    def accepts_proposals(self) -> bool:
+        """Whether `propose` may be called now; if not, `Host.accepting` follows."""
 
     def propose(self, proposal: Proposal) -> None:
-        """Take one entry; exactly one of `Host.committed` and `Host.rejected` follows."""
+        """Take one entry; exactly one of `Host.committed`, `Host.returned` and `Host.rejected` follows."""
 
-    def read_barrier(self, done: Callable[[int], None]) -> None:
-        """Call `done` with the log index a read must wait for to be linearizable."""
+    def applied(self, id: LogId) -> None:
+        """The host has applied the log up to there; how far it lags bounds what is proposed."""
 
-    def membership(self) -> tuple[Membership, LogId]:
-        """The last membership that was applied, and the log id of its entry."""
+    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+        """Find the log index up to which a read must have been applied to be linearizable.
+
+        Never asks another node: where this one does not lead, the error names the leader. `done` is called by
+        `deadline`, monotonic seconds.
+        """
+
+    def snapshot_taken(self, found: SnapshotFile) -> None:
+        """A snapshot of this node is durable: followers that are too far behind may be sent it."""
 
     def purge(self, upto: LogId) -> None:
         """Drop the log up to and including `upto`, which a durable snapshot holds.
@@ -104,5 +202,30 @@ class Engine(Protocol):
     def status(self) -> EngineStatus:
         """A picture of now."""
 
-    async def stop(self) -> None:
-        """Finish what was proposed, make the marks durable, end all threads."""
+    # -- the cluster ---------------------------------------------------------------------------------------
+
+    def initialize(self, members: Membership, done: ChangeDone) -> None:
+        """Begin a cluster of these voters on a blank disk."""
+
+    def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
+        """Let a node (Raft NodeId) follow without a vote."""
+
+    def promote(self, node: int, done: ChangeDone) -> None:
+        """Make a learner a voter."""
+
+    def remove(self, node: int, done: ChangeDone) -> None:
+        """Take a node out of the cluster."""
+
+    def transfer(self, node: int, done: ChangeDone) -> None:
+        """Hand leadership to another voter."""
+
+    # -- what the peer link brings -------------------------------------------------------------------------
+
+    def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
+        """Another node asks; `Peers.answer` follows with the same `call`."""
+
+    def rpc_done(self, request: int, body: bytes | None) -> None:
+        """A request was answered, or failed if `body` is None."""
+
+    def set_link(self, node: int, up: bool) -> None:
+        """A node can be reached, or cannot."""

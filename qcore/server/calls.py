@@ -49,6 +49,7 @@ class Call:
         "size",
         "slot",
         "spec",
+        "ticket",
         "writes",
     )
 
@@ -62,6 +63,8 @@ class Call:
         self.deadline = begun
         self.slot = slot
         self.size = 0
+        self.ticket = 0
+        """Its place among the writes of this node, from 1."""
         self.spec = spec = METHODS.get(method)
         """The record of its method; None where there is none of that name, and for the node's own commands."""
         self.route: Route = "write" if spec is None else spec.route

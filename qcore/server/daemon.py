@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import resource
@@ -12,14 +13,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 import uvloop
 
 from qcore.disk.directory import Directory
-from qcore.engine.embedded import EmbeddedEngine
-from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing, Fatal, RequestError
+from qcore.engine.factory import make_engine, refuse_cluster
+from qcore.model.errors import AlreadyRunning, ConfigError, Fatal
 from qcore.model.requests.commands import Bootstrap
 from qcore.model.schema_file.reader import parse_schema_file
 from qcore.server.config.settings import Settings, split_addr
@@ -27,10 +26,10 @@ from qcore.server.config.sources import Loaded
 from qcore.server.front.http import FrontDoor
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
+from qcore.server.recovery import load
 from qcore.server.runtime import logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
 from qcore.server.runtime.systemd import SystemdNotifier
-from qcore.server.snapshots.taking import load
 from qcore.version import VERSION
 
 __all__ = ["run"]
@@ -60,7 +59,7 @@ def run(loaded: Loaded) -> int:
     logs.configure(settings.log_level, settings.log_format, settings.id)
     for warning in loaded.warnings:
         log.warning("settings_warning", message=warning)
-    _refuse_cluster(settings)
+    refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
     bootstrap = _read_schema_file(settings)
     # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
     sys.setswitchinterval(0.0005)
@@ -69,16 +68,6 @@ def run(loaded: Loaded) -> int:
             log.warning("directory_warning", message=warning)
         uvloop.run(_Daemon(settings, directory, bootstrap).serve())
     return 0
-
-
-def _refuse_cluster(settings: Settings) -> None:
-    wanted = "--engine openraft" if settings.engine == "openraft" else ""
-    wanted = wanted or ("--enable-discovery" if settings.enable_discovery else "--peers" if settings.peers else "")
-    if wanted:
-        raise ExtensionMissing(
-            f"{wanted} asks for a cluster, which needs the OpenRaft extension qcore._openraft: "
-            "it is not part of this version; one node alone runs with --engine embedded"
-        )
 
 
 def _read_schema_file(settings: Settings) -> Bootstrap | None:
@@ -102,6 +91,7 @@ class _Daemon:
         self._bootstrap = bootstrap
         self._notifier = SystemdNotifier()
         self._stop = asyncio.Event()
+        self._announced = False
         self._fatal: Fatal | None = None
 
     async def serve(self) -> None:
@@ -116,13 +106,10 @@ class _Daemon:
         node = self._start_node(addr)
         front = FrontDoor(node)
         front.max_connections = most
-        node.lead()
-        await self._or_stop(self._load_schemas(node))
         collector = Collector(lambda: node.last_call)
         collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
-        if not self._stop.is_set():
-            self._announce(addr)
+        node.run()
         await self._stop.wait()
         self._notifier.stopping()
         collector.stop()
@@ -130,29 +117,19 @@ class _Daemon:
         if self._fatal is not None:
             raise self._fatal
 
-    async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for `work`, but not once the daemon is to stop."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if task.done():
-            task.result()
-        else:
-            task.cancel()
-
     def _start_node(self, addr: str) -> Node:
         settings, directory = self._settings, self._directory
-        engine = EmbeddedEngine(directory, addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
+        engine = make_engine(settings.engine, directory, addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
         begun = time.monotonic()
         self._notifier.extend(600, "Reading snapshot and log")
         gc.disable()
-        state, base = load(directory)
+        state, snapshot = load(directory)
         for problem in directory.snapshots.problems:
             log.warning(
                 "snapshot_damaged", message=f"{problem.message} An older snapshot and the log are used instead."
             )
-        node = Node(settings, state, engine, directory, addr, self._on_fatal, base)
+        ready = functools.partial(self._announce, addr)
+        node = Node(settings, state, engine, directory, addr, self._on_fatal, snapshot, self._bootstrap, ready)
         node.start()
         freeze_loaded()
         log.info(
@@ -161,29 +138,16 @@ class _Daemon:
             entities=len(node.state.entities),
             revision=node.state.revision,
             applied=node.state.applied,
-            snapshot=None if base is None else base.last.index,
+            snapshot=None if snapshot is None else snapshot.last.index,
             seconds=round(time.monotonic() - begun, 3),
         )
         return node
 
-    async def _load_schemas(self, node: Node) -> None:
-        if self._bootstrap is None or self._fatal is not None:
-            return
-        name = self._settings.config_file
-        if node.state.mark:
-            if node.state.mark != self._bootstrap.file_hash:
-                log.warning(
-                    "schema_file_differs",
-                    message=f"{name} differs from the schema file that was loaded into this store: not loaded again",
-                )
-            return
-        try:
-            await node.bootstrap(self._bootstrap)
-        except RequestError as exc:
-            raise ConfigError(f"{name} does not fit this store: {exc.message}") from None
-        log.info("schemas_loaded", message=f"Loaded schemas and tree from {name}", types=len(node.state.types.own))
-
     def _announce(self, addr: str) -> None:
+        """Say once that the node serves."""
+        if self._announced or self._stop.is_set():
+            return
+        self._announced = True
         url = f"ws://{addr}"
         status = f"Node {self._settings.id} leads itself on {url}, data in {self._directory.path}"
         log.info(

@@ -7,34 +7,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
+from qcore.engine.factory import available_engines
 from qcore.model.errors import Fatal
 from qcore.server.config.command import config
 from qcore.server.config.options import GroupedHelp, given, options
 from qcore.server.offline.check import check
 from qcore.version import VERSION
 
-__all__ = ["engines", "main", "qcore"]
+__all__ = ["main", "qcore"]
 
 _INTERRUPTED = 130
 
 
-def engines() -> list[str]:
-    """Return the engines this installation can run."""
-    try:
-        import_module("qcore._openraft")
-    except ImportError:
-        return ["embedded"]
-    return ["embedded", "openraft"]
-
-
 def _print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        click.echo(f"qcore {VERSION} (engines: {', '.join(engines())})")
+        click.echo(f"qcore {VERSION} (engines: {', '.join(available_engines())})")
         ctx.exit()
 
 

@@ -6,38 +6,46 @@ Results are made in apply and nowhere else. Everything here runs on the loop's t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 from qcore.disk.directory import Directory
+from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Engine, SnapshotMeta
-from qcore.model.entry import FEATURE_LEVEL, Entry
-from qcore.model.errors import Fatal, RequestError, error_from_wire
-from qcore.model.leader_commands import RaiseLevel
-from qcore.model.requests.commands import Bootstrap, Command
-from qcore.model.wire import decode_json
+from qcore.model.api import Route
+from qcore.model.entry import Entry, LogId, Membership
+from qcore.model.errors import Fatal, RequestError
+from qcore.model.requests.commands import Bootstrap
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
 from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.uploads import Uploads
+from qcore.server.leadership import Leadership
 from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
-from qcore.server.router import Router
+from qcore.server.recovery import meta_of, read_snapshot
+from qcore.server.router import Part, Router
+from qcore.server.runtime import logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
 from qcore.server.writes.applier import Applier
-from qcore.server.writes.digest_checks import DigestCheckProposals
 from qcore.server.writes.disk_reserve import DiskReserve
 from qcore.server.writes.inline_reads import InlineReads
 from qcore.server.writes.proposals import Proposals
-from qcore.store.apply import apply_entry
 from qcore.store.state.state import State
 from qcore.store.watch.history import History
 
-__all__ = ["Node"]
+__all__ = ["STOP_SECONDS", "Node"]
+
+STOP_SECONDS = 10.0
+"""Time a stop may take by default; what is not finished by then is answered with an error."""
+
+_LEAST_STOP_SECONDS = 1.0
+"""Time the engine has to end, however long the calls took."""
 
 _EVENTS_SLICE = 0.001
 """Seconds of one turn for telling listeners: short, as whoever made the event has most likely more to ask."""
@@ -47,11 +55,14 @@ _BUSY = 0.02
 
 _MEGABYTE = 1 << 20
 
+log = logs.get("qcore.node")
+
 
 class Node:
-    """One running node at `addr`. `on_fatal` hears why the daemon must end.
+    """One running node at `addr`. `on_ready` hears when writes of clients flow, `on_fatal` why the daemon must end.
 
-    `state` is that of the snapshot that was loaded, and `base` where it leaves off, or a fresh one.
+    `state` is that of the snapshot that was loaded and `snapshot` where it leaves off, or a fresh one. `schema_file` is
+    what a store begins with that has loaded none yet.
     """
 
     def __init__(
@@ -62,7 +73,9 @@ class Node:
         directory: Directory,
         addr: str,
         on_fatal: Callable[[Fatal], None],
-        base: SnapshotMeta | None = None,
+        snapshot: SnapshotMeta | None = None,
+        schema_file: Bootstrap | None = None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.state = state
@@ -70,26 +83,26 @@ class Node:
         self.scheduler = Scheduler(busy=lambda: time.monotonic() - self.router.last_call < _BUSY)
         self.stopping = False
         self._idle: asyncio.Event
-        self._base = base
+        self._directory = directory
+        self._snapshot = snapshot
         self._on_fatal = on_fatal
+        self._failed = False
         self._exports = Exports(state, settings.max_exports)
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
-        history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
-        self._reads = ReadTable(settings, state, engine, directory, addr, self._exports, self._uploads, history)
+        self._history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
+        self._reads = ReadTable(settings, state, engine, directory, addr, self._exports, self._uploads, self._history)
         live, later = Scheduler(_EVENTS_SLICE), Scheduler(_EVENTS_SLICE)
-        self._watch = WatchApi(settings, state, history, live.add, later.add, self._reads.filters)
+        self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
         self._proposals = Proposals(settings, state, engine, reserve)
+        self._leadership = Leadership(settings, state, self._proposals, schema_file, on_ready, self._fail)
         self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._uploads)
-        self._snapshots = SnapshotTaker(
-            settings, state, engine, directory, lambda: self.router.last_call, lambda: self._applier.idle
-        )
         # Half of the queue: a client that reads is not cut off for one answer.
         reads = InlineReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
-        self._applier = Applier(
-            settings, state, self.scheduler, reads, self._snapshots.applied, self._applied, on_fatal
+        self._applier = Applier(settings, state, self.scheduler, reads, self)
+        self._snapshots = SnapshotTaker(
+            settings, state, engine, directory, lambda: self.last_call, lambda: self._applier.idle, self._membership
         )
-        self._digest_checks: DigestCheckProposals
         self.router = Router(
             state,
             engine,
@@ -97,70 +110,74 @@ class Node:
             self._reads.filters,
             settings.max_pending,
             self._watch.disconnected,
-            {
-                "write": self._proposals.put,
-                "read": lambda call: run_read(call, self.scheduler, self._reads.run, call.params),
-                "local": lambda call: run_read(call, self.scheduler, self._reads.run, call.params),
-                "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call),
-                "document": self._document_calls.start,
-                "snapshot": self._snapshots.take,
-            },
+            self._parts(),
         )
+
+    def _parts(self) -> dict[Route, Part]:
+        def read(call: Call) -> None:
+            run_read(call, self.scheduler, self._reads.run, call.params)
+
+        return {
+            "write": self._proposals.put,
+            "read": read,
+            "local": read,
+            "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call),
+            "document": self._document_calls.start,
+            "snapshot": self._snapshots.take,
+        }
 
     # -- start and stop ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Apply what is on disk, then take calls; blocking.
+        """Apply what is on disk and known to be committed; blocking.
 
         Raises:
             Fatal: the log cannot be used or applied.
         """
-        self.engine.start(self, self._replay, self._base)
+        if self._snapshot is not None:
+            self._applier.membership = self._snapshot.membership, self._snapshot.membership_id
+        self.engine.start(self, self._replay, self._snapshot)
         self._watch.applied()
-        self._digest_checks = DigestCheckProposals(self.state, self._propose_own)
 
     def _replay(self, entry: Entry) -> None:
-        for _ in apply_entry(self.state, entry):
-            pass
+        self._applier.replay(entry)
         self._snapshots.replayed(entry.id)
 
-    def lead(self) -> None:
-        """Do what falls to a new leader; the loop runs."""
-        if self.state.level < FEATURE_LEVEL:
-            self._propose_own(RaiseLevel(FEATURE_LEVEL))
+    def run(self) -> None:
+        """Take part: from now on the engine calls back. Needs the running loop."""
+        self.engine.run()
 
-    async def stop(self) -> None:
-        """Refuse new calls, finish the open ones, stop the engine."""
+    async def stop(self, limit: float = STOP_SECONDS) -> None:
+        """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
+        end = time.monotonic() + limit
         self.stopping = True
         self._idle = asyncio.Event()
-        for part in (self.router, self._document_calls, self._digest_checks, self._exports, self._uploads, self._watch):
+        for part in (self.router, self._document_calls, self._exports, self._uploads, self._watch):
             part.stop()
+        if self.engine.status().leader is None:
+            self._proposals.refuse_waiting()
         self._check_idle()
-        await self._idle.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._idle.wait()
+        self._leadership.end(None)
         self._proposals.stop()
         await self._snapshots.stop()
-        await self.engine.stop()
+        if not await self.engine.stop(max(end - time.monotonic(), _LEAST_STOP_SECONDS)):
+            log.warning("stopped_early", message=f"Not everything was finished within {limit:g} s")
+        self._applier.stop()
+
+    def abandon(self) -> None:
+        """Stop at once, after a fatal error: nothing is applied, answered or sent to other nodes any more."""
+        self.stopping = True
+        self._applier.stop()
+        self.engine.abandon()
 
     def not_ready(self) -> str | None:
         """Why the node should not get requests now, None when it should."""
         if self.stopping:
             return "the node is stopping"
         return None if self.engine.status().leader is not None else "there is no leader"
-
-    async def bootstrap(self, command: Bootstrap) -> bool:
-        """Propose the schema file; False where the state holds the mark of an earlier one.
-
-        Raises:
-            RequestError: the file does not fit this store.
-        """
-        sink = _Awaited()
-        call = Call(sink, b"0", "bootstrap", command, time.monotonic(), 0)
-        call.deadline = call.begun + 3600
-        self._proposals.put(call)
-        answer = decode_json(await sink.text)
-        if "error" in answer:
-            raise error_from_wire(answer["error"])
-        return bool(answer["result"]["applied"])
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -169,50 +186,98 @@ class Node:
         """Monotonic time of the latest call."""
         return self.router.last_call
 
-    def _propose_own(self, command: Command) -> None:
-        self._proposals.put_own(command, time.monotonic() + self.settings.request_timeout)
-
     # -- what the engine says ------------------------------------------------------------------------------
+
+    def level(self) -> int:
+        """See `Host.level`."""
+        return self.state.level
+
+    def leading(self, term: int) -> None:
+        """See `Host.leading`."""
+        log.info("leading", message=f"This node leads in term {term}", term=term)
+        self._leadership.begin()
+
+    def following(self, leader: int | None, term: int) -> None:
+        """See `Host.following`."""
+        whom = "nobody leads" if leader is None else f"node {leader} leads"
+        log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
+        self._leadership.end(leader)
+
+    def accepting(self) -> None:
+        """See `Host.accepting`."""
+        self._proposals.flush()
 
     def committed(self, entry: Entry, token: Any) -> None:
         """See `Host.committed`."""
-        if token is not None:
-            self._proposals.committed()
-        self._applier.add(entry, token)
+        self._applier.apply(entry, None if token is None else self._proposals.committed(token))
+
+    def returned(self, token: Any) -> None:
+        """See `Host.returned`."""
+        self._proposals.returned(token)
 
     def rejected(self, token: Any, error: RequestError) -> None:
         """See `Host.rejected`."""
         self._proposals.rejected(token, error)
 
-    def room(self) -> None:
-        """See `Host.room`."""
-        self._proposals.flush()
+    def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """See `Host.install`."""
+
+        def installed() -> None:
+            self._snapshots.installed(found)
+            done()
+
+        self._applier.install(meta_of(found), read_snapshot(self._directory.snapshots, found), installed)
+
+    def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
+        """See `Host.build`."""
+        self._snapshots.build(done)
 
     def failed(self, error: Fatal) -> None:
         """See `Host.failed`."""
-        self._on_fatal(error)
+        self._fail(error)
 
-    def _applied(self) -> None:
-        """Everything committed is applied."""
-        self._watch.applied()
+    def _fail(self, error: Fatal) -> None:
+        if not self._failed:
+            self._failed = True
+            self.abandon()
+            self._on_fatal(error)
+
+    # -- what is applied -----------------------------------------------------------------------------------
+
+    def entry_applied(self, id: LogId) -> None:
+        """See `ApplierHost.entry_applied`."""
+        self.engine.applied(id)
+        self._snapshots.applied(id)
         self.router.gate.applied()
+
+    def caught_up(self) -> None:
+        """See `ApplierHost.caught_up`."""
+        self._watch.applied()
         if self.stopping:
             self._check_idle()
         else:
-            self._digest_checks.applied()
+            self._leadership.applied()
+
+    def state_loaded(self, loaded: State) -> None:
+        """See `ApplierHost.state_loaded`."""
+        freed = self.state.adopt(loaded)  # type: ignore[attr-defined]
+        self.scheduler.add(lambda: next(freed, False))
+        self._watch.state_replaced()  # type: ignore[attr-defined]
+        log.info(
+            "snapshot_installed",
+            message=f"A snapshot of another node replaced the state: revision {self.state.revision}",
+            revision=self.state.revision,
+            applied=self.state.applied,
+        )
+
+    def apply_failed(self, error: Fatal) -> None:
+        """See `ApplierHost.apply_failed`."""
+        self._fail(error)
+
+    def _membership(self) -> tuple[Membership, LogId]:
+        assert self._applier.membership is not None
+        return self._applier.membership
 
     def _check_idle(self) -> None:
         if self._proposals.idle and self._applier.idle:
             self._idle.set()
-
-
-class _Awaited:
-    """A sink for the node's own calls."""
-
-    def __init__(self) -> None:
-        self.text: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def answered(self, call: Call, text: bytes | None) -> None:
-        assert text is not None
-        if not self.text.done():  # whoever waited may have given up
-            self.text.set_result(text)

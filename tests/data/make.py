@@ -135,7 +135,7 @@ class _Driver:
         index = self.state.applied + 1
         body = EntryBody(self.state.level, self.now, "commands", list(commands))
         self._running.engine.propose(Proposal(body, None))
-        await until(lambda: self.state.applied == index and self._running.engine.has_room())
+        await until(lambda: self.state.applied == index and self._running.engine.accepts_proposals())
 
     async def snapshot(self) -> None:
         self.pass_time(1)

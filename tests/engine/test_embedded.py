@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.log.record import encode
+from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Proposal
 from qcore.engine.embedded import NOTHING_TO_WAIT_FOR, EmbeddedEngine
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, RequestError
 from qcore.model.requests.commands import SessionOpen
-from tests.server.running import GatedFiles, until
+from tests.server.running import DEADLINE, GatedFiles, until
 
 SELF = raft_node_id(1, 0)
 ADDR = "127.0.0.1:8080"
@@ -28,30 +29,54 @@ class Recorder:
     """A host that writes down what it hears."""
 
     def __init__(self) -> None:
+        self.applies = True
         self.replayed: list[Entry] = []
         self.heard: list[Any] = []
-        """Tokens of committed entries, "room" for each word that there is some."""
+        """Tokens of committed entries, "accepting" for each word that there is some."""
         self.entries: list[Entry] = []
         self.failures: list[Fatal] = []
+        self.terms: list[int] = []
+        self.engine: EmbeddedEngine
 
     def replay(self, entry: Entry) -> None:
         self.replayed.append(entry)
 
     def committed(self, entry: Entry, token: Any) -> None:
-        self.heard.append(token)
         self.entries.append(entry)
+        if token is not None:
+            self.heard.append(token)
+        if self.applies:
+            self.engine.applied(entry.id)
 
     def rejected(self, token: Any, error: RequestError) -> None:
         raise AssertionError(f"{token} rejected: {error}")
 
-    def room(self) -> None:
-        self.heard.append("room")
+    def accepting(self) -> None:
+        self.heard.append("accepting")
+
+    def leading(self, term: int) -> None:
+        self.terms.append(term)
+
+    def following(self, leader: int | None, term: int) -> None:
+        raise AssertionError("one node alone never follows")
+
+    def returned(self, token: Any) -> None:
+        raise AssertionError(f"{token} returned")
+
+    def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        raise AssertionError("one node alone is sent no snapshot")
+
+    def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
+        raise AssertionError("one node alone sends no snapshot")
+
+    def level(self) -> int:
+        return FEATURE_LEVEL
 
     def failed(self, error: Fatal) -> None:
         self.failures.append(error)
 
     def tokens(self) -> list[Any]:
-        return [token for token in self.heard if token != "room"]
+        return [token for token in self.heard if token != "accepting"]
 
 
 class Bench:
@@ -66,11 +91,23 @@ class Bench:
         self.directory = Directory.open(self.folder, 1, files=files)
         return self.directory
 
-    def start(self, files: GatedFiles | None = None, slow_fsync: float = 3600.0) -> tuple[EmbeddedEngine, Recorder]:
+    def recover(self, files: GatedFiles | None = None, slow_fsync: float = 3600.0) -> tuple[EmbeddedEngine, Recorder]:
+        """Start, and do not run yet."""
         self.slow: list[float] = []
         engine = EmbeddedEngine(self.open(files), ADDR, slow_fsync, self.slow.append)
         host = Recorder()
+        host.engine = engine
         engine.start(host, host.replay, None)
+        return engine, host
+
+    async def start(
+        self, files: GatedFiles | None = None, slow_fsync: float = 3600.0
+    ) -> tuple[EmbeddedEngine, Recorder]:
+        """Start, run, and wait until the node leads."""
+        engine, host = self.recover(files, slow_fsync)
+        engine.run()
+        await until(lambda: host.terms)
+        host.heard.clear()
         return engine, host
 
     def close(self) -> None:
@@ -102,9 +139,9 @@ async def prepared(bench: Bench) -> None:
 
 
 async def test_a_blank_disk_begins_with_the_membership_of_this_node_alone(bench: Bench) -> None:
-    engine, host = bench.start()
-    await engine.stop()
-    first, blank = host.replayed
+    engine, host = await bench.start()
+    await engine.stop(DEADLINE)
+    first, blank = host.entries
     identity = bench.open().identity
     assert first.id == LogId(0, SELF, 0)
     assert first.body.membership == Membership([[SELF]], {SELF: Member(ADDR, identity.incarnation)})
@@ -113,19 +150,19 @@ async def test_a_blank_disk_begins_with_the_membership_of_this_node_alone(bench:
 
 
 async def test_the_status_shows_a_node_that_leads_itself(bench: Bench) -> None:
-    engine, _ = bench.start()
+    engine, _ = await bench.start()
     status = engine.status()
-    await engine.stop()
+    await engine.stop(DEADLINE)
     assert (status.role, status.leader, status.term) == ("leader", 1, 1)
     assert (status.first, status.last, status.committed, status.in_flight) == (0, 1, 1, 0)
 
 
 async def test_each_start_raises_the_term_by_a_durable_vote_and_opens_it_with_a_blank_entry(bench: Bench) -> None:
     for term in (1, 2, 3):
-        engine, host = bench.start()
-        await engine.stop()
+        engine, host = await bench.start()
+        await engine.stop(DEADLINE)
         assert engine.status().term == term
-        assert host.replayed[-1].id == LogId(term, SELF, term)
+        assert host.entries[-1].id == LogId(term, SELF, term)
         vote = bench.open().vote
         assert vote is not None
         assert (vote.term, vote.node, vote.committed) == (term, SELF, True)
@@ -134,58 +171,58 @@ async def test_each_start_raises_the_term_by_a_durable_vote_and_opens_it_with_a_
 async def test_the_cluster_id_stays_over_restarts(bench: Bench) -> None:
     seen = set()
     for _ in range(2):
-        engine, _ = bench.start()
+        engine, _ = await bench.start()
         seen.add(engine.status().cluster)
-        await engine.stop()
+        await engine.stop(DEADLINE)
     assert len(seen) == 1
 
 
 async def test_a_restart_replays_every_entry_in_order(bench: Bench) -> None:
-    engine, host = bench.start()
+    engine, host = await bench.start()
     for time in (10, 20, 30):
         engine.propose(Proposal(commands(time), time))
-        await until(engine.has_room)
-    await engine.stop()
+        await until(engine.accepts_proposals)
+    await engine.stop(DEADLINE)
     assert host.tokens() == [10, 20, 30]
-    _, again = bench.start()
-    assert [entry.id.index for entry in again.replayed] == [0, 1, 2, 3, 4, 5]
+    _, again = bench.recover()
+    assert [entry.id.index for entry in again.replayed] == [0, 1, 2, 3, 4]
     assert [entry.body.time for entry in again.replayed[2:5]] == [10, 20, 30]
 
 
 async def test_what_is_committed_is_on_disk(bench: Bench) -> None:
-    engine, host = bench.start()
+    engine, host = await bench.start()
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.tokens() == ["a"])
     path = bench.folder / "node_1/logs/2.json"
-    assert path.read_bytes().rstrip(b" ") == encode(host.entries[0].id, host.entries[0].body)
-    await engine.stop()
+    assert path.read_bytes().rstrip(b" ") == encode(host.entries[-1].id, host.entries[-1].body)
+    await engine.stop(DEADLINE)
 
 
 async def test_there_is_room_again_when_an_entry_was_stored_and_before_it_is_applied(bench: Bench) -> None:
     files = GatedFiles()
-    engine, host = bench.start(files)
+    engine, host = await bench.start(files)
     files.open.clear()
-    assert engine.has_room()
+    assert engine.accepts_proposals()
     engine.propose(Proposal(commands(), "a"))
-    assert not engine.has_room()
+    assert not engine.accepts_proposals()
     await until(lambda: files.held)
     assert host.heard == []
     assert engine.status().in_flight == 1
     files.open.set()
     await until(lambda: "a" in host.heard)
-    assert host.heard == ["room", "a"]
-    await engine.stop()
+    assert host.heard == ["accepting", "a"]
+    await engine.stop(DEADLINE)
 
 
 async def test_a_failed_fsync_is_told_once_and_nothing_succeeds_afterwards(bench: Bench) -> None:
     files = GatedFiles()
-    engine, host = bench.start(files)
+    engine, host = await bench.start(files)
     await prepared(bench)
     files.failing = True
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.failures)
     files.failing = False
-    assert not engine.has_room()
+    assert not engine.accepts_proposals()
     engine.propose(Proposal(commands(), "b"))
     await asyncio.sleep(0)
     assert [type(failure) for failure in host.failures] == [DiskFailed]
@@ -199,7 +236,7 @@ async def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(bench: Be
     files.open.clear()
     files.gated = "/logs/9.json"
     before = threading.active_count()
-    engine, host = bench.start(files)
+    engine, host = await bench.start(files)
     await until(lambda: files.held)
     files.failing = True
     files.open.set()
@@ -214,7 +251,7 @@ async def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(bench: Be
 
 async def test_entries_are_purged_after_what_was_proposed_before(bench: Bench) -> None:
     files = GatedFiles()
-    engine, host = bench.start(files)
+    engine, host = await bench.start(files)
     await prepared(bench)
     assert bench.directory is not None
     bench.directory.log.max_spares = 0
@@ -228,13 +265,13 @@ async def test_entries_are_purged_after_what_was_proposed_before(bench: Bench) -
     logs = bench.folder / "node_1/logs"
     await until(lambda: not (logs / "2.json").exists())
     engine.propose(Proposal(commands(), "b"))
-    await engine.stop()
+    await engine.stop(DEADLINE)
     directory = bench.open()
     assert (directory.purged, directory.log.first) == (LogId(1, SELF, 2), LogId(1, SELF, 3))
 
 
 async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(bench: Bench) -> None:
-    engine, host = bench.start()
+    engine, host = await bench.start()
     assert bench.directory is not None
     bench.directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), commands()))
     engine.propose(Proposal(commands(), "a"))
@@ -245,13 +282,13 @@ async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(be
 
 async def test_stop_finishes_what_was_proposed_and_makes_the_marks_durable(bench: Bench) -> None:
     files = GatedFiles()
-    engine, host = bench.start(files)
+    engine, host = await bench.start(files)
     files.open.clear()
     engine.propose(Proposal(commands(), "a"))
-    stopping = asyncio.ensure_future(engine.stop())
+    stopping = asyncio.ensure_future(engine.stop(DEADLINE))
     await until(lambda: files.held)
     assert not stopping.done()
-    assert not engine.has_room()
+    assert not engine.accepts_proposals()
     files.open.set()
     await stopping
     assert host.tokens() == ["a"]
@@ -260,32 +297,20 @@ async def test_stop_finishes_what_was_proposed_and_makes_the_marks_durable(bench
 
 
 async def test_a_read_barrier_answers_at_once_as_what_was_answered_is_applied(bench: Bench) -> None:
-    engine, _ = bench.start()
-    seen: list[int] = []
-    engine.read_barrier(seen.append)
-    assert seen == [NOTHING_TO_WAIT_FOR]
-    await engine.stop()
-
-
-async def test_entry_time_never_falls_behind_the_log(bench: Bench) -> None:
-    engine, _ = bench.start()
-    future = engine.now() + 10**15
-    engine.propose(Proposal(commands(future), "a"))
-    await until(engine.has_room)
-    await engine.stop()
-    engine, host = bench.start()
-    assert host.replayed[-1].body.time >= future
-    assert engine.now() >= future
-    await engine.stop()
+    engine, _ = await bench.start()
+    seen: list[tuple[int, RequestError | None]] = []
+    engine.read_barrier(lambda index, error: seen.append((index, error)), 0.0)
+    assert seen == [(NOTHING_TO_WAIT_FOR, None)]
+    await engine.stop(DEADLINE)
 
 
 async def test_slow_stores_are_told(bench: Bench) -> None:
-    engine, host = bench.start(slow_fsync=0.0)
+    engine, host = await bench.start(slow_fsync=0.0)
     engine.propose(Proposal(commands(), "a"))
-    await until(lambda: bench.slow)
+    await until(lambda: len(bench.slow) == 3)
     assert host.tokens() == ["a"]
-    assert bench.slow[0] > 0
-    await engine.stop()
+    assert min(bench.slow) > 0
+    await engine.stop(DEADLINE)
 
 
 def store_membership(directory: Directory, nodes: list[int]) -> None:
@@ -307,27 +332,27 @@ def store_membership(directory: Directory, nodes: list[int]) -> None:
 def test_a_log_that_is_not_this_node_s_alone_is_refused(bench: Bench, nodes: list[int], named: str) -> None:
     store_membership(bench.open(), nodes)
     with pytest.raises(ExtensionMissing, match=named) as caught:
-        bench.start()
+        bench.recover()
     assert caught.value.exit_code == 71
     assert [entry.id.index for entry in on_disk(bench.open())] == [0], "nothing was written"
 
 
 async def test_the_last_membership_counts(bench: Bench) -> None:
-    engine, _ = bench.start()
-    await engine.stop()
+    engine, _ = await bench.start()
+    await engine.stop(DEADLINE)
     directory = bench.open()
     nodes = [SELF, raft_node_id(2, 0)]
     members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
     body = EntryBody(FEATURE_LEVEL, 1, "membership", membership=Membership([nodes], members))
     directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), body))
     with pytest.raises(ExtensionMissing, match=r"the nodes \[2\]"):
-        bench.start()
+        bench.recover()
 
 
 async def test_a_later_disk_of_the_node_is_another_raft_node(bench: Bench) -> None:
     directory = bench.open()
     directory.save_identity(msgspec.structs.replace(directory.identity, generation=3))
-    engine, host = bench.start()
-    await engine.stop()
-    assert {entry.id.node for entry in host.replayed} == {raft_node_id(1, 3)}
+    engine, host = await bench.start()
+    await engine.stop(DEADLINE)
+    assert {entry.id.node for entry in host.entries} == {raft_node_id(1, 3)}
     assert engine.status().leader == 1

@@ -14,8 +14,9 @@ from websockets.frames import Frame, Opcode
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
-from qcore.engine.embedded import EmbeddedEngine
+from qcore.engine.base import Engine
 from qcore.model.errors import Fatal
+from qcore.model.requests.commands import Bootstrap
 from qcore.server.client import Client as ConnectedClient
 from qcore.server.config.settings import Settings
 from qcore.server.front.http import FrontDoor
@@ -23,7 +24,8 @@ from qcore.server.front.rpc import Conversation, Limits
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.outbox import Outbox
-from qcore.server.snapshots.taking import load
+from qcore.server.recovery import load
+from tests.engines import engine_of
 
 __all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
 
@@ -64,16 +66,36 @@ class GatedFiles(Files):
 class Running:
     """A started node on a directory; `fatal` holds why it wanted to end the daemon."""
 
-    def __init__(self, directory: Directory, settings: Settings) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        settings: Settings,
+        engine: Engine | None = None,
+        schema_file: Bootstrap | None = None,
+    ) -> None:
         self.directory = directory
         self.fatal: list[Fatal] = []
-        self.state, base = load(directory)
-        self.slow: list[float] = []
-        self.engine = EmbeddedEngine(directory, "127.0.0.1:1", 3600.0, self.slow.append)
-        self.node = Node(settings, self.state, self.engine, directory, "127.0.0.1:1", self.fatal.append, base)
+        self.state, snapshot = load(directory)
+        self.ready = 0
+        """How often writes began to flow."""
+        self.engine = engine_of(directory) if engine is None else engine
+        self.node = Node(
+            settings,
+            self.state,
+            self.engine,
+            directory,
+            "127.0.0.1:1",
+            self.fatal.append,
+            snapshot,
+            schema_file,
+            self._became_ready,
+        )
         self.front = FrontDoor(self.node)
         self.port = 0
         self._raw: list[RawClient] = []
+
+    def _became_ready(self) -> None:
+        self.ready += 1
 
     async def dial(self) -> RawClient:
         """A socket without a handshake yet; dropped when the block of `running` ends."""
@@ -160,12 +182,23 @@ class Client:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, files: Files | None = None, listen: bool = False, host: str = "127.0.0.1", **settings: Any
+    folder: Path,
+    *,
+    files: Files | None = None,
+    listen: bool = False,
+    host: str = "127.0.0.1",
+    engine: Callable[[Directory], Engine] = engine_of,
+    schema_file: Bootstrap | None = None,
+    wait: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
-    """Run a node on `folder` until the block ends, then stop it unless it failed."""
+    """Run a node on `folder` until the block ends, then stop it unless it failed; `wait` until writes flow first."""
     directory = Directory.open(folder, 1, machine="testbed", files=files)
-    run = Running(directory, Settings(**settings))
+    run = Running(directory, Settings(**settings), engine(directory), schema_file)
     run.node.start()
+    run.node.run()
+    if wait:
+        await until(lambda: run.ready or run.fatal)
     server = None
     if listen:
         server = await asyncio.get_running_loop().create_server(lambda: Connection(run.front), host, 0)

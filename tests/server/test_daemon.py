@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from qcore.engine.factory import refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
 from qcore.server import daemon
 from qcore.server.config.settings import Settings
@@ -91,7 +92,7 @@ def test_a_limit_that_is_high_enough_stays(open_files: Callable[[int, int], None
 )
 def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(settings: Settings, flag: str) -> None:
     with pytest.raises(ExtensionMissing, match=f"^{flag} ") as caught:
-        daemon._refuse_cluster(settings)
+        refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
     assert caught.value.exit_code == 71
 
 

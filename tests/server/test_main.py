@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from qcore.engine.factory import available_engines
 from qcore.server.config.settings import SETTINGS
-from qcore.server.main import engines, main
+from qcore.server.main import main
 from qcore.version import VERSION
 
 QCORE = (sys.executable, "-m", "qcore.server.main")
@@ -15,8 +16,8 @@ QCORE = (sys.executable, "-m", "qcore.server.main")
 
 def test_version_names_the_engines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-V"]) == 0
-    assert capsys.readouterr().out == f"qcore {VERSION} (engines: {', '.join(engines())})\n"
-    assert engines()[0] == "embedded"
+    assert capsys.readouterr().out == f"qcore {VERSION} (engines: {', '.join(available_engines())})\n"
+    assert available_engines()[0] == "embedded"
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

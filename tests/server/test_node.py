@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from qcore.model.errors import Conflict, DiskFailed
+from qcore.model.errors import ConfigError, DiskFailed
 from qcore.model.leader_commands import StagePart
 from qcore.model.requests.commands import Bootstrap, TreeNode
 from qcore.model.schema import EntitySchema, FieldSchema
@@ -41,6 +41,12 @@ class House:
         if "User" not in run.state.types.own:
             await client.result("schema.set", schema=USER)
         return run, client
+
+    async def reopen(self, **settings: Any) -> tuple[Running, Client]:
+        """Stop what runs, and start anew."""
+        await self.close()
+        run = await self.stack.enter_async_context(running(self.folder, **settings))
+        return run, run.client()
 
     async def close(self) -> None:
         await self.stack.aclose()
@@ -127,7 +133,7 @@ async def test_an_entry_of_parts_ends_before_it_grows_too_large_whatever_the_scr
 async def test_the_parts_of_writes_that_wait_are_counted_in_bytes(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writes, "_MOST_WAITING", 4 << 20)
+    monkeypatch.setattr(writes, "_WAITING_BYTES", 4 << 20)
     _, client = await house.open()
     await hold(house, client)
     long = "語" * 700_000
@@ -363,8 +369,7 @@ async def test_limits_hold_in_pipelines_and_transactions_whatever_a_client_sends
     commands = [{"method": "create", "params": step | {"parent": 1 if n == 0 else f"${n}"}} for n in range(102)]
     await client.result(method, commands=commands)
     logged = msgspec.to_builtins(list(run.directory.log.read(0, 100))[-1].body.commands[0])["commands"][-1]
-    limits = {"max_depth": 103, "max_list": 100_000}
-    assert logged == {"method": "create", "type": "User", "name": "x", "parent": "$101", **limits}
+    assert logged == {"method": "create", "type": "User", "name": "x", "parent": "$101", "max_depth": 103}
     deepest = max(run.state.entities)
     below = [{"method": "create", "params": step | {"parent": deepest}}]
     answer = await client.ask(method, commands=below)
@@ -392,18 +397,20 @@ def schema_file(type_name: str = "Folder", file_hash: str = "aa") -> Bootstrap:
 
 
 async def test_a_schema_file_is_loaded_once(house: House) -> None:
-    run, client = await house.open()
-    assert await run.node.bootstrap(schema_file()) is True
-    assert await run.node.bootstrap(schema_file()) is False
+    run, client = await house.open(schema_file=schema_file())
     assert run.state.counts == {"Root": 1, "Folder": 1}
     assert (await client.result("get", id=1, fields=["Name"]))["fields"]["Name"]["value"] == "Top"
+    before = run.state.digest()
+    run, _ = await house.reopen(schema_file=schema_file())
+    assert run.state.digest() == before
+    found = [command for each in run.directory.log.read(0, 1000) for command in each.body.commands]
+    assert [type(command) for command in found].count(Bootstrap) == 1
 
 
 async def test_another_schema_file_changes_nothing(house: House) -> None:
-    run, _ = await house.open()
-    await run.node.bootstrap(schema_file())
+    run, _ = await house.open(schema_file=schema_file())
     before = run.state.digest()
-    assert await run.node.bootstrap(schema_file("Other", "bb")) is False
+    run, _ = await house.reopen(schema_file=schema_file("Other", "bb"))
     assert run.state.digest() == before
     assert run.state.mark == "aa"
 
@@ -411,21 +418,18 @@ async def test_another_schema_file_changes_nothing(house: House) -> None:
 async def test_a_schema_file_that_does_not_fit_the_store_is_refused_whole(house: House) -> None:
     run, _ = await house.open()
     before = run.state.digest()
-    with pytest.raises(Conflict, match="User"):
-        await run.node.bootstrap(schema_file("User"))
+    run, _ = await house.reopen(schema_file=schema_file("User"))
+    assert [type(error) for error in run.fatal] == [ConfigError]
+    assert "User" in run.fatal[0].message
     assert run.state.digest() == before
 
 
-async def test_giving_up_on_the_schema_file_does_not_harm_the_node(house: House) -> None:
-    run, client = await house.open()
-    await hold(house, client)
-    loading = asyncio.ensure_future(run.node.bootstrap(schema_file()))
-    await asyncio.sleep(0)  # it has begun, and waits behind the write
-    loading.cancel()
-    house.files.open.set()
-    await until(lambda: run.state.counts.get("Folder"))
-    assert run.fatal == []
-    assert await client.result("create", type="User", name="x")
+async def test_writes_of_clients_wait_until_the_schema_file_is_loaded(tmp_path: Path) -> None:
+    async with running(tmp_path, schema_file=schema_file(), wait=False) as run:
+        client = run.client()
+        created = await client.result("create", type="Folder", name="b")
+        assert created["id"] > 1
+        assert run.state.counts == {"Root": 1, "Folder": 2}
 
 
 # -- start and stop --------------------------------------------------------------------------------------
@@ -497,5 +501,6 @@ async def test_after_a_failed_fsync_nothing_is_acknowledged_any_more(house: Hous
     assert [type(error) for error in run.fatal] == [DiskFailed]
     assert not any("result" in client.answers.get(each, {}) for each in (id, later))
     await house.close()
-    run, _ = await house.open()
-    assert "User" not in run.state.counts
+    run, client = await house.open()
+    found = [item["name"] for item in (await client.result("find", type="User"))["items"]]
+    assert found in ([], ["first"]), "nobody knows of the one that was being written; the later one never was"

@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import pytest
 
-from qcore.engine.base import Engine
+from qcore.engine.base import BarrierDone, Engine
 from qcore.model.api import METHODS, Method, Route
 from qcore.model.requests.compound import Pipeline
 from qcore.model.requests.queries import Find, Get
@@ -24,8 +24,8 @@ from qcore.store.state.state import State
 class Applied:
     """An engine that answers every read barrier at once."""
 
-    def read_barrier(self, done: Callable[[int], None]) -> None:
-        done(-1)
+    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+        done(-1, None)
 
 
 class House:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from qcore.disk.directory import Directory
 from qcore.server.main import main
-from qcore.server.snapshots.taking import load
+from qcore.server.recovery import load
 from qcore.store.apply import apply_entry
 from qcore.store.state.state import State
 from tests.data.make import DATA, SCHEMA_FILE, contents, facts

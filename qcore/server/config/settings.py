@@ -116,6 +116,15 @@ class Settings(BaseSettings):
         "auto", "What orders and replicates the log; auto is openraft where its extension is installed.", group="Node"
     )
 
+    max_feature_level: int | None = _setting(
+        None,
+        "Feature level up to which this node raises the store when it leads; while it is below the version's own, an "
+        "upgrade can be taken back. Unset: the version's own.",
+        group="Node",
+        ge=1,
+        le=1_000_000,
+    )
+
     enable_discovery: bool = _setting(False, "Find other nodes on the local network by mDNS.", group="Cluster")
     peers: tuple[Annotated[str, AfterValidator(_peer_addr)], ...] = _setting(
         (), "Addresses of other nodes.", group="Cluster", unit="host:port", expected=_ADDRESS.format(low=1)

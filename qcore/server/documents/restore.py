@@ -25,7 +25,8 @@ from qcore.server.config.settings import Settings
 from qcore.server.documents.uploads import Uploads
 from qcore.server.runtime import logs
 from qcore.server.runtime.scheduler import Scheduler
-from qcore.server.writes.proposals import Proposals, cut, seal
+from qcore.server.writes.proposals import Proposals
+from qcore.server.writes.sealing import cut, seal
 from qcore.store.documents.plan import Prepared, passwords, planning
 from qcore.store.paths import View
 from qcore.store.state.state import State

@@ -12,7 +12,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.report import Report, node_directory, report
 from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import LogId, public_id
-from qcore.server.snapshots.taking import load
+from qcore.server.recovery import load
 from qcore.store.apply import apply_entry
 from qcore.store.state.state import State
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from qcore.engine.base import Engine
-from qcore.model.errors import Busy, Timeout
+from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.server.calls import Call
 from qcore.server.reads.waiting import WaitingReads
 from qcore.store.state.state import State
@@ -41,7 +41,7 @@ class ReadGate:
         """Take a read; it is ready at once where there is nothing to wait for."""
         assert call.spec is not None
         if call.spec.barrier and call.params.consistency != "local":
-            self._engine.read_barrier(lambda index: self._wait_for_index(index, call))
+            self._engine.read_barrier(lambda index, error: self._barrier_done(index, error, call), call.deadline)
         else:
             self._wait_for_revision(call)
 
@@ -59,8 +59,10 @@ class ReadGate:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def _wait_for_index(self, index: int, call: Call) -> None:
-        if index > self._state.applied:
+    def _barrier_done(self, index: int, error: RequestError | None, call: Call) -> None:
+        if error is not None:
+            call.fail(error)
+        elif index > self._state.applied:
             self._wait(self._for_index, index, call)
         else:
             self._wait_for_revision(call)

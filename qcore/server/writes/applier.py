@@ -1,12 +1,18 @@
-"""Committed entries applied in slices, each outcome answered to the call that waits for it."""
+"""Committed entries applied in slices, in their order; each outcome answers the call that waits for it.
+
+A snapshot that another node sent takes its place in the same order: it is read beside everything else, and when that is
+done the state is replaced at once. After a failure nothing more is applied, and nobody is answered.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
 
-from qcore.model.entry import Entry, LogId
+from qcore.engine.base import SnapshotMeta
+from qcore.model.entry import Entry, LogId, Membership
 from qcore.model.errors import Fatal
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
@@ -17,48 +23,68 @@ from qcore.server.writes.inline_reads import InlineReads
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state.state import State
 
-__all__ = ["Applier"]
+__all__ = ["Applier", "ApplierHost"]
 
 log = logs.get("qcore.node")
+
+
+class ApplierHost(Protocol):
+    """Who hears of what was applied."""
+
+    def entry_applied(self, id: LogId) -> None:
+        """An entry is applied whole, and nothing of the next one."""
+
+    def caught_up(self) -> None:
+        """Everything committed is applied, for now."""
+
+    def state_loaded(self, loaded: State) -> None:
+        """A received snapshot is read: replace the state."""
+
+    def apply_failed(self, error: Fatal) -> None:
+        """A command failed in a way no command may: the daemon must end."""
 
 
 class _Applying:
     """An entry in the middle of being applied; `calls` are those of its commands that wait here, None for others'."""
 
-    __slots__ = ("calls", "id", "outcomes", "place")
+    __slots__ = ("calls", "entry", "outcomes", "place")
 
-    def __init__(self, id: LogId, calls: list[Call] | None, outcomes: Iterator[Outcome]) -> None:
-        self.id = id
+    def __init__(self, entry: Entry, calls: list[Call] | None, outcomes: Iterator[Outcome]) -> None:
+        self.entry = entry
         self.calls = calls
         self.outcomes = outcomes
         self.place = 0
 
 
-class Applier:
-    """Applies entries in the order they come in.
+class _Installing:
+    """A received snapshot that is being read; `done` hears when it is the state."""
 
-    `reads` carries out those within pipelines. `on_entry` hears of each entry that is through, `on_applied` when
-    nothing is left to apply, `on_fatal` when a command failed in a way no command may.
+    __slots__ = ("done", "meta", "work")
+
+    def __init__(self, meta: SnapshotMeta, work: Generator[None, None, State], done: Callable[[], None]) -> None:
+        self.meta = meta
+        self.work = work
+        self.done = done
+
+
+class Applier:
+    """Applies entries in the order they come in. `reads` carries out those within pipelines.
+
+    Attributes:
+        membership: the last one that was applied, and the log id of its entry; None before the first.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        state: State,
-        scheduler: Scheduler,
-        reads: InlineReads,
-        on_entry: Callable[[LogId], None],
-        on_applied: Callable[[], None],
-        on_fatal: Callable[[Fatal], None],
+        self, settings: Settings, state: State, scheduler: Scheduler, reads: InlineReads, host: ApplierHost
     ) -> None:
+        self.membership: tuple[Membership, LogId] | None = None
         self._state = state
         self._scheduler = scheduler
         self._reads = reads
-        self._on_entry = on_entry
-        self._on_applied = on_applied
-        self._on_fatal = on_fatal
-        self._entries: deque[_Applying] = deque()
-        self._slicing = False
+        self._host = host
+        self._queue: deque[_Applying | _Installing] = deque()
+        self._scheduled = False
+        self._failed = False
         self._slow_request = settings.slow_request_ms / 1000
         self._slow_apply = settings.slow_apply_ms / 1000
         self._slow_log = SlowLog()
@@ -66,41 +92,69 @@ class Applier:
     @property
     def idle(self) -> bool:
         """Whether everything is applied."""
-        return not self._entries
+        return not self._queue
 
-    def add(self, entry: Entry, calls: list[Call] | None) -> None:
-        """Apply an entry, at once as far as a slice goes."""
-        read = self._reads.read if calls is not None else None
-        self._entries.append(_Applying(entry.id, calls, apply_entry(self._state, entry, read)))
-        if not self._slicing:
-            self._slicing = self._apply_some()
-            if self._slicing:
-                self._scheduler.add(self._apply_slice)
+    def replay(self, entry: Entry) -> None:
+        """Apply an entry of the log at a start, whole."""
+        for _ in apply_entry(self._state, entry):
+            pass
+        self._note_membership(entry)
 
-    def _apply_slice(self) -> bool:
-        self._slicing = self._apply_some()
-        return self._slicing
+    def apply(self, entry: Entry, calls: list[Call] | None) -> None:
+        """Apply a committed entry, at once as far as a slice goes."""
+        if not self._failed:
+            read = self._reads.read if calls is not None else None
+            self._enqueue(_Applying(entry, calls, apply_entry(self._state, entry, read)))
 
-    def _apply_some(self) -> bool:
-        """Apply commands for one slice; True while there are more."""
+    def install(self, meta: SnapshotMeta, work: Generator[None, None, State], done: Callable[[], None]) -> None:
+        """Replace the state by what `work` reads, behind everything that is committed before; then call `done`."""
+        if not self._failed:
+            self._enqueue(_Installing(meta, work, done))
+
+    def stop(self) -> None:
+        """Apply nothing more."""
+        self._failed = True
+        self._queue.clear()
+
+    def _enqueue(self, work: _Applying | _Installing) -> None:
+        self._queue.append(work)
+        if not self._scheduled:
+            self._scheduled = self._run_slice()
+            if self._scheduled:
+                self._scheduler.add(self._step)
+
+    def _step(self) -> bool:
+        self._scheduled = self._run_slice()
+        return self._scheduled
+
+    def _run_slice(self) -> bool:
+        """Work for one slice; True while there is more."""
         end = time.monotonic() + SLICE
         try:
-            while self._entries:
-                if not self._apply_until(self._entries[0], end):
+            while self._queue:
+                work = self._queue[0]
+                through = (
+                    self._apply_until(work, end) if isinstance(work, _Applying) else self._install_until(work, end)
+                )
+                if self._failed:
+                    return False
+                if not through:
                     return True
-                self._on_entry(self._entries.popleft().id)
         except Exception as exc:
             self._fail(exc)
-        self._on_applied()
+            return False
+        self._host.caught_up()
         return False
 
     def _fail(self, exc: Exception) -> None:
-        self._entries.clear()
+        self.stop()
         if isinstance(exc, Fatal):
-            self._on_fatal(exc)
+            self._host.apply_failed(exc)
             return
         log.critical("apply_failed", message="A command failed in a way no command may", exc_info=exc)
-        self._on_fatal(Fatal(f"applying the log failed: {exc!r}; nothing was acknowledged that is not on disk"))
+        self._host.apply_failed(
+            Fatal(f"applying the log failed: {exc!r}; nothing was acknowledged that is not on disk")
+        )
 
     def _apply_until(self, applying: _Applying, end: float) -> bool:
         """Apply an entry's commands until `end`; True when it is through."""
@@ -121,7 +175,28 @@ class Applier:
                 return False
             begun = now
             self._reads.begin()
+        self._queue.popleft()
+        self._note_membership(applying.entry)
+        self._host.entry_applied(applying.entry.id)
         return True
+
+    def _note_membership(self, entry: Entry) -> None:
+        if entry.body.membership is not None:
+            self.membership = entry.body.membership, entry.id
+
+    def _install_until(self, installing: _Installing, end: float) -> bool:
+        """Read a snapshot until `end`; True when it is the state."""
+        while time.monotonic() < end:
+            try:
+                next(installing.work)
+            except StopIteration as done:
+                self._queue.popleft()
+                self.membership = installing.meta.membership, installing.meta.membership_id
+                self._host.state_loaded(done.value)
+                self._host.entry_applied(installing.meta.last)
+                installing.done()
+                return True
+        return False
 
 
 def _answer(call: Call, outcome: Outcome) -> None:

@@ -1,50 +1,69 @@
-"""Writes on their way into the log: sealed, cut into parts where they are long, gathered into entries, proposed.
+"""Writes on their way into the log: those that wait become the next entry together (group commit), and are proposed.
 
-While the engine has no room, whatever arrives waits and becomes the next entry together (group commit). What is
-proposed comes back from the engine in order; what became of it is decided where entries are applied.
+While the engine accepts no proposal, whatever arrives waits. What was proposed comes back from the engine: committed,
+returned because it was never appended, or rejected because nobody can know; what a committed command did is decided
+where entries are applied. Writes of clients flow only while this node leads and the leadership is set up; its own
+commands go first, each as an entry of its own. While another node leads, what waits is handed to `forward`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
-from hashlib import blake2b
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from qcore.engine.base import Engine, Proposal
 from qcore.model.entry import EntryBody
-from qcore.model.errors import Busy, RequestError, Timeout
+from qcore.model.errors import Busy, NoQuorum, RequestError, Timeout
 from qcore.model.leader_commands import RunStaged, StagePart
-from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
-from qcore.model.requests.compound import COMPOUND
-from qcore.model.wire import cut_text, encode_json, text_size
-from qcore.server.calls import Call
+from qcore.model.requests.commands import Command
+from qcore.server.calls import Call, Sink
 from qcore.server.config.settings import Settings
 from qcore.server.writes.disk_reserve import DiskReserve
+from qcore.server.writes.sealing import LONG_BYTES, cut, seal, set_limits
 from qcore.store.state.state import State
 
-__all__ = ["LONG", "Proposals", "cut", "seal"]
+__all__ = ["Batch", "Forward", "Proposals"]
 
 _MEGABYTE = 1 << 20
 
-LONG = _MEGABYTE
-"""Bytes above which a command travels in parts."""
+_WAITING_BYTES = 256 * _MEGABYTE
+"""Size of the writes that may wait when another one comes."""
 
-_PART = 512 << 10
-"""Bytes of one part."""
+_SWEEP_SECONDS = 0.25
+"""Time between two looks for writes whose deadline has passed."""
 
-_MOST_WAITING = 256 << 20
-"""Bytes of writes that may wait when another one comes."""
+Forward = Callable[[int, list[Call]], None]
+"""Sends writes to the leader (its public id). Each is answered in the end, or comes back by `Proposals.take_back`."""
 
-_SWEEP = 0.25
-"""Seconds between two looks for writes whose deadline has passed."""
+
+class Batch:
+    """The calls whose commands are one entry: the token of its proposal."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self, calls: list[Call]) -> None:
+        self.calls = calls
+
+
+class _Part(Call):
+    """A part of the staged write `whole`, of which nobody hears by itself."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: Call, stage: StagePart, size: int) -> None:
+        super().__init__(_NOBODY, None, stage.method, stage, time.monotonic(), 0)
+        self.deadline = whole.deadline
+        self.size = size
+        self.ticket = whole.ticket
+        self.whole = whole
 
 
 class Proposals:
-    """All writes that are not committed yet, and their deadlines."""
+    """All writes that are not committed yet, and their deadlines. Leaves the engine alone until `lead`."""
 
     def __init__(self, settings: Settings, state: State, engine: Engine, reserve: DiskReserve) -> None:
         self._settings = settings
@@ -52,85 +71,145 @@ class Proposals:
         self._engine = engine
         self._reserve = reserve
         self._max_entry = settings.max_entry_mb * _MEGABYTE
+        self.forward: Forward | None = None
+        self._leads = False
+        self._leader: int | None = None
+        """The other node that leads."""
+        self._own: deque[Call] = deque()
         self._waiting: deque[Call] = deque()
         self._size = 0
         """Bytes of what waits."""
-        self._proposed: deque[list[Call]] = deque()
+        self._tickets = 0
+        self._parts: dict[Call, list[tuple[str, int]]] = {}
+        """The text of each staged write that is not committed, as it may have to be staged anew."""
+        self._unstaged: set[Call] = set()
+        """Staged writes of which a part came back: they must be staged anew."""
+        self._proposed: dict[Batch, None] = {}
         self._flush_due = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way."""
-        return not (self._waiting or self._proposed)
+        return not (self._waiting or self._own or self._proposed)
+
+    # -- writes in -----------------------------------------------------------------------------------------
 
     def put(self, call: Call) -> None:
         """Take a write; it is answered `busy` where too many wait already, `disk_full` where the reserve is touched."""
         command: Command = call.params
         seal(command)
-        for each in _with_steps(command):
-            each.max_depth = self._settings.max_depth
-            each.max_list = self._settings.max_list
-        if call.size > LONG:
+        set_limits(command, self._settings)
+        if call.size > LONG_BYTES:
             self.put_parts(call, cut(command))
-        elif self._has_room(call):
+        elif self._may_wait(call):
             self._add(call)
 
     def put_parts(self, call: Call, parts: list[tuple[str, int]]) -> None:
         """Take a write whose whole command, limits and all, is the JSON in `parts`, of so many bytes each."""
         call.size = sum(size for _, size in parts)
-        if not self._has_room(call):
-            return
-        stage = secrets.token_hex(8)
-        for number, (text, size) in enumerate(parts):
-            self.put_own(StagePart(stage, number, text), call.deadline, size)
-        call.params, call.size = RunStaged(stage, len(parts)), 0
-        self._add(call)
+        if self._may_wait(call):
+            self._tickets += 1
+            call.ticket = self._tickets
+            self._parts[call] = parts
+            for each in self._staged(call):
+                self._enqueue(each)
+            call.mark_queued()
 
-    def put_own(self, command: Command, deadline: float, size: int = 0) -> None:
-        """Propose a command of the leader's own, whose outcome nobody waits for."""
-        call = Call(_NOBODY, None, command.method, command, time.monotonic(), 0)
-        call.deadline = deadline
-        call.size = size
-        self._add(call)
+    def put_own(self, command: Command, sink: Sink | None = None) -> None:
+        """Propose a command of the leader's own, as an entry of its own and before what clients wrote."""
+        set_limits(command, self._settings)
+        call = Call(sink or _NOBODY, b"0", command.method, command, time.monotonic(), 0)
+        call.deadline = math.inf  # it ends with the leadership
+        self._own.append(call)
+        self._flush_later()
 
-    def _has_room(self, call: Call) -> bool:
+    def parts_of(self, call: Call) -> list[tuple[str, int]] | None:
+        """The JSON of a long write in parts, for who sends it to the leader; None where the command is in the call."""
+        return self._parts.get(call)
+
+    def take_back(self, calls: Iterable[Call]) -> None:
+        """Take writes again that were never appended anywhere, at the place that they had."""
+        for call in calls:
+            if isinstance(call, _Part):
+                self._unstaged.add(call.whole)
+            elif not call.done:
+                call.proposed = False
+                self._size += call.size
+                self._waiting.append(call)
+        self._waiting = deque(sorted(self._waiting, key=_ticket))
+        self._flush_later()
+
+    def _may_wait(self, call: Call) -> bool:
+        problem: RequestError | None = None
         if len(self._waiting) >= self._settings.max_pending:
-            call.fail(Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no"))
-            return False
-        if self._size >= _MOST_WAITING:
-            call.fail(Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no"))
-            return False
-        problem = self._reserve.problem(call.params, call.size, self._size)
+            problem = Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no")
+        elif self._size >= _WAITING_BYTES:
+            problem = Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no")
+        else:
+            problem = self._reserve.problem(call.params, call.size, self._size)
         if problem is not None:
             call.fail(problem)
-            return False
-        return True
+        return problem is None
 
     def _add(self, call: Call) -> None:
+        self._tickets += 1
+        call.ticket = self._tickets
+        self._enqueue(call)
+        call.mark_queued()
+
+    def _enqueue(self, call: Call) -> None:
         self._waiting.append(call)
         self._size += call.size
-        call.mark_queued()
+        self._flush_later()
+
+    def _flush_later(self) -> None:
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self.flush)
 
+    def _staged(self, call: Call) -> list[Call]:
+        """The calls that stage a write part by part under a new name, and carry it out."""
+        parts, stage = self._parts[call], secrets.token_hex(8)
+        staged: list[Call] = [
+            _Part(call, StagePart(stage, number, text), size) for number, (text, size) in enumerate(parts)
+        ]
+        call.params, call.size = RunStaged(stage, len(parts)), 0
+        return [*staged, call]
+
+    # -- entries out ---------------------------------------------------------------------------------------
+
     def flush(self) -> None:
-        """Propose what is waiting, as far as the engine has room."""
+        """Propose what is waiting, as far as the engine accepts it; hand it on where another node leads."""
         self._flush_due = False
-        while self._waiting and self._engine.has_room():
+        while self._own and self._engine.accepts_proposals():
+            self._propose([self._own.popleft()])
+        while self._leads and self._waiting and self._engine.accepts_proposals():
             self._propose(self._gather())
+        if self._leader is not None and self.forward is not None and self._waiting:
+            self._hand_on(self._leader, self.forward)
         if not self.idle and self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
     def _gather(self) -> list[Call]:
+        """Take out as many calls as one entry holds; those that are answered already go."""
         waiting = self._waiting
         calls: list[Call] = []
         size = 0
         while waiting and (not calls or size + waiting[0].size <= self._max_entry):
             call = waiting.popleft()
             self._size -= call.size
-            if not call.done:
+            if isinstance(call, _Part) and (call.whole.done or call.whole in self._unstaged):
+                continue
+            if call in self._unstaged:
+                self._unstaged.discard(call)
+                if not call.done:
+                    anew = self._staged(call)
+                    self._size += sum(each.size for each in anew)
+                    waiting.extendleft(reversed(anew))
+            elif call.done:
+                self._parts.pop(call, None)
+            else:
                 call.proposed = True
                 size += call.size
                 calls.append(call)
@@ -138,63 +217,100 @@ class Proposals:
 
     def _propose(self, calls: list[Call]) -> None:
         if calls:
+            batch = Batch(calls)
             body = EntryBody(self._state.level, time.time_ns(), "commands", [call.params for call in calls])
-            self._proposed.append(calls)
-            self._engine.propose(Proposal(body, calls))
+            self._proposed[batch] = None
+            self._engine.propose(Proposal(body, batch))
 
-    def committed(self) -> None:
-        """The oldest entry proposed is in the log."""
-        self._proposed.popleft()
+    def _hand_on(self, leader: int, forward: Forward) -> None:
+        calls = [call for call in self._waiting if not call.done and not isinstance(call, _Part)]
+        self._waiting.clear()
+        self._size = 0
+        forward(leader, calls)
 
-    def rejected(self, token: Any, error: RequestError) -> None:
-        """An entry will not happen, or nobody can know."""
-        self._proposed.remove(token)
-        for call in token:
-            call.fail(error)
+    # -- what the engine says ------------------------------------------------------------------------------
+
+    def lead(self) -> None:
+        """This node leads, and the leadership is set up: writes of clients may flow."""
+        self._leads, self._leader = True, None
+        self._flush_later()
+
+    def follow(self, leader: int | None) -> None:
+        """This node does not lead (any more), but perhaps another one does; own commands were of the leadership."""
+        self._leads, self._leader = False, leader
+        self._own.clear()
+        self._flush_later()
+
+    def committed(self, batch: Batch) -> list[Call] | None:
+        """An entry is in the log: its calls, None if they were told already that nobody knows."""
+        if batch not in self._proposed:
+            return None
+        del self._proposed[batch]
+        if self._parts:
+            for call in batch.calls:
+                self._parts.pop(call, None)
+        return batch.calls
+
+    def returned(self, batch: Batch) -> None:
+        """An entry was never appended: its writes wait again. The leader's own commands go with the leadership."""
+        if batch in self._proposed:
+            del self._proposed[batch]
+            self.take_back(call for call in batch.calls if call.ticket)
+
+    def rejected(self, batch: Batch, error: RequestError) -> None:
+        """Nobody can know whether an entry will be committed."""
+        if self._proposed.pop(batch, _MISSING) is not _MISSING:
+            for call in batch.calls:
+                self._parts.pop(call, None)
+                call.fail(error)
+
+    # -- deadlines and the end -----------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Look for deadlines no more."""
+        """Answer what is left: what waits was not written, of what was proposed nobody knows."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.refuse_waiting()
+        for batch in list(self._proposed):
+            self.rejected(batch, Timeout("the node is stopping and this write is not committed", applied="unknown"))
+
+    def refuse_waiting(self) -> None:
+        """Answer what waits: the node stops, and it was not written."""
+        for call in self._waiting:
+            call.fail(Busy("the node is stopping", applied="no"))
+        self._waiting.clear()
+        self._own.clear()
+        self._size = 0
 
     def _sweep(self) -> None:
         self._sweeper = None
         now = time.monotonic()
-        for call in self._waiting:
-            if call.deadline <= now:
-                call.fail(Timeout(f"{call.method} waited longer than its deadline for the log", applied="no"))
-        for calls in self._proposed:
-            for call in calls:
+        self._drop_expired(now)
+        for batch in self._proposed:
+            for call in batch.calls:
                 if call.deadline <= now:
                     call.fail(Timeout(f"{call.method} was not committed before its deadline", applied="unknown"))
         if not self.idle:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _drop_expired(self, now: float) -> None:
+        """Fail who has waited too long, and forget who is answered: neither counts any more."""
+        for call in self._waiting:
+            if call.deadline <= now:
+                call.fail(self._late(call))
+        kept = deque(call for call in self._waiting if not call.done)
+        if len(kept) < len(self._waiting):
+            self._waiting, self._size = kept, sum(call.size for call in kept)
+            self._parts = {call: parts for call, parts in self._parts.items() if not call.done}
+
+    def _late(self, call: Call) -> RequestError:
+        if self._leads:
+            return Timeout(f"{call.method} waited longer than its deadline for the log", applied="no")
+        return NoQuorum(f"{call.method} waited until its deadline, but there is no leader", applied="no")
 
 
-def seal(command: Command) -> None:
-    """Clear what only the leader decides, and give a numbered command the hash that a retry must repeat."""
-    for each in _with_steps(command):
-        each.timeout = None
-        each.hash = ""
-        each.max_depth = DEFAULT_MAX_DEPTH
-        each.max_list = DEFAULT_MAX_LIST
-    if command.session:
-        session, seq, acked = command.session, command.seq, command.acked
-        command.session = command.seq = command.acked = 0
-        command.hash = blake2b(encode_json(command), digest_size=8).hexdigest()
-        command.session, command.seq, command.acked = session, seq, acked
-
-
-def _with_steps(command: Command) -> Sequence[Command]:
-    """The command, and the writes that it holds as a pipeline or transaction."""
-    if isinstance(command, COMPOUND):
-        return command, *(step for step in command.commands if isinstance(step, Command))
-    return (command,)
-
-
-def cut(command: Command) -> list[tuple[str, int]]:
-    """The JSON of a sealed command in parts, and how many bytes each has."""
-    return [(text, text_size(text)) for text in cut_text(encode_json(command), _PART)]
+def _ticket(call: Call) -> int:
+    return call.ticket
 
 
 class _Nobody:
@@ -205,3 +321,4 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
+_MISSING = object()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from qcore.engine.base import Engine
+from qcore.engine.base import BarrierDone, Engine
 from qcore.model.api import METHODS
 from qcore.model.requests.queries import Get, Listen, Ping, Query
 from qcore.server.calls import Call
@@ -21,12 +20,12 @@ class Barriers:
 
     def __init__(self) -> None:
         self.index: int | None = -1
-        self.asked: list[Callable[[int], None]] = []
+        self.asked: list[BarrierDone] = []
 
-    def read_barrier(self, done: Callable[[int], None]) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
         self.asked.append(done)
         if self.index is not None:
-            done(self.index)
+            done(self.index, None)
 
 
 class House:

@@ -20,10 +20,9 @@ from qcore.model import entry
 from qcore.model.errors import Damaged
 from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.queries import SnapshotTake
-from qcore.server import node
 from qcore.server.calls import Call
+from qcore.server.recovery import load
 from qcore.server.snapshots import taking as snapshots
-from qcore.server.snapshots.taking import load
 from qcore.store import apply
 from tests.server.running import Client, GatedFiles, Running, running, until
 
@@ -92,11 +91,11 @@ async def test_what_the_snapshot_holds_is_not_applied_again(tmp_path: Path, monk
     applied: list[int] = []
     apply_entry = apply.apply_entry
 
-    def counting(state: Any, each: Any) -> Any:
+    def counting(state: Any, each: Any, read: Any = None) -> Any:
         applied.append(each.id.index)
-        return apply_entry(state, each)
+        return apply_entry(state, each, read)
 
-    monkeypatch.setattr(node, "apply_entry", counting)
+    monkeypatch.setattr("qcore.server.writes.applier.apply_entry", counting)
     async with running(tmp_path):
         assert applied == [8, 9, 10]  # two creations and the blank entry of the new term
 
@@ -230,7 +229,7 @@ async def test_without_a_good_snapshot_as_far_as_the_log_is_gone_there_is_no_sta
 async def test_a_snapshot_of_a_newer_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(tmp_path) as run:
         await (await begin(run)).result("snapshot.take")
-    monkeypatch.setattr(snapshots, "FEATURE_LEVEL", 0)
+    monkeypatch.setattr("qcore.server.recovery.FEATURE_LEVEL", 0)
     directory = Directory.open(tmp_path, 1)
     try:
         with pytest.raises(Damaged, match="written by a newer qcore"):
@@ -281,7 +280,7 @@ async def test_a_snapshot_that_cannot_be_written_is_no_harm(tmp_path: Path) -> N
 async def test_too_little_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "_LEAST_ROOM", 1 << 60)
+    monkeypatch.setattr(snapshots, "_SPARE_BYTES", 1 << 60)
     async with running(tmp_path) as run:
         client = await begin(run)
         answer = await client.ask("snapshot.take")
@@ -365,13 +364,11 @@ async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(tmp_path) as run:
-        run.node.lead()
         await write(await begin(run), 1)
         assert run.state.level == entry.FEATURE_LEVEL
-    monkeypatch.setattr(node, "FEATURE_LEVEL", entry.FEATURE_LEVEL + 1)
+    monkeypatch.setattr("qcore.server.leadership.FEATURE_LEVEL", entry.FEATURE_LEVEL + 1)
     monkeypatch.setattr("qcore.disk.log.record.FEATURE_LEVEL", entry.FEATURE_LEVEL + 1)
     async with running(tmp_path) as run:
-        run.node.lead()
         await until(lambda: run.state.level == entry.FEATURE_LEVEL + 1)
         await write(run.client(), 1)
         found = list(run.directory.log.read(0, 1000))

@@ -1,0 +1,52 @@
+"""What an engine answers that has no other nodes: wishes that need some are refused, and nobody asks it anything."""
+
+from __future__ import annotations
+
+from qcore.engine.base import ChangeDone, RpcKind
+from qcore.model.entry import Membership
+from qcore.model.errors import Forbidden
+
+__all__ = ["Alone"]
+
+
+class Alone:
+    """The cluster's half of `Engine` for one node alone."""
+
+    def initialize(self, members: Membership, done: ChangeDone) -> None:
+        """Refuse: this node has formed a cluster of one by itself."""
+        done(_alone("formed"))
+
+    def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
+        """Refuse: there is no cluster to add to."""
+        done(_alone("joined"))
+
+    def promote(self, node: int, done: ChangeDone) -> None:
+        """Refuse: there is nobody to promote."""
+        done(_alone("changed"))
+
+    def remove(self, node: int, done: ChangeDone) -> None:
+        """Refuse: there is nobody to remove."""
+        done(_alone("changed"))
+
+    def transfer(self, node: int, done: ChangeDone) -> None:
+        """Refuse: there is nobody to lead instead."""
+        done(_alone("led by another node"))
+
+    def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
+        """Not called: there is no peer link."""
+        raise AssertionError("one node alone has no peer link")
+
+    def rpc_done(self, request: int, body: bytes | None) -> None:
+        """Not called: nothing was asked."""
+        raise AssertionError("one node alone has no peer link")
+
+    def set_link(self, node: int, up: bool) -> None:
+        """Not called: there are no links."""
+        raise AssertionError("one node alone has no peer link")
+
+
+def _alone(what: str) -> Forbidden:
+    return Forbidden(
+        f"no cluster can be {what} here: this node runs alone on the embedded engine; "
+        "a cluster needs --engine openraft and peers (--peers or --enable-discovery)"
+    )

@@ -1,0 +1,148 @@
+"""What only a leader does, and does anew in each leadership: level, epoch, schema file, digest checks.
+
+When the engine says that this node leads, the steps go into the log one after another, each once the one before it is
+applied, and then writes of clients flow. Losing the lead ends all of it; the next leader begins from the state it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from qcore.model.entry import FEATURE_LEVEL
+from qcore.model.errors import ConfigError, Fatal, RequestError, error_from_wire
+from qcore.model.leader_commands import RaiseLevel
+from qcore.model.requests.commands import Bootstrap, Command
+from qcore.model.wire import decode_json
+from qcore.server.calls import Call
+from qcore.server.config.settings import Settings
+from qcore.server.runtime import logs
+from qcore.server.writes.digest_checks import DigestCheckProposals
+from qcore.server.writes.proposals import Proposals
+from qcore.store.state.state import State
+
+__all__ = ["EPOCHS_SINCE", "Leadership"]
+
+EPOCHS_SINCE = 2
+"""Feature level from which on a leadership opens with an epoch."""
+
+log = logs.get("qcore.node")
+
+
+class Leadership:
+    """Sets up each leadership of this node. `ready` hears when writes of clients flow, `on_fatal` why none can.
+
+    `schema_file` is what a store begins with that has not loaded one yet.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        proposals: Proposals,
+        schema_file: Bootstrap | None,
+        ready: Callable[[], None],
+        on_fatal: Callable[[Fatal], None],
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._proposals = proposals
+        self._schema_file = schema_file
+        self._ready = ready
+        self._on_fatal = on_fatal
+        self._setting_up: _SettingUp | None = None
+        self._digest_checks: DigestCheckProposals | None = None
+
+    def begin(self) -> None:
+        """This node leads: set up, then let writes flow."""
+        self.end(None)
+        self._setting_up = _SettingUp(self._steps(), self._proposals, self)
+        self._setting_up.go_on()
+
+    def end(self, leader: int | None) -> None:
+        """This node does not lead (any more); perhaps `leader` does."""
+        if self._setting_up is not None:
+            self._setting_up.abandon()
+            self._setting_up = None
+        if self._digest_checks is not None:
+            self._digest_checks.stop()
+            self._digest_checks = None
+        self._proposals.follow(leader)
+
+    def applied(self) -> None:
+        """Everything committed is applied."""
+        if self._digest_checks is not None:
+            self._digest_checks.applied()
+
+    def _steps(self) -> Iterator[Command]:
+        """What has to be in the log before clients may write; each step sees the state behind the one before."""
+        level = min(FEATURE_LEVEL, self._settings.max_feature_level or FEATURE_LEVEL)
+        if self._state.level < level:
+            yield RaiseLevel(level)
+        if self._schema_file is not None and not self._state.mark:
+            yield self._schema_file
+
+    def step_applied(self, command: Command) -> None:
+        """A step of the set-up is in the state."""
+        if isinstance(command, Bootstrap):
+            log.info(
+                "schemas_loaded",
+                message=f"Loaded schemas and tree from {self._settings.config_file}",
+                types=len(self._state.types.own),
+            )
+
+    def step_refused(self, command: Command, error: RequestError) -> None:
+        """A step of the set-up was refused: this node cannot lead."""
+        if isinstance(command, Bootstrap):
+            name = self._settings.config_file
+            self._on_fatal(ConfigError(f"{name} does not fit this store: {error.message}"))
+        else:
+            self._on_fatal(Fatal(f"this node cannot lead: {command.method} was refused: {error.message}"))
+
+    def set_up(self) -> None:
+        """All steps are in the state."""
+        self._setting_up = None
+        self._digest_checks = DigestCheckProposals(self._state, self._proposals.put_own)
+        if self._schema_file is not None and self._state.mark != self._schema_file.file_hash:
+            log.warning(
+                "schema_file_differs",
+                message=f"{self._settings.config_file} differs from the schema file that was loaded into this store: "
+                "not loaded again",
+            )
+        self._proposals.lead()
+        self._ready()
+
+
+class _SettingUp:
+    """The steps of one leadership on their way: proposes each, and is the sink of its answer."""
+
+    def __init__(self, steps: Iterator[Command], proposals: Proposals, leadership: Leadership) -> None:
+        self._steps = steps
+        self._proposals = proposals
+        self._leadership = leadership
+        self._over = False
+
+    def abandon(self) -> None:
+        """The leadership is over: whatever is still answered is nothing to it."""
+        self._over = True
+
+    def go_on(self) -> None:
+        """Propose the next step, or say that there is none."""
+        command = next(self._steps, None)
+        if command is None:
+            self._over = True
+            self._leadership.set_up()
+        else:
+            self._proposals.put_own(command, self)
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        """A step is applied."""
+        if self._over:
+            return
+        assert text is not None
+        answer = decode_json(text)
+        if "error" in answer:
+            self._over = True
+            self._leadership.step_refused(call.params, error_from_wire(answer["error"]))
+        else:
+            self._leadership.step_applied(call.params)
+            self.go_on()

@@ -1,0 +1,91 @@
+"""The state from a node's snapshots: the newest good one at a start, a received one while the node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from qcore.disk.damage import damaged, newer
+from qcore.disk.directory import Directory
+from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
+from qcore.engine.base import SnapshotMeta
+from qcore.model.entry import FEATURE_LEVEL, LogId
+from qcore.model.errors import Damaged, QcoreError
+from qcore.store.state.snapshot_lines import Loader
+from qcore.store.state.state import State
+
+__all__ = ["load", "meta_of", "read_snapshot"]
+
+_SLICE_LINES = 50
+"""Lines between two pauses."""
+
+
+def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
+    """The state of the newest good snapshot, and where it leaves off; a fresh state without one. Blocking.
+
+    Raises:
+        Damaged: no good snapshot reaches as far as the log has gone.
+        Newer: a newer version wrote one.
+    """
+    snapshots = directory.snapshots
+    for found in list(snapshots.found):
+        try:
+            state = _whole(read_snapshot(snapshots, found))
+        except Damaged as problem:
+            if found.header.feature > FEATURE_LEVEL:
+                raise
+            snapshots.discard(found, problem)
+            continue
+        _check_purged(directory, found.header.last)
+        return state, meta_of(found)
+    _check_purged(directory, None)
+    return State(), None
+
+
+def meta_of(found: SnapshotFile) -> SnapshotMeta:
+    """Where a snapshot leaves off."""
+    header = found.header
+    return SnapshotMeta(header.last, header.time, header.membership, header.membership_id)
+
+
+def read_snapshot(snapshots: SnapshotFiles, found: SnapshotFile) -> Generator[None, None, State]:
+    """Read the state of a snapshot; pauses between slices, so that a running node can read one beside its work.
+
+    Raises:
+        Damaged: a byte is not what was written, or a line is none of a state.
+        Newer: a newer version wrote it.
+    """
+    if found.header.feature > FEATURE_LEVEL:
+        level = f"feature level {found.header.feature}, this version knows up to {FEATURE_LEVEL}"
+        raise newer(found.path, level)
+    loader = Loader()
+    try:
+        for number, line in enumerate(snapshots.lines(found), 1):
+            loader.add(line)
+            if number % _SLICE_LINES == 0:
+                yield
+        return loader.done(found.header.last.index)
+    except (ValueError, LookupError, TypeError, QcoreError) as error:
+        if isinstance(error, Damaged):
+            raise
+        raise damaged(found.path, f"expected lines of a state, but one does not fit: {error}") from error
+
+
+def _whole(work: Generator[None, None, State]) -> State:
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            state: State = done.value
+            return state
+
+
+def _check_purged(directory: Directory, last: LogId | None) -> None:
+    purged = directory.purged
+    if purged is None or (last is not None and last.index >= purged.index):
+        return
+    problems = "; ".join(problem.message for problem in directory.snapshots.problems)
+    raise damaged(
+        str(directory.path / "snapshots"),
+        f"expected a good snapshot at log index {purged.index} or above, up to which the log is gone, "
+        f"found {'none' if last is None else f'one at {last.index}'}{f' ({problems})' if problems else ''}",
+    )

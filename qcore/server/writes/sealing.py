@@ -1,0 +1,54 @@
+"""A command made ready for the log: cleared of what clients may not say, bounded by this node's limits, cut if long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
+from qcore.model.requests.compound import COMPOUND
+from qcore.model.wire import cut_text, encode_json, text_size
+from qcore.server.config.settings import Settings
+
+__all__ = ["LONG_BYTES", "cut", "seal", "set_limits"]
+
+LONG_BYTES = 1 << 20
+"""Size above which a command travels in parts."""
+
+_PART_BYTES = 512 << 10
+
+
+def seal(command: Command) -> None:
+    """Clear what only the leader decides, and give a numbered command the hash that a retry must repeat."""
+    for each in _with_steps(command):
+        each.timeout = None
+        each.hash = ""
+        each.max_depth = DEFAULT_MAX_DEPTH
+        each.max_list = DEFAULT_MAX_LIST
+    if command.session:
+        session, seq, acked = command.session, command.seq, command.acked
+        command.session = command.seq = command.acked = 0
+        command.hash = blake2b(encode_json(command), digest_size=8).hexdigest()
+        command.session, command.seq, command.acked = session, seq, acked
+
+
+def set_limits(command: Command, settings: Settings) -> None:
+    """Write the leader's limits into a sealed command, so that every replica applies the same ones."""
+    # Only what differs from the default: an equal number that is another object would be written, too.
+    for each in _with_steps(command):
+        if settings.max_depth != DEFAULT_MAX_DEPTH:
+            each.max_depth = settings.max_depth
+        if settings.max_list != DEFAULT_MAX_LIST:
+            each.max_list = settings.max_list
+
+
+def cut(command: Command) -> list[tuple[str, int]]:
+    """The JSON of a sealed command in parts, and how many bytes each has."""
+    return [(text, text_size(text)) for text in cut_text(encode_json(command), _PART_BYTES)]
+
+
+def _with_steps(command: Command) -> Sequence[Command]:
+    """The command, and the writes that it holds as a pipeline or transaction."""
+    if isinstance(command, COMPOUND):
+        return command, *(step for step in command.commands if isinstance(step, Command))
+    return (command,)

@@ -1,0 +1,354 @@
+"""A cluster's life as one node sees it: leadership gained and lost, snapshots from elsewhere, no quorum."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcore.model.entry import EntryBody
+from qcore.model.errors import Fatal
+from qcore.model.leader_commands import RunStaged, StagePart
+from qcore.model.requests.commands import Bootstrap, Create
+from qcore.server.calls import Call
+from tests.server.fake_engine import FakeEngine
+from tests.server.running import Running, running, until
+
+
+class Life:
+    """A node on an engine that the test plays."""
+
+    def __init__(self, run: Running, engine: FakeEngine) -> None:
+        self.run = run
+        self.engine = engine
+        self.client = run.client()
+
+    async def led(self) -> Life:
+        """Let the node lead, and wait until writes flow; from then on the test commits."""
+        ready = self.run.ready
+        self.engine.automatic = True
+        self.engine.lead()
+        await until(lambda: self.run.ready > ready)
+        self.engine.automatic = False
+        return self
+
+    def create(self, name: str, **params: Any) -> int:
+        return self.client.send("create", type="Object", name=name, **params)
+
+    async def in_flight(self, count: int) -> None:
+        await until(lambda: len(self.engine.proposed) == count)
+
+    async def answers(self, *ids: int) -> list[dict[str, Any]]:
+        await until(lambda: set(ids) <= self.client.answers.keys())
+        return [self.client.answers[id] for id in ids]
+
+    def names(self) -> list[str]:
+        return [str(entity.values[0]) for id, entity in self.run.state.entities.items() if id > 1]
+
+
+@asynccontextmanager
+async def life(folder: Path, in_flight: int = 3, **settings: Any) -> AsyncIterator[Life]:
+    engines: list[FakeEngine] = []
+
+    def make(directory: Any) -> FakeEngine:
+        engines.append(FakeEngine(directory, in_flight))
+        return engines[0]
+
+    async with running(folder, engine=make, wait=False, **settings) as run:
+        engines[0].begin()
+        yield Life(run, engines[0])
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Life]:
+    async with life(tmp_path) as made:
+        yield made
+
+
+# -- leadership gained ---------------------------------------------------------------------------------------
+
+
+async def test_without_a_leader_writes_wait_until_their_deadline_and_were_not_applied(node: Life) -> None:
+    answer = await node.client.ask("create", type="Object", name="x", timeout=0.05)
+    assert answer["error"]["data"] == {"kind": "no_quorum", "applied": "no"}
+    assert node.run.node.not_ready() == "there is no leader"
+
+
+async def test_writes_that_waited_for_a_leader_are_done_when_there_is_one(node: Life) -> None:
+    waiting = [node.create(name) for name in "abc"]
+    await node.led()
+    await node.in_flight(1)
+    node.engine.commit()
+    assert all("result" in answer for answer in await node.answers(*waiting))
+    assert node.names() == ["a", "b", "c"]
+
+
+async def test_a_leader_sets_up_its_leadership_before_writes_of_clients_flow(tmp_path: Path) -> None:
+    file = Bootstrap([], [], "cafe")
+    async with life(tmp_path, schema_file=file) as node:
+        waiting = node.create("x")
+        node.engine.lead()
+        seen = []
+        while not node.run.ready:
+            await node.in_flight(1)
+            seen += [type(command).__name__ for command in node.engine.proposed[0].body.commands]
+            node.engine.commit()
+        assert seen[-1] == "Bootstrap"
+        assert "Create" not in seen
+        await node.in_flight(1)
+        node.engine.commit()
+        await node.answers(waiting)
+
+
+async def test_a_leadership_lost_while_it_is_set_up_is_set_up_anew_the_next_time(tmp_path: Path) -> None:
+    async with life(tmp_path, schema_file=Bootstrap([], [], "cafe")) as node:
+        node.engine.lead()
+        await node.in_flight(1)
+        node.engine.follow(None)
+        node.engine.give_back()
+        assert node.engine.proposed == []
+        await node.led()
+        assert node.run.state.mark == "cafe"
+        assert node.run.fatal == []
+
+
+async def test_each_entry_that_is_applied_is_told_to_the_engine_in_order(node: Life) -> None:
+    await node.led()
+    for name in "ab":
+        node.create(name)
+        await node.in_flight(1)
+        node.engine.commit()
+    assert node.engine.applied_ids == [entry.id for entry in node.engine.entries]
+
+
+# -- leadership lost -----------------------------------------------------------------------------------------
+
+
+async def test_proposals_that_come_back_are_proposed_again_in_their_order_and_done_once(node: Life) -> None:
+    await node.led()
+    sent = []
+    for name in "abc":
+        sent.append(node.create(name))
+        await node.in_flight(len(sent))
+    sent.append(node.create("d"))
+    node.engine.follow(None)
+    node.engine.give_back()
+    sent.append(node.create("e"))
+    await node.led()
+    await until(lambda: node.engine.proposed)
+    while node.engine.proposed:
+        node.engine.commit()
+        await asyncio.sleep(0)
+    assert all("result" in answer for answer in await node.answers(*sent))
+    assert node.names() == ["a", "b", "c", "d", "e"]
+
+
+async def test_proposals_that_came_back_and_are_lost_again_keep_their_order(tmp_path: Path) -> None:
+    async with life(tmp_path, in_flight=1) as node:
+        await node.led()
+        sent = [node.create("a")]
+        await node.in_flight(1)
+        sent += [node.create(name) for name in "bc"]
+        for _ in range(2):
+            node.engine.follow(None)
+            node.engine.give_back()
+            await node.led()
+            await node.in_flight(1)
+        while node.engine.proposed:
+            node.engine.commit()
+            await asyncio.sleep(0)
+        await node.answers(*sent)
+        assert node.names() == ["a", "b", "c"]
+
+
+async def test_of_proposals_that_are_lost_nobody_knows(node: Life) -> None:
+    await node.led()
+    sent = node.create("a")
+    await node.in_flight(1)
+    node.engine.follow(2)
+    node.engine.lose()
+    (answer,) = await node.answers(sent)
+    assert answer["error"]["data"] == {"kind": "timeout", "applied": "unknown"}
+
+
+async def test_an_entry_that_is_committed_after_it_was_given_up_is_applied_and_not_answered_again(node: Life) -> None:
+    await node.led()
+    sent = node.create("a")
+    await node.in_flight(1)
+    lost = node.engine.proposed[0]
+    node.engine.follow(2)
+    node.engine.lose()
+    await node.answers(sent)
+    node.engine.deliver(lost.body)
+    assert node.names() == ["a"]
+    assert len(node.client.messages) == 1
+
+
+async def test_a_proposal_past_its_deadline_is_answered_unknown_and_may_still_be_done(node: Life) -> None:
+    await node.led()
+    sent = node.create("a", timeout=0.01)
+    await node.in_flight(1)
+    (answer,) = await node.answers(sent)
+    assert answer["error"]["data"] == {"kind": "timeout", "applied": "unknown"}
+    node.engine.commit()
+    assert node.names() == ["a"]
+
+
+async def test_a_follower_hands_its_writes_to_the_leader(node: Life) -> None:
+    forwarded: list[tuple[int, list[Call]]] = []
+    node.run.node._proposals.forward = lambda leader, calls: forwarded.append((leader, calls))
+    sent = [node.create("a"), node.create("b")]
+    node.engine.follow(2)
+    await until(lambda: forwarded)
+    (leader, calls) = forwarded.pop()
+    assert (leader, [call.params.name for call in calls]) == (2, ["a", "b"])
+    for call in calls:
+        call.result({"id": 7, "revision": 9})
+    assert [answer["result"]["id"] for answer in await node.answers(*sent)] == [7, 7]
+
+
+async def test_writes_that_come_back_from_the_leader_wait_for_the_next_one(node: Life) -> None:
+    forwarded: list[Call] = []
+    node.run.node._proposals.forward = lambda _leader, calls: forwarded.extend(calls)
+    sent = [node.create("a")]
+    node.engine.follow(2)
+    await until(lambda: forwarded)
+    node.engine.follow(None)
+    sent.append(node.create("b"))
+    node.run.node._proposals.take_back(forwarded)
+    await node.led()
+    await node.in_flight(1)
+    node.engine.commit()
+    await node.answers(*sent)
+    assert node.names() == ["a", "b"]
+
+
+# -- long writes ---------------------------------------------------------------------------------------------
+
+
+def long_schema() -> dict[str, Any]:
+    field = {"name": "Text", "dataType": "String", "default": "x" * 1_200_000}
+    return {"entityType": "Long", "inheritsFrom": ["Object"], "fields": [field]}
+
+
+async def test_a_long_write_whose_parts_come_back_is_staged_anew_under_another_name(node: Life) -> None:
+    await node.led()
+    sent = node.client.send("schema.set", schema=long_schema())
+    await until(lambda: node.engine.proposed)
+    names = {
+        command.stage
+        for proposal in node.engine.proposed
+        for command in proposal.body.commands
+        if isinstance(command, StagePart)
+    }
+    assert len(names) == 1
+    node.engine.follow(None)
+    node.engine.give_back()
+    await node.led()
+    while sent not in node.client.answers:
+        node.engine.commit()
+        await asyncio.sleep(0)
+    assert "result" in node.client.answers[sent]
+    again = {
+        command.stage
+        for entry in node.engine.entries
+        for command in entry.body.commands
+        if isinstance(command, RunStaged | StagePart)
+    }
+    assert len(again) == 1
+    assert not again & names
+    assert node.run.state.staged.size == 0
+
+
+# -- reads ---------------------------------------------------------------------------------------------------
+
+
+async def test_reads_wait_for_the_barrier_and_local_ones_do_not(node: Life) -> None:
+    await node.led()
+    node.engine.quorum = False
+    read = node.client.send("exists", id=1)
+    assert await node.client.result("exists", id=1, consistency="local") is True
+    assert read not in node.client.answers
+    node.engine.answer_barriers()
+    assert (await node.answers(read))[0]["result"] is True
+
+
+async def test_a_barrier_that_no_quorum_answers_is_an_error_by_the_deadline(node: Life) -> None:
+    await node.led()
+    node.engine.quorum = False
+    assert await node.client.kind("exists", id=1, timeout=0.02) == "no_quorum"
+
+
+async def test_reads_without_a_leader_are_refused_and_local_ones_answered(node: Life) -> None:
+    assert await node.client.kind("exists", id=1) == "no_quorum"
+    assert await node.client.result("exists", id=1, consistency="local") is True
+
+
+# -- the end -------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_without_quorum_stops_and_says_of_each_write_what_is_known(tmp_path: Path) -> None:
+    async with life(tmp_path, in_flight=1) as node:
+        await node.led()
+        proposed = node.create("a")
+        await node.in_flight(1)
+        waiting = node.create("b")
+        await node.run.node.stop(0.05)
+        unknown, refused = await node.answers(proposed, waiting)
+        assert unknown["error"]["data"] == {"kind": "timeout", "applied": "unknown"}
+        assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+
+
+async def test_a_node_without_a_leader_refuses_what_waits_at_once_when_it_stops(node: Life) -> None:
+    waiting = node.create("a")
+    await node.run.node.stop(60)
+    (refused,) = await node.answers(waiting)
+    assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+
+
+async def test_after_a_failed_apply_nothing_is_applied_or_answered_and_the_engine_ends_at_once(
+    node: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.led()
+    sent = [node.create("a"), node.create("b")]
+    await node.in_flight(1)
+
+    def broken(*_args: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("qcore.store.apply._numbered", broken)
+    monkeypatch.setattr("qcore.store.apply._apply", broken)
+    node.engine.commit()
+    monkeypatch.undo()
+    node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "later")]))
+    assert [type(error) for error in node.run.fatal] == [Fatal]
+    assert node.engine.abandoned
+    assert node.names() == []
+    assert not set(sent) & node.client.answers.keys()
+    assert node.engine.applied_ids[-1] == node.engine.entries[-3].id
+
+
+async def test_writes_that_expired_count_no_more_among_those_that_wait(tmp_path: Path) -> None:
+    async with life(tmp_path, max_pending=2) as node:
+        late = [node.create(name, timeout=0.01) for name in "ab"]
+        assert [answer["error"]["data"]["kind"] for answer in await node.answers(*late)] == ["no_quorum"] * 2
+        waiting = [node.create(name) for name in "cd"]
+        assert not set(waiting) & node.client.answers.keys()
+        assert await node.client.kind("create", type="Object", name="e") == "busy"
+
+
+# -- snapshots -----------------------------------------------------------------------------------------------
+
+
+async def test_the_engine_gets_a_snapshot_when_it_needs_one_and_hears_of_each(node: Life) -> None:
+    await node.led()
+    built = await node.engine.build()
+    assert built is not None
+    assert built.header.last == node.engine.entries[-1].id
+    assert node.engine.taken == [built]
+    assert await node.engine.build() == built, "nothing was applied since"
+    assert node.engine.taken == [built]
