@@ -106,7 +106,7 @@ class _Daemon:
         node = self._start_node(addr)
         front = FrontDoor(node)
         front.max_connections = most
-        collector = Collector(lambda: node.last_call)
+        collector = Collector(lambda: node.last_activity)
         collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
         node.run()

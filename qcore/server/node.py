@@ -87,6 +87,7 @@ class Node:
         self._snapshot = snapshot
         self._on_fatal = on_fatal
         self._failed = False
+        self._last_applied = 0.0
         self._exports = Exports(state, settings.max_exports)
         self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
         self._history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
@@ -101,7 +102,7 @@ class Node:
         reads = InlineReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._snapshots = SnapshotTaker(
-            settings, state, engine, directory, lambda: self.last_call, lambda: self._applier.idle, self._membership
+            settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership
         )
         self.router = Router(
             state,
@@ -182,9 +183,9 @@ class Node:
     # -- calls ---------------------------------------------------------------------------------------------
 
     @property
-    def last_call(self) -> float:
-        """Monotonic time of the latest call."""
-        return self.router.last_call
+    def last_activity(self) -> float:
+        """Monotonic time of the latest call, or of what was applied for others: both have more to come."""
+        return max(self.router.last_call, self._last_applied)
 
     # -- what the engine says ------------------------------------------------------------------------------
 
@@ -246,6 +247,7 @@ class Node:
 
     def entry_applied(self, id: LogId) -> None:
         """See `ApplierHost.entry_applied`."""
+        self._last_applied = time.monotonic()
         self.engine.applied(id)
         self._snapshots.applied(id)
         self.router.gate.applied()

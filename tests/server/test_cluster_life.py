@@ -125,6 +125,12 @@ async def test_each_entry_that_is_applied_is_told_to_the_engine_in_order(node: L
     assert node.engine.applied_ids == [entry.id for entry in node.engine.entries]
 
 
+async def test_what_is_applied_for_others_counts_as_activity(node: Life) -> None:
+    before = node.run.node.last_activity
+    node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "x")]))
+    assert node.run.node.last_activity > before
+
+
 # -- leadership lost -----------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from qcore.server.runtime import logs
 __all__ = ["Collector", "freeze_loaded", "resident_bytes"]
 
 _QUIET = 2.0
-"""Seconds without a call that count as idle."""
+"""Seconds without a call or an apply that count as idle."""
 _LOOK = 5.0
 _EVERY = 600.0
 """Seconds between two looks, and between two full collections."""
@@ -49,10 +49,10 @@ def freeze_loaded() -> None:
 
 
 class Collector:
-    """Runs the full collections. `last_call` gives the monotonic time of the latest call."""
+    """Runs the full collections. `last_activity` gives the monotonic time of the latest call or apply."""
 
-    def __init__(self, last_call: Callable[[], float]) -> None:
-        self._last_call = last_call
+    def __init__(self, last_activity: Callable[[], float]) -> None:
+        self._last_activity = last_activity
         self._collected = self._gave_back = time.monotonic()
         self._resident = resident_bytes()
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +75,7 @@ class Collector:
 
     def may_give_back(self, now: float, resident: int) -> bool:
         """Whether freed memory is worth the time now, at so many resident bytes; the answer counts as done."""
-        called = self._last_call()
+        called = self._last_activity()
         burst = resident >= self._resident + _BURST
         self._resident = resident
         if called < self._gave_back or not (burst or now - called >= _QUIET or now - self._gave_back >= _EVERY):
@@ -85,7 +85,7 @@ class Collector:
 
     def collect_if_idle(self, now: float) -> bool:
         """Collect if it is time and nobody waits; whether it did."""
-        called = self._last_call()
+        called = self._last_activity()
         if now - called < _QUIET or now - self._collected < _EVERY or called < self._collected:
             return False
         gc.collect()

@@ -50,7 +50,7 @@ log = logs.get("qcore.snapshots")
 class SnapshotTaker:
     """Takes snapshots: told of each entry that is applied, asked by clients and by the engine.
 
-    `last_call` gives the monotonic time of the latest request, `between_entries` says whether no entry is half applied,
+    `last_activity` gives the monotonic time of the latest request or apply, `between_entries` says whether no entry is half applied,
     `membership` gives the last one applied.
     """
 
@@ -60,7 +60,7 @@ class SnapshotTaker:
         state: State,
         engine: Engine,
         directory: Directory,
-        last_call: Callable[[], float],
+        last_activity: Callable[[], float],
         between_entries: Callable[[], bool],
         membership: Callable[[], tuple[Membership, LogId]],
     ) -> None:
@@ -68,7 +68,7 @@ class SnapshotTaker:
         self._engine = engine
         self._folder = directory.snapshots
         self._path = str(directory.path)
-        self._last_call = last_call
+        self._last_activity = last_activity
         self._between_entries = between_entries
         self._membership = membership
         self._interval = settings.log_cleanup_interval
@@ -189,7 +189,7 @@ class SnapshotTaker:
         return f"there are {found.free} bytes free, {expected} may be needed"
 
     def _is_busy(self) -> bool:
-        return time.monotonic() - self._last_call() < _BUSY_SECONDS
+        return time.monotonic() - self._last_activity() < _BUSY_SECONDS
 
     def _ended(self, found: SnapshotFile | None, problem: str) -> None:
         if self._running is None:  # given up for a newer one, which serves who waits
