@@ -94,7 +94,7 @@ def _restore(state: State, document: Document) -> Callable[[Pauses], None]:
     def run(_pauses: Pauses) -> None:
         state.begin()
         restore(state, Restore(document), 1)
-        state.commit()
+        state.finish()
 
     return run
 

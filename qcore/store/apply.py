@@ -130,7 +130,7 @@ def _apply(state: State, command: Command, now: int, read: Read | None) -> Outco
     except BaseException:
         state.rollback()
         raise
-    return Outcome(result, changes=state.commit())
+    return Outcome(result, changes=state.finish())
 
 
 def _run(state: State, command: Command, now: int) -> Any:

@@ -213,7 +213,7 @@ def taken(state: State, **kwargs: Any) -> Document:
 def restored(
     state: State, document: Document, *, prune: bool = False, then: Callable[[], None] | None = None, **kwargs: Any
 ) -> Restored:
-    """Restore as apply does: the command as it stands in the log, all or nothing. `then` runs before the commit."""
+    """Restore as apply does: the command as it stands in the log, all or nothing. `then` runs before the end."""
     command = msgspec.json.decode(msgspec.json.encode(Restore(document, prune, **kwargs)), type=Restore)
     state.begin()
     try:
@@ -223,5 +223,5 @@ def restored(
     except BaseException:
         state.rollback()
         raise
-    state.commit()
+    state.finish()
     return result

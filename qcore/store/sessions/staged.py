@@ -1,4 +1,4 @@
-"""Commands on their way in parts: too long for one entry of the log, kept until the last part and the commit are there.
+"""Commands on their way in parts: too long for one entry of the log, kept until all are there and it is run.
 
 What is staged is part of the replicated state but not of the digest: it changes nothing that anyone can read.
 A leader that died between two parts leaves them behind, so they go by entry time.
@@ -40,7 +40,7 @@ class Staged:
         self.open: OrderedDict[str, Parts] = OrderedDict()
 
     def add(self, command: StagePart, now: int) -> None:
-        """Keep a part; a part that does not follow the one before drops them all, and the commit will say so.
+        """Keep a part; a part that does not follow the one before drops them all, and `RunStaged` will say so.
 
         Raises:
             TooLarge: too much is staged already.

@@ -1,7 +1,7 @@
 """The state itself, and the only functions that change it.
 
 Each primitive below keeps the digest, the indexes and the journal in step, so a command is a sequence of
-primitives between `begin` and `commit` or `rollback`. The journal of a command is both its undo and the list
+primitives between `begin` and `finish` or `rollback`. The journal of a command is both its undo and the list
 of its changes. Views that long reads have pinned are told of an entity before it changes, here and nowhere else.
 """
 
@@ -74,7 +74,7 @@ class State:
         root = Entity(ROOT_ID, self.types.complete["Root"])
         root.values[NAME] = "Root"
         self.add(root, 0)
-        self.commit()
+        self.finish()
 
     # -- one command ---------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class State:
         """Start a command; nothing may be pending."""
         self._saved = self._save()
 
-    def commit(self) -> list[Change]:
+    def finish(self) -> list[Change]:
         """End a command; returns its changes and forgets how to undo them."""
         changes, self.journal = self.journal, []
         if self.observer is not None:

@@ -84,7 +84,7 @@ class History:
         self._retypings: deque[Event] = deque()
         self._count = 0
         self._size = 0
-        state.observer = self._committed
+        state.observer = self._finished
 
     def __len__(self) -> int:
         return self._count
@@ -94,7 +94,7 @@ class History:
         """The oldest revision whose events are all here."""
         return self.gone + 1
 
-    def _committed(self, changes: list[Change]) -> None:
+    def _finished(self, changes: list[Change]) -> None:
         state = self._state
         revision = state.revision
         if revision == self.head:  # nothing was written

@@ -69,9 +69,9 @@ def test_a_log_with_parts_is_replayed_to_the_same_state() -> None:
 )
 def test_a_command_whose_parts_are_not_all_there_is_refused(kept: slice) -> None:
     log = Log(THING)
-    *parts, commit = parts_of(Create("Thing", "a"), size=20)
+    *parts, run = parts_of(Create("Thing", "a"), size=20)
     log.entry(*parts[kept])
-    (outcome,) = log.entry(commit)
+    (outcome,) = log.entry(run)
     assert isinstance(outcome.error, Timeout)
     assert outcome.error.data["applied"] == "no"
     assert log.ids("Thing") == []
