@@ -19,6 +19,7 @@ from qcore.model.requests.commands import Create, SchemaSet
 from qcore.model.requests.restore import Restore
 from qcore.model.schema import EntitySchema
 from qcore.store.apply import apply_entry
+from qcore.store.context import Context
 from qcore.store.documents.export import export
 from qcore.store.documents.plan import planning, prepare
 from qcore.store.documents.restore import restore
@@ -92,9 +93,11 @@ def _resident(which: str) -> int:
 
 def _restore(state: State, document: Document) -> Callable[[Pauses], None]:
     def run(_pauses: Pauses) -> None:
+        context = Context(1)
         state.begin()
-        restore(state, Restore(document), 1)
-        state.finish()
+        context.revision = state.revision + 1
+        restore(state, Restore(document), context)
+        state.finish(context.wrote)
 
     return run
 

@@ -33,13 +33,15 @@ from qcore.model.requests.results import Booted, Created, Deleted, SessionOpened
 from qcore.model.schema import MAINTAINED
 from qcore.model.values import INT_MAX
 from qcore.model.wire import encode_json
-from qcore.store.compound import Read, filled, run_transaction, step_read, without_reads
+from qcore.store.compound import filled, run_transaction, step_read, without_reads
+from qcore.store.context import Context, Read
 from qcore.store.documents.restore import restore
 from qcore.store.resolve import entity_at
 from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
 from qcore.store.sessions.sessions import Answer
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
-from qcore.store.state.state import Change, State
+from qcore.store.state.journal import Change
+from qcore.store.state.state import State
 from qcore.store.write import check_depth, parse_whole, set_fields, stamp
 
 __all__ = ["Outcome", "apply_entry"]
@@ -74,38 +76,35 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
     The entry counts as applied when the iterator is exhausted. `read` carries out the reads inside pipelines and
     transactions; given only where their answers are owed.
     """
-    now = max(entry.body.time, state.time)
+    context = Context(max(entry.body.time, state.time), read)
     for command in entry.body.commands:
-        yield _outcome(state, command, now, read)
-    state.time = now
-    state.applied = entry.id.index
-    state.checks.note(state.applied, state.revision, state.digest())
-    state.compact()
+        yield _outcome(state, command, context)
+    state.entry_applied(entry.id.index, context.time)
 
 
-def _outcome(state: State, command: Command, now: int, read: Read | None) -> Outcome:
+def _outcome(state: State, command: Command, context: Context) -> Outcome:
     if isinstance(command, RunStaged):
         try:
-            command = _decode_staged(state.staged.take(command, now))
+            command = _decode_staged(state.staged.take(command, context.time))
         except RequestError as exc:
             return Outcome(error=exc)
-    return _numbered(state, command, now, read) if command.session else _apply(state, command, now, read)
+    return _numbered(state, command, context) if command.session else _apply(state, command, context)
 
 
-def _numbered(state: State, command: Command, now: int, read: Read | None) -> Outcome:
+def _numbered(state: State, command: Command, context: Context) -> Outcome:
     try:
         if not 1 <= command.seq <= INT_MAX:
             raise BadParams(f"a numbered write has seq from 1 to {INT_MAX}, {command.seq} given")
-        session = state.sessions.use(command.session, now)
+        session = state.sessions.use(command.session, context.time)
         before = session.find(command.seq, command.acked, command.hash)
     except RequestError as exc:
         exc.data["applied"] = "unknown" if exc.kind == "session_expired" else "no"
         return Outcome(error=exc)
     if before is not None:
-        if isinstance(command, COMPOUND) and not before.failed and read is not None:
-            return Outcome(filled(command, before.raw, read))
+        if isinstance(command, COMPOUND) and not before.failed and context.read is not None:
+            return Outcome(filled(command, before.raw, context.read))
         return Outcome(before=before)
-    outcome = _apply(state, command, now, read)
+    outcome = _apply(state, command, context)
     if outcome.error is not None:
         raw = encode_json(outcome.error.wire())
     else:
@@ -114,15 +113,16 @@ def _numbered(state: State, command: Command, now: int, read: Read | None) -> Ou
     return outcome
 
 
-def _apply(state: State, command: Command, now: int, read: Read | None) -> Outcome:
+def _apply(state: State, command: Command, context: Context) -> Outcome:
     if isinstance(command, Pipeline):
-        return _pipeline(state, command, now, read)
+        return _pipeline(state, command, context)
     state.begin()
+    context.revision, context.wrote = state.revision + 1, False
     try:
         if isinstance(command, Transaction):
-            result = run_transaction(state, command, now, read, _run)
+            result = run_transaction(state, command, context, _run)
         else:
-            result = _run(state, command, now)
+            result = _run(state, command, context)
     except RequestError as exc:
         state.rollback()
         exc.data["applied"] = "no"
@@ -130,103 +130,100 @@ def _apply(state: State, command: Command, now: int, read: Read | None) -> Outco
     except BaseException:
         state.rollback()
         raise
-    return Outcome(result, changes=state.finish())
+    return Outcome(result, changes=state.finish(context.wrote))
 
 
-def _run(state: State, command: Command, now: int) -> Any:
-    return _COMMANDS[type(command)](state, command, now)
+def _run(state: State, command: Command, context: Context) -> Any:
+    return _COMMANDS[type(command)](state, command, context)
 
 
-def _pipeline(state: State, command: Pipeline, now: int, read: Read | None) -> Outcome:
+def _pipeline(state: State, command: Pipeline, context: Context) -> Outcome:
     """Every step on its own: a failed one leaves no trace and the next one runs."""
     results: list[StepDone | StepFailed] = []
     changes: list[Change] = []
     made: list[int | None] = []
+    steps = Context(context.time, made=made)
     for step in command.commands:
-        state.made = made
         if isinstance(step, Command):
-            outcome = _apply(state, step, now, None)
+            outcome = _apply(state, step, steps)
             results.append(StepDone(outcome.result) if outcome.error is None else StepFailed(outcome.error.wire()))
             changes.extend(outcome.changes or ())
             made.append(outcome.result.id if isinstance(outcome.result, Created) else None)
         else:
-            results.append(step_read(step, read))
+            results.append(step_read(step, context.read, made))
             made.append(None)
-    state.made = None
     return Outcome(results, changes=changes)
 
 
-def _create(state: State, command: Create, now: int) -> Created:
-    parent = 0 if command.parent is None else entity_at(state, command.parent).id
-    revision = state.revision + 1
-    entity = _new(state, command, parent, now, revision)
+def _create(state: State, command: Create, context: Context) -> Created:
+    parent = 0 if command.parent is None else entity_at(state, command.parent, context.made).id
+    entity = _new(state, command, parent, context)
     for name, value in command.fields.items():
-        _fill(state, entity, name, value, now, revision, command.max_list)
-    state.revision = revision
-    return Created(entity.id, revision)
+        _fill(state, entity, name, value, context, command.max_list)
+    context.wrote = True
+    return Created(entity.id, context.revision)
 
 
-def _new(state: State, command: Create, parent: int, now: int, revision: int) -> Entity:
+def _new(state: State, command: Create, parent: int, context: Context) -> Entity:
     schema = state.types.of(command.type)
     if "Root" in schema.ancestors:
         raise Forbidden("there is one Root and it exists already")
     check_depth(state, parent, 1, command.max_depth)
     if state.next_id > MAX_GIVEN_ID:
         raise TooLarge("the store has given out all of its ids")
-    entity = Entity(state.next_id, schema)
-    state.next_id += 1
+    time, revision = context.time, context.revision
+    entity = Entity(state.allocate_id(), schema)
     entity.values[NAME] = check_entity_name(command.name)
     state.add(entity, parent)
-    state.put(entity, NAME, command.name, now, revision)
+    state.put(entity, NAME, command.name, time, revision)
     if parent:
-        state.put(entity, PARENT, parent, now, revision)
-        stamp(state, state.entities[parent], CHILDREN, now, revision)
+        state.put(entity, PARENT, parent, time, revision)
+        stamp(state, state.entities[parent], CHILDREN, context)
     return entity
 
 
-def _fill(state: State, entity: Entity, name: str, value: Any, now: int, revision: int, max_list: int) -> None:
+def _fill(state: State, entity: Entity, name: str, value: Any, context: Context, max_list: int) -> None:
     """Write a field of an entity that is being created."""
     field = entity.schema.field(name)
     if name in MAINTAINED:
         raise BadParams(f"field {name} of a new entity is not given among its fields")
-    stored = parse_whole(state, field, value, max_list)
-    state.put(entity, field.slot, stored, now, revision)
+    stored = parse_whole(state, field, value, max_list, context.made)
+    state.put(entity, field.slot, stored, context.time, context.revision)
 
 
-def _delete(state: State, command: Delete, now: int) -> Deleted:
-    top = entity_at(state, command.id)
+def _delete(state: State, command: Delete, context: Context) -> Deleted:
+    top = entity_at(state, command.id, context.made)
     if top.id == ROOT_ID:
         raise Forbidden("the Root cannot be deleted")
     doomed = [top]
     for entity in doomed:
         doomed.extend(state.entities[child] for child in state.children(entity.id))
-    revision = state.revision + 1
     state.unlink(top)
     if top.parent:
-        stamp(state, state.entities[top.parent], CHILDREN, now, revision)
+        stamp(state, state.entities[top.parent], CHILDREN, context)
     for entity in doomed:
         state.remove(entity)
-    state.revision = revision
-    return Deleted(len(doomed), revision)
+    context.wrote = True
+    return Deleted(len(doomed), context.revision)
 
 
-def _open_session(state: State, _command: SessionOpen, now: int) -> SessionOpened:
-    return SessionOpened(state.sessions.open(now))
+def _open_session(state: State, _command: SessionOpen, context: Context) -> SessionOpened:
+    return SessionOpened(state.sessions.open(context.time))
 
 
-def _check(state: State, command: CheckDigest, _now: int) -> None:
+def _check(state: State, command: CheckDigest, _context: Context) -> None:
     state.checks.compare(command)
 
 
-def _raise(state: State, command: RaiseLevel, _now: int) -> None:
-    state.level = max(state.level, command.level)
+def _raise(state: State, command: RaiseLevel, _context: Context) -> None:
+    state.raise_level(command.level)
 
 
-def _stage(state: State, command: StagePart, now: int) -> None:
-    state.staged.add(command, now)
+def _stage(state: State, command: StagePart, context: Context) -> None:
+    state.staged.add(command, context.time)
 
 
-def _bootstrap(state: State, command: Bootstrap, now: int) -> Booted:
+def _bootstrap(state: State, command: Bootstrap, context: Context) -> Booted:
     """Load the schema file: all types first, then the tree, then the fields, so that any may refer to any."""
     if state.mark:
         return Booted(False, state.revision)
@@ -236,18 +233,20 @@ def _bootstrap(state: State, command: Bootstrap, now: int) -> Booted:
         raise Conflict(f"the store has the types {', '.join(clash)} already; a schema file is for a fresh store")
     if command.schemas:
         replace_types(state, state.types.with_schemas(command.schemas))
-    state.revision += 1
-    made: list[tuple[Entity, TreeNode]] = []
+    planted: list[tuple[Entity, TreeNode]] = []
     for node in command.tree:
-        _plant(state, node, now, made, command)
-    for entity, node in made:
+        _plant(state, node, planted, command, context)
+    for entity, node in planted:
         for name, value in node.fields.items():
-            _fill(state, entity, name, value, now, state.revision, command.max_list)
-    state.mark = command.file_hash
-    return Booted(True, state.revision)
+            _fill(state, entity, name, value, context, command.max_list)
+    state.set_mark(command.file_hash)
+    context.wrote = True
+    return Booted(True, context.revision)
 
 
-def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeNode]], command: Bootstrap) -> None:
+def _plant(
+    state: State, top: TreeNode, planted: list[tuple[Entity, TreeNode]], command: Bootstrap, context: Context
+) -> None:
     waiting: list[tuple[TreeNode, int]] = [(top, 0)]
     while waiting:
         node, parent = waiting.pop()
@@ -255,25 +254,25 @@ def _plant(state: State, top: TreeNode, now: int, made: list[tuple[Entity, TreeN
             if parent:
                 raise BadSchema(f"the tree has a Root {node.name!r} below another entity")
             entity = state.entities[ROOT_ID]
-            state.put(entity, NAME, check_entity_name(node.name), now, state.revision)
+            state.put(entity, NAME, check_entity_name(node.name), context.time, context.revision)
         else:
             create = Create(node.type, node.name, max_depth=command.max_depth)
-            entity = _new(state, create, parent, now, state.revision)
-        made.append((entity, node))
+            entity = _new(state, create, parent, context)
+        planted.append((entity, node))
         waiting.extend((child, entity.id) for child in reversed(node.children))
 
 
 _COMMANDS: dict[type[Any], Any] = {
     Bootstrap: _bootstrap,
     CheckDigest: _check,
-    FieldSet: lambda state, command, _now: set_field_schema(state, command),
+    FieldSet: set_field_schema,
     Create: _create,
     Delete: _delete,
     RaiseLevel: _raise,
     Restore: restore,
     StagePart: _stage,
-    SchemaDelete: lambda state, command, _now: delete_schema(state, command),
-    SchemaSet: lambda state, command, _now: set_schemas(state, command),
+    SchemaDelete: delete_schema,
+    SchemaSet: set_schemas,
     SessionOpen: _open_session,
     SetFields: set_fields,
 }

@@ -13,20 +13,19 @@ from typing import Any
 import msgspec
 
 from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
-from qcore.model.requests.commands import Command
+from qcore.model.requests.commands import Command, Create
 from qcore.model.requests.compound import Condition, Pipeline, Transaction
+from qcore.model.requests.queries import Exists, Get
 from qcore.model.requests.results import Created, StepDone, StepFailed, TransactionDone
 from qcore.model.values import Kind
 from qcore.model.wire import decode_json
-from qcore.store.resolve import entity_at, walk
+from qcore.store.context import Context, Made, Read
+from qcore.store.resolve import entity_at, made_at, walk
 from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
 from qcore.store.write import parse_field, present
 
-__all__ = ["Read", "check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
-
-Read = Callable[[Any], Any]
-"""Carries out a read where the answer is owed."""
+__all__ = ["check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -39,14 +38,26 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _ORDERED = frozenset({Kind.Int, Kind.Float, Kind.String, Kind.Timestamp})
 
 
-def step_read(step: Any, read: Read | None) -> StepDone | StepFailed:
+def step_read(step: Any, read: Read | None, made: Made) -> StepDone | StepFailed:
     """Answer a read among the steps; null where the answer is owed elsewhere."""
     if read is None:
         return StepDone(None)
     try:
-        return StepDone(read(step))
+        return StepDone(read(_named(step, made)))
     except RequestError as exc:
         return StepFailed(exc.wire())
+
+
+def _named(step: Any, made: Made) -> Any:
+    """A read with the id that `$n` stands for; what was not created does not exist."""
+    if not (isinstance(step, Get | Exists) and type(step.id) is str and step.id.startswith("$")):
+        return step
+    try:
+        return msgspec.structs.replace(step, id=made_at(made, step.id))
+    except NotFound:
+        if isinstance(step, Exists):
+            return msgspec.structs.replace(step, id=0)
+        raise
 
 
 def without_reads(command: Pipeline | Transaction, result: Any) -> Any:
@@ -63,14 +74,21 @@ def filled(command: Pipeline | Transaction, raw: bytes, read: Read) -> Any:
     """The kept answer of a retried command, its reads carried out now."""
     answer = decode_json(raw)
     results = answer["results"] if isinstance(answer, dict) else answer
+    made = [_made_of(step, result) for step, result in zip(command.commands, results, strict=True)]
     for place, step in enumerate(command.commands):
         if not isinstance(step, Command):
-            results[place] = step_read(step, read)
+            results[place] = step_read(step, read, made[:place])
     return answer
 
 
+def _made_of(step: Any, kept: Any) -> int | None:
+    """What a step created, by its kept result."""
+    result = kept.get("result")
+    return result["id"] if isinstance(step, Create) and result is not None else None
+
+
 def run_transaction(
-    state: State, command: Transaction, now: int, read: Read | None, run: Callable[[State, Command, int], Any]
+    state: State, command: Transaction, context: Context, run: Callable[[State, Command, Context], Any]
 ) -> TransactionDone:
     """Run a transaction's steps under one revision; the caller rolls back when this raises.
 
@@ -79,30 +97,27 @@ def run_transaction(
         RequestError: what a step raises, with the step's number before it.
     """
     check_conditions(state, command.conditions)
-    revision = state.revision
-    changed = False
-    state.made = []
+    made: list[int | None] = []
+    steps = Context(context.time, made=made)
+    steps.revision = context.revision
     results: list[StepDone | StepFailed] = []
-    try:
-        for number, step in enumerate(command.commands, 1):
-            if isinstance(step, Command):
-                result = _run_step(state, step, now, run, number)
-                state.made.append(result.id if isinstance(result, Created) else None)
-                changed = changed or state.revision > revision
-                state.revision = revision
-                results.append(StepDone(result))
-            else:
-                state.made.append(None)
-                results.append(step_read(step, read))
-    finally:
-        state.made = None
-    state.revision = revision + 1 if changed else revision
-    return TransactionDone(state.revision, results)
+    for number, step in enumerate(command.commands, 1):
+        if isinstance(step, Command):
+            result = _run_step(state, step, steps, run, number)
+            made.append(result.id if isinstance(result, Created) else None)
+            results.append(StepDone(result))
+        else:
+            results.append(step_read(step, context.read, made))
+            made.append(None)
+    context.wrote = steps.wrote
+    return TransactionDone(context.revision if context.wrote else state.revision, results)
 
 
-def _run_step(state: State, step: Command, now: int, run: Callable[[State, Command, int], Any], number: int) -> Any:
+def _run_step(
+    state: State, step: Command, context: Context, run: Callable[[State, Command, Context], Any], number: int
+) -> Any:
     try:
-        return run(state, step, now)
+        return run(state, step, context)
     except RequestError as exc:
         raise type(exc)(f"command {number}: {exc.message}", **{**exc.data, "command": number}) from None
 

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 from qcore.model.path import escape_name
-from qcore.model.schema import Types
 from qcore.store.state.entity import Entity
+from qcore.store.state.view import View
 
-__all__ = ["Paths", "View"]
+__all__ = ["Paths"]
 
 _MOST = 10_000
 """Paths of parents that are remembered."""
 _SLICE = 1_000
 """Siblings that are counted between two pauses."""
-
-
-class View(Protocol):
-    """What a long read needs of the state, or of a view that stays as it is while the state moves on."""
-
-    @property
-    def types(self) -> Types: ...
-
-    @property
-    def entities(self) -> Mapping[int, Entity]: ...
-
-    @property
-    def next_id(self) -> int: ...
-
-    def children(self, parent: int) -> Sequence[int]:
-        """Ids of an entity's children in order, or of those without a parent for 0."""
 
 
 class Paths:

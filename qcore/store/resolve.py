@@ -11,10 +11,12 @@ from qcore.model.path import split_field_path, split_path
 from qcore.model.requests.commands import IdForm
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
-from qcore.store.state.entity import Entity, Holder
+from qcore.store.context import Made
+from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
+from qcore.store.state.view import Holder
 
-__all__ = ["Place", "entity_at", "known_id", "reach", "resolve_id", "walk"]
+__all__ = ["Place", "entity_at", "known_id", "made_at", "reach", "resolve_id", "walk"]
 
 
 _LIST, _REFERENCE = Kind.EntityList, Kind.EntityReference  # an attribute of an Enum costs more than a hop
@@ -28,21 +30,21 @@ class Place(NamedTuple):
     item: int | None = None
 
 
-def resolve_id(state: State, form: IdForm) -> int:
-    """Id of the entity that exists under any id form.
+def resolve_id(state: State, form: IdForm, made: Made | None = None) -> int:
+    """Id of the entity that exists under any id form; `made` is what `$n` may name.
 
     Raises:
         NotFound: there is no such entity; names the form.
         WrongKind: ``Type$id`` is of another type.
         BadParams: the text is no id form.
     """
-    return entity_at(state, form).id
+    return entity_at(state, form, made).id
 
 
-def known_id(state: State, form: IdForm) -> int:
+def known_id(state: State, form: IdForm, made: Made | None = None) -> int:
     """Id of an entity that exists or once did: what a field may still hold; raises as `resolve_id` does."""
     try:
-        return entity_at(state, form).id
+        return entity_at(state, form, made).id
     except NotFound:
         number = form if type(form) is int else parse_id(str(form))
         if number is None or not 0 < number < state.next_id:
@@ -50,7 +52,7 @@ def known_id(state: State, form: IdForm) -> int:
         return number
 
 
-def entity_at(state: State, form: IdForm) -> Entity:
+def entity_at(state: State, form: IdForm, made: Made | None = None) -> Entity:
     """The entity that exists under any id form; raises as `resolve_id` does."""
     if type(form) is int:
         entity = state.entities.get(form)
@@ -61,7 +63,7 @@ def entity_at(state: State, form: IdForm) -> Entity:
     if text.startswith("/"):
         return _at_path(state, text)
     if text.startswith("$"):
-        return entity_at(state, _made(state, text))
+        return entity_at(state, made_at(made, text))
     number = parse_id(text)
     if number is not None:
         return entity_at(state, number)
@@ -72,19 +74,24 @@ def entity_at(state: State, form: IdForm) -> Entity:
     return entity
 
 
-def _made(state: State, text: str) -> int:
-    """The id that the n-th step of the running pipeline or transaction created."""
-    if state.made is None:
+def made_at(made: Made | None, text: str) -> int:
+    """The id that the n-th step of the running pipeline or transaction created.
+
+    Raises:
+        BadParams: there was no n-th step.
+        NotFound: it created nothing.
+    """
+    if made is None:
         raise BadParams(
             f"{text!r} names what an earlier command created, which only works in a pipeline or transaction"
         )
     digits = text[1:]
-    if not is_digits(digits) or len(digits) > 9 or not 1 <= int(digits) <= len(state.made):
-        raise BadParams(f"{text!r} names no earlier command; there are {len(state.made)} before this one")
-    made = state.made[int(digits) - 1]
-    if made is None:
+    if not is_digits(digits) or len(digits) > 9 or not 1 <= int(digits) <= len(made):
+        raise BadParams(f"{text!r} names no earlier command; there are {len(made)} before this one")
+    id = made[int(digits) - 1]
+    if id is None:
         raise NotFound(f"{text!r}: that command created no entity")
-    return made
+    return id
 
 
 def _at_path(state: State, text: str) -> Entity:
@@ -149,7 +156,7 @@ def _follow(state: Holder, entity: Entity, field: CompleteField, item: int | Non
     return target
 
 
-def reach(state: State, entity: Entity, hops: Sequence[str]) -> Place | None:
+def reach(state: Holder, entity: Entity, hops: Sequence[str]) -> Place | None:
     """Where `walk` would end, None where it would raise: for many entities, without an error's words for each."""
     place = 0
     while True:

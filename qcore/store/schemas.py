@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -13,13 +14,14 @@ from qcore.model.requests.commands import FieldSet, SchemaDelete, SchemaSet
 from qcore.model.requests.results import SchemaDone
 from qcore.model.schema import CompleteSchema, EntitySchema, FieldSchema, Types
 from qcore.model.values import Kind
+from qcore.store.context import Context
 from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
 
 __all__ = ["delete_schema", "replace_types", "set_field_schema", "set_schemas", "try_schemas"]
 
 
-def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
+def set_schemas(state: State, command: SchemaSet, context: Context) -> SchemaDone:
     """Apply `schema.set`: all schemas or none.
 
     Raises:
@@ -29,32 +31,36 @@ def set_schemas(state: State, command: SchemaSet) -> SchemaDone:
     """
     if command.dry_run:
         raise BadParams("a dry run stands alone, not in a pipeline or a transaction")
-    return _set_schemas(state, command)
-
-
-def _set_schemas(state: State, command: SchemaSet) -> SchemaDone:
-    schemas = command.schemas if command.schema is None else [command.schema]
-    if not schemas or (command.schema is not None and command.schemas is not None):
-        raise BadParams("schema.set needs schema or schemas, and not both")
+    schemas = _given(command)
     replace_types(state, state.types.with_schemas(schemas))
-    state.revision += 1
-    return SchemaDone(state.revision, sorted(schema.entity_type for schema in schemas))
+    context.wrote = True
+    return _done(schemas, context.revision)
 
 
 def try_schemas(state: State, command: SchemaSet) -> SchemaDone:
-    """What `schema.set` would answer; the state is as before when this returns.
+    """What `schema.set` would answer; nothing is changed.
 
     Raises:
         RequestError: as `set_schemas` does.
     """
-    state.begin()
-    try:
-        return _set_schemas(state, command)
-    finally:
-        state.rollback()
+    schemas = _given(command)
+    for _, entity, fitting in _misfits(state, state.types, state.types.with_schemas(schemas)):
+        fitting.check(entity)
+    return _done(schemas, state.revision + 1)
 
 
-def set_field_schema(state: State, command: FieldSet) -> SchemaDone:
+def _given(command: SchemaSet) -> list[EntitySchema]:
+    schemas = command.schemas if command.schema is None else [command.schema]
+    if not schemas or (command.schema is not None and command.schemas is not None):
+        raise BadParams("schema.set needs schema or schemas, and not both")
+    return schemas
+
+
+def _done(schemas: list[EntitySchema], revision: int) -> SchemaDone:
+    return SchemaDone(revision, sorted(schema.entity_type for schema in schemas))
+
+
+def set_field_schema(state: State, command: FieldSet, context: Context) -> SchemaDone:
     """Apply `field.set`: the type's own schema with one field added or changed.
 
     Raises:
@@ -65,7 +71,7 @@ def set_field_schema(state: State, command: FieldSet) -> SchemaDone:
     fields = {field.name: field for field in own.fields}
     fields[command.field] = _changed(fields, command)
     schema = EntitySchema(own.entity_type, own.inherits_from, list(fields.values()))
-    return set_schemas(state, SchemaSet(schema))
+    return set_schemas(state, SchemaSet(schema), context)
 
 
 def _changed(fields: dict[str, FieldSchema], command: FieldSet) -> FieldSchema:
@@ -86,7 +92,7 @@ def _changed(fields: dict[str, FieldSchema], command: FieldSet) -> FieldSchema:
     )
 
 
-def delete_schema(state: State, command: SchemaDelete) -> SchemaDone:
+def delete_schema(state: State, command: SchemaDelete, context: Context) -> SchemaDone:
     """Apply `schema.delete`.
 
     Raises:
@@ -98,28 +104,27 @@ def delete_schema(state: State, command: SchemaDelete) -> SchemaDone:
     if count:
         raise InUse(f"type {command.type} has {count} entities")
     replace_types(state, types)
-    state.revision += 1
-    return SchemaDone(state.revision, [command.type])
+    context.wrote = True
+    return SchemaDone(context.revision, [command.type])
 
 
 def replace_types(state: State, types: Types) -> None:
     """Set the schemas and fit every entity of the types that changed, descendants included."""
     before = state.types
     state.set_types(types)
+    for schema, entity, fitting in _misfits(state, before, types):
+        state.relay(entity, schema, *fitting.fit(entity), fitting.dropped)
+
+
+def _misfits(state: State, before: Types, types: Types) -> Iterator[tuple[CompleteSchema, Entity, _Fitting]]:
+    """Each entity that needs other slots for other schemas, with its new one and how to come by what is in them."""
     for name, schema in types.complete.items():
         if state.counts.get(name) and schema is not before.complete[name]:
-            _relay(state, name, schema)
-
-
-def _relay(state: State, name: str, schema: CompleteSchema) -> None:
-    """Give all entities of a type their new slots; they have one schema, so what goes where is found out once."""
-    fitting: _Fitting | None = None
-    for id in state.ids(name):
-        entity = state.entities.get(id)
-        if entity is not None:
-            if fitting is None:
-                fitting = _Fitting(entity.schema, schema)
-            state.relay(entity, schema, *fitting.fit(entity), fitting.dropped)
+            fitting = _Fitting(before.complete[name], schema)  # all entities of a type have one schema
+            for id in state.ids(name):
+                entity = state.entities.get(id)
+                if entity is not None:
+                    yield schema, entity, fitting
 
 
 _UNWRITTEN = array("q", (0, 0))
@@ -149,15 +154,19 @@ class _Fitting:
         ]
         """Choices that lose a label, and where they were."""
 
-    def fit(self, entity: Entity) -> tuple[list[Any], array[int]]:
-        """Values and stamps by the new slots.
-
-        Raises:
-            InUse: a label that the entity holds would go.
-        """
+    def check(self, entity: Entity) -> None:
+        """Raise `InUse` where a label that the entity holds would go."""
         for field, slot in self._labels:
             label = entity.values[slot]
             if label is not None and label not in field.labels:
                 raise InUse(f"label {label!r} of {self._type}.{field.name} is in use by entity {entity.id}")
+
+    def fit(self, entity: Entity) -> tuple[list[Any], array[int]]:
+        """Values and stamps by the new slots.
+
+        Raises:
+            InUse: as `check` does.
+        """
+        self.check(entity)
         values = list(self._values([*entity.values, None]))
         return values, array("q", self._stamps(entity.stamps + _UNWRITTEN))

@@ -9,11 +9,12 @@ import msgspec
 
 from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, Stale, TooLarge, WrongKind
 from qcore.model.ids import check_entity_name
-from qcore.model.requests.commands import Expect, Mode, SetFields
+from qcore.model.requests.commands import Expect, SetFields
 from qcore.model.requests.results import SetDone
 from qcore.model.schema import CompleteField
 from qcore.model.times import NS, format_time
 from qcore.model.values import INT_MAX, INT_MIN, Kind, check_size, parse_value, value_to_json
+from qcore.store.context import Context, Made
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.state.state import State
@@ -27,25 +28,25 @@ CARRIED = 4_096
 """Characters, bytes or elements of a value that an error still carries: thousands of them may go into one answer."""
 
 
-def set_fields(state: State, command: SetFields, now: int) -> SetDone:
+def set_fields(state: State, command: SetFields, context: Context) -> SetDone:
     """Apply one `set`: every field or none.
 
     Raises:
         Stale, Conflict: carry the current value and revision.
         BadParams, BadValue, NotFound, WrongKind, Cycle, TooLarge: name field, expected and given.
     """
-    start = entity_at(state, command.id)
-    revision = state.revision + 1
+    start = entity_at(state, command.id, context.made)
     applied = False
     for path, value in _writes(command).items():
         entity, field, item = walk(state, start, path)
         if item is not None:
             raise WrongKind(f"path {path!r} ends in an element of a list; write the whole list, or add and subtract")
-        if _write(state, command, entity, field, value, now, revision):
+        if _write(state, command, entity, field, value, context):
             applied = True
-    if applied:
-        state.revision = revision
-    return SetDone(applied, state.revision)
+    if not applied:
+        return SetDone(False, state.revision)
+    context.wrote = True
+    return SetDone(True, context.revision)
 
 
 def _writes(command: SetFields) -> dict[str, Any]:
@@ -63,30 +64,36 @@ def _writes(command: SetFields) -> dict[str, Any]:
 
 
 def _write(
-    state: State, command: SetFields, entity: Entity, field: CompleteField, value: Any, now: int, revision: int
+    state: State, command: SetFields, entity: Entity, field: CompleteField, value: Any, context: Context
 ) -> bool:
     """Write one field; returns whether anything was stored."""
     slot = field.slot
     if command.expect is not None:
-        _check_expect(state, entity, field, command.expect)
-    time = _write_time(state, entity, field, command, now)
+        _check_expect(state, entity, field, command.expect, context)
+    time = _write_time(state, entity, field, command, context.time)
     if slot == CHILDREN:
-        return _reorder(state, entity, value, command, time, revision)
-    new = _combined(state, entity, field, value, command.mode, command.max_list)
+        return _reorder(state, entity, value, command, time, context)
+    new = _combined(state, entity, field, value, command, context.made)
     if command.when == "changes" and new == entity.read(slot):
         return False
     if slot == PARENT:
-        _move(state, entity, new, command.max_depth, now, revision)
+        _move(state, entity, new, command.max_depth, context)
     elif slot == NAME:
         check_entity_name(new)
-    state.put(entity, slot, new, time, revision)
+    state.put(entity, slot, new, time, context.revision)
     return True
 
 
 def parse_field(
-    state: State, field: CompleteField, value: Any, max_list: int | None = None, gone_too: bool = False
+    state: State,
+    field: CompleteField,
+    value: Any,
+    max_list: int | None = None,
+    made: Made | None = None,
+    *,
+    gone_too: bool = False,
 ) -> Any:
-    """The stored form of a JSON value for a field, its references resolved.
+    """The stored form of a JSON value for a field, its references resolved, `$n` to what was `made`.
 
     With `gone_too` the number of an entity that is deleted by now will do: for what is compared or taken out.
 
@@ -96,16 +103,16 @@ def parse_field(
     if field.plain is not None:
         return field.plain(field.name, value)
     resolve = known_id if gone_too else resolve_id
-    return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve(state, form), max_list)
+    return parse_value(field.kind, field.name, value, field.labels, lambda form: resolve(state, form, made), max_list)
 
 
-def parse_whole(state: State, field: CompleteField, value: Any, max_list: int) -> Any:
+def parse_whole(state: State, field: CompleteField, value: Any, max_list: int, made: Made | None) -> Any:
     """The stored form of a whole new value: what `parse_field` takes, and a list without duplicates.
 
     Raises:
         TooLarge: a list longer than `max_list`.
     """
-    stored = parse_field(state, field, value, max_list)
+    stored = parse_field(state, field, value, max_list, made)
     if field.kind is Kind.EntityList and len(set(stored)) != len(stored):
         raise BadValue(f"field {field.name}: a list has no duplicates, given {value!r}", field=field.name)
     return stored
@@ -121,14 +128,14 @@ def present(state: State, entity: Entity, field: CompleteField) -> tuple[str, di
     return f"value {value!r} at revision {revision}", data
 
 
-def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect) -> None:
+def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect, context: Context) -> None:
     if (expect.value is msgspec.UNSET) == (expect.revision is msgspec.UNSET):
         raise BadParams('expect is {"value": v} or {"revision": n}')
     if expect.revision is not msgspec.UNSET:
         holds = entity.revision(field.slot) == expect.revision
         wanted = f"revision {expect.revision}"
     else:
-        expected = parse_field(state, field, expect.value, gone_too=True)
+        expected = parse_field(state, field, expect.value, made=context.made, gone_too=True)
         stored = entity.read(field.slot)
         holds = tuple(stored) == expected if field.slot == CHILDREN else stored == expected
         wanted = f"value {expect.value!r}"
@@ -153,19 +160,22 @@ def _write_time(state: State, entity: Entity, field: CompleteField, command: Set
     return time
 
 
-def stamp(state: State, entity: Entity, slot: int, now: int, revision: int) -> None:
+def stamp(state: State, entity: Entity, slot: int, context: Context) -> None:
     """Mark Children of an entity as written: its list follows what happens to others."""
-    time = max(now, entity.time(slot) + 1) if entity.revision(slot) else now
-    state.put(entity, slot, None, time, revision)
+    time = max(context.time, entity.time(slot) + 1) if entity.revision(slot) else context.time
+    state.put(entity, slot, None, time, context.revision)
 
 
 # -- modes -------------------------------------------------------------------------------------------------
 
 
-def _combined(state: State, entity: Entity, field: CompleteField, value: Any, mode: Mode, max_list: int) -> Any:
+def _combined(
+    state: State, entity: Entity, field: CompleteField, value: Any, command: SetFields, made: Made | None
+) -> Any:
+    mode, max_list = command.mode, command.max_list
     if mode == "set":
-        return parse_whole(state, field, value, max_list)
-    given = parse_field(state, field, value, max_list, gone_too=mode == "subtract")
+        return parse_whole(state, field, value, max_list, made)
+    given = parse_field(state, field, value, max_list, made, gone_too=mode == "subtract")
     combine = (_ADD if mode == "add" else _SUBTRACT).get(field.kind)
     if combine is None:
         raise WrongKind(f"field {field.name} is a {field.kind}: it has no {mode}")
@@ -214,22 +224,22 @@ _SUBTRACT: dict[Kind, Callable[[Any, Any], Any]] = {
 # -- the tree ----------------------------------------------------------------------------------------------
 
 
-def _reorder(state: State, entity: Entity, value: Any, command: SetFields, time: int, revision: int) -> bool:
+def _reorder(state: State, entity: Entity, value: Any, command: SetFields, time: int, context: Context) -> bool:
     field = entity.schema.slots[CHILDREN]
     if command.mode != "set":
         raise WrongKind("Children is kept by the store: create, delete or write Parent instead of add and subtract")
     old = state.children(entity.id)
-    new = parse_field(state, field, value)
+    new = parse_field(state, field, value, made=context.made)
     if len(new) != len(old) or set(new) != set(old):
         raise BadValue("Children is kept by the store: a write may only reorder the same children", field=field.name)
     if command.when == "changes" and new == tuple(old):
         return False
     state.reorder(entity, list(new))
-    state.put(entity, CHILDREN, None, time, revision)
+    state.put(entity, CHILDREN, None, time, context.revision)
     return True
 
 
-def _move(state: State, entity: Entity, parent: int, max_depth: int, now: int, revision: int) -> None:
+def _move(state: State, entity: Entity, parent: int, max_depth: int, context: Context) -> None:
     """Hang an entity below another parent; both Children lists follow."""
     if parent == entity.parent:
         return
@@ -245,7 +255,7 @@ def _move(state: State, entity: Entity, parent: int, max_depth: int, now: int, r
     state.move(entity, parent)
     for id in (old, parent):
         if id:
-            stamp(state, state.entities[id], CHILDREN, now, revision)
+            stamp(state, state.entities[id], CHILDREN, context)
 
 
 def check_depth(state: State, parent: int, height: int, max_depth: int) -> None:

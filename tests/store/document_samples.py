@@ -17,6 +17,7 @@ from qcore.model.requests.restore import Restore, Restored
 from qcore.model.schema import EntitySchema
 from qcore.model.times import NS
 from qcore.model.values import INT_MAX, INT_MIN, Kind
+from qcore.store.context import Context
 from qcore.store.documents.export import Exported, export
 from qcore.store.documents.restore import restore
 from qcore.store.state.entity import Entity
@@ -157,6 +158,7 @@ class Watched:
 
     def __init__(self, state: State) -> None:
         self.types = state.types
+        self.counts = state.counts
         self.next_id = state.next_id
         self.entities: Mapping[int, Entity] = _Lookups(self, state.entities)
         self.count = 0
@@ -164,6 +166,9 @@ class Watched:
 
     def children(self, parent: int) -> Sequence[int]:
         return self._state.children(parent)
+
+    def ids(self, type_name: str) -> Sequence[int]:
+        return self._state.ids(type_name)
 
     def most_between(self, work: Iterator[object]) -> int:
         """The most entities that are looked up between two pauses of a generator, which is run to its end."""
@@ -215,13 +220,15 @@ def restored(
 ) -> Restored:
     """Restore as apply does: the command as it stands in the log, all or nothing. `then` runs before the end."""
     command = msgspec.json.decode(msgspec.json.encode(Restore(document, prune, **kwargs)), type=Restore)
+    context = Context(LATER)
     state.begin()
+    context.revision = state.revision + 1
     try:
-        result = restore(state, command, LATER)
+        result = restore(state, command, context)
         if then is not None:
             then()
     except BaseException:
         state.rollback()
         raise
-    state.finish()
+    state.finish(context.wrote)
     return result

@@ -156,7 +156,7 @@ def test_create_refuses_what_it_cannot_make(log: Log) -> None:
 
 
 def test_a_store_that_has_given_out_its_last_id_creates_nothing(log: Log) -> None:
-    log.state.next_id = MAX_GIVEN_ID
+    log.state.reserve_ids(MAX_GIVEN_ID)
     assert log.create("Thing", "last") == MAX_GIVEN_ID
     before = dump(log.state)
     with pytest.raises(TooLarge, match="given out all of its ids"):

@@ -9,7 +9,7 @@ import pytest
 from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
 from qcore.model.requests.commands import Create, Delete, SessionOpen, SetFields
 from qcore.model.requests.compound import Condition, Pipeline, Transaction
-from qcore.model.requests.queries import Get
+from qcore.model.requests.queries import Exists, Get
 from qcore.model.requests.results import StepDone, StepFailed, TransactionDone
 from qcore.model.values import Kind
 from qcore.store import read
@@ -37,7 +37,11 @@ def value(log: Log, id: int, name: str) -> Any:
 
 def local(log: Log, command: Any) -> Outcome:
     """Apply where the answer is owed: reads are carried out."""
-    (outcome,) = apply_entry(log.state, log.next(command), lambda query: read.get(log.state, query))
+
+    def answer(query: Any) -> Any:
+        return read.exists(log.state, query) if isinstance(query, Exists) else read.get(log.state, query)
+
+    (outcome,) = apply_entry(log.state, log.next(command), answer)
     return outcome
 
 
@@ -205,6 +209,28 @@ def test_a_numbered_pipeline_happens_once_and_reads_anew(log: Log) -> None:
     assert first[1].result.fields["Count"].value == 1
     assert second[1].result.fields["Count"].value == 50
     assert second[0]["result"] == {"applied": True, "revision": first[0].result.revision}
+
+
+@pytest.mark.parametrize("compound", [Pipeline, Transaction])
+def test_a_retry_reads_what_was_created_then(log: Log, compound: Any) -> None:
+    session = log.do(SessionOpen()).session
+    steps: list[Any] = [Create("Thing", "a"), Get("$1", ["Name"]), Create("Thing", "b", "$1"), Get("$3", ["Parent"])]
+    command = compound(steps, session=session, seq=1, hash="h")
+    first, second = (local(log, command).result for _ in range(2))
+    if compound is Transaction:
+        first, second = first.results, second["results"]
+    made = first[0].result.id
+    assert [first[place].result.fields for place in (1, 3)] == [second[place].result.fields for place in (1, 3)]
+    assert second[3].result.fields["Parent"].value == made
+
+
+def test_a_read_of_what_an_earlier_command_did_not_create(log: Log) -> None:
+    thing = log.create("Thing", "a")
+    reads: list[Any] = [Get("$1"), Exists("$1"), Get("$9"), Exists("$9"), Exists(thing)]
+    results = local(log, Pipeline([SetFields(thing, "Count", 1), *reads])).result
+    assert [
+        result.result if isinstance(result, StepDone) else result.error["data"]["kind"] for result in results[1:]
+    ] == ["not_found", False, "bad_params", "bad_params", True]
 
 
 def test_a_refused_transaction_is_refused_again_under_its_number(log: Log) -> None:

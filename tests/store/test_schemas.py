@@ -224,6 +224,15 @@ def test_a_dry_run_answers_the_same_and_changes_nothing(log: Log) -> None:
     assert log.value(thing, "Age") == 1
 
 
+def test_a_dry_run_does_not_touch_what_it_looks_at(log: Log) -> None:
+    log.create("Thing", "x", 1, Age=1, Mood="Sad")
+    view = log.state.pin()
+    try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True))
+    with pytest.raises(InUse):
+        try_schemas(log.state, SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True))
+    assert not view._kept
+
+
 def test_a_dry_run_among_other_commands_is_refused_and_not_applied(log: Log) -> None:
     dry = SchemaSet(type_of("New"), dry_run=True)
     with pytest.raises(BadParams, match="a dry run stands alone"):

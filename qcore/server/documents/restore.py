@@ -28,8 +28,8 @@ from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.writes.proposals import Proposals
 from qcore.server.writes.sealing import cut, seal
 from qcore.store.documents.plan import Prepared, passwords, planning
-from qcore.store.paths import View
 from qcore.store.state.state import State
+from qcore.store.state.view import View
 
 __all__ = ["DocumentCalls"]
 

@@ -12,7 +12,8 @@ import msgspec
 from qcore.model.requests.events import LostReason, Written
 from qcore.model.requests.results import FieldError
 from qcore.model.wire import encode_json
-from qcore.store.state.entity import Entity, Holder
+from qcore.store.state.entity import Entity
+from qcore.store.state.view import Holder
 from qcore.store.watch.events import CHANGED, KINDS, Event, PathEvent, Reading
 
 __all__ = ["LAST", "MORE", "bookmark", "common", "context", "head", "initial", "lost"]

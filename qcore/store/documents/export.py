@@ -18,7 +18,8 @@ from qcore.model.path import MAX_PATH
 from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, CompleteSchema, Types
 from qcore.model.values import Kind
 from qcore.model.wire import encode_json
-from qcore.store.paths import Paths, View
+from qcore.store.paths import Paths
+from qcore.store.state.view import View
 
 __all__ = ["Exported", "export", "listed_types"]
 

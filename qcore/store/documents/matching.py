@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from qcore.model.documents.document import Document
 from qcore.model.documents.tree import DocumentTree
 from qcore.model.ids import ROOT_ID
-from qcore.store.paths import View
+from qcore.store.state.view import View
 
 __all__ = ["Matching"]
 

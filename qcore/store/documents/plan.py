@@ -24,8 +24,9 @@ from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema,
 from qcore.model.values import Kind, Stored
 from qcore.model.wire import encode_json
 from qcore.store.documents.matching import Matching
-from qcore.store.paths import Paths, View
+from qcore.store.paths import Paths
 from qcore.store.state.entity import Entity
+from qcore.store.state.view import View
 
 __all__ = ["Plan", "Prepared", "passwords", "plan", "planning", "prepare"]
 

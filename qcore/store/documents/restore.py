@@ -11,6 +11,7 @@ from qcore.model.ids import ROOT_ID
 from qcore.model.requests.restore import Restore, Restored
 from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
+from qcore.store.context import Context
 from qcore.store.documents.plan import Plan, Write, plan
 from qcore.store.schemas import replace_types
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
@@ -23,7 +24,7 @@ RESTORED = "restored"
 """The mark of a store that was restored before it loaded a schema file: it never will."""
 
 
-def restore(state: State, command: Restore, now: int) -> Restored:
+def restore(state: State, command: Restore, context: Context) -> Restored:
     """Apply `snapshot.restore`; the caller rolls back when this raises. Nothing to do is no write.
 
     Raises:
@@ -34,17 +35,17 @@ def restore(state: State, command: Restore, now: int) -> Restored:
     if work.empty and state.mark:
         return Restored(False, state.revision, {})
     counts = work.counts()
-    _Restorer(state, command, work, now).run()
-    return Restored(True, state.revision, counts)
+    _Restorer(state, command, work, context).run()
+    context.wrote = True
+    return Restored(True, context.revision, counts)
 
 
 class _Restorer:
-    def __init__(self, state: State, command: Restore, work: Plan, now: int) -> None:
+    def __init__(self, state: State, command: Restore, work: Plan, context: Context) -> None:
         self._state = state
         self._entities = command.document.entities
         self._work = work
-        self._now = now
-        self._revision = state.revision + 1
+        self._context = context
         self._touched: set[int] = set()
         """Entities whose Children change."""
 
@@ -58,10 +59,9 @@ class _Restorer:
         self._write()
         self._arrange()
         for id in sorted(self._touched - {0}):
-            stamp(state, state.entities[id], CHILDREN, self._now, self._revision)
-        state.next_id = work.next_id
-        state.mark = state.mark or RESTORED
-        state.revision = self._revision
+            stamp(state, state.entities[id], CHILDREN, self._context)
+        state.reserve_ids(work.next_id)
+        state.set_mark(state.mark or RESTORED)
 
     def _delete(self) -> None:
         """Last siblings first: a list gives up its end more easily than its beginning."""
@@ -90,6 +90,7 @@ class _Restorer:
     def _create(self) -> None:
         """Create by ascending id; an entity whose parent has a higher id stands alone until that is there."""
         state, work = self._state, self._work
+        now, revision = self._context.time, self._context.revision
         early: list[tuple[Entity, int]] = []
         for place in sorted(work.created, key=work.ids.__getitem__):
             source = self._entities[place]
@@ -101,23 +102,24 @@ class _Restorer:
             else:
                 state.add(entity, 0)
                 early.append((entity, parent))
-            state.put(entity, NAME, source.name, self._now, self._revision)
+            state.put(entity, NAME, source.name, now, revision)
             self._touched.add(parent)
         for entity, parent in reversed(early):
             state.move(entity, parent)
         for place in work.created:
             parent = state.entities[work.ids[place]].parent
             if parent:
-                state.put(state.entities[work.ids[place]], PARENT, parent, self._now, self._revision)
+                state.put(state.entities[work.ids[place]], PARENT, parent, now, revision)
 
     def _write(self) -> None:
+        now, revision = self._context.time, self._context.revision
         for place, writes in self._work.writes.items():
             entity = self._state.entities[self._work.ids[place]]
             for name, value in writes:
                 if value is not None:
                     slot = entity.schema.by_name[name].slot
-                    time = max(self._now, entity.time(slot) + 1) if entity.revision(slot) else self._now
-                    self._state.put(entity, slot, value, time, self._revision)
+                    time = max(now, entity.time(slot) + 1) if entity.revision(slot) else now
+                    self._state.put(entity, slot, value, time, revision)
 
     def _arrange(self) -> None:
         orders = self._orders_by_document() if self._work.keeps_ids else self._work.orders

@@ -8,10 +8,10 @@ errors, time and pages is not decided here.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from qcore.model.errors import BadFilter
-from qcore.model.schema import CompleteField, CompleteSchema
+from qcore.model.schema import CompleteSchema
 from qcore.store.cel.code import Run
 from qcore.store.cel.comparison import element_form, stored_form
 from qcore.store.cel.compile import compile_filter, size
@@ -20,9 +20,11 @@ from qcore.store.cel.scan import MAX_LEVELS, MAX_TEXT, scan
 from qcore.store.cel.syntax import parse
 from qcore.store.cel.validation import check, conjunction
 from qcore.store.cel.values import Exhausted, FilterError
-from qcore.store.state.entity import Entity, Holder
+from qcore.store.state.entity import Entity
+from qcore.store.state.indexes import Term
+from qcore.store.state.view import Holder
 
-__all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "Term", "bind", "parse", "translate"]
+__all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "bind", "parse", "translate"]
 
 STEPS = 100_000
 """Steps for one entity where the caller gives no number: some 10 to 30 ms."""
@@ -56,14 +58,6 @@ def bind(
     """
     check(parsed, types, fields)
     return Filter(parsed, steps)
-
-
-class Term(NamedTuple):
-    """A match has the stored form `value` in the field, or in its list. Without a `field` the type has no match."""
-
-    name: str
-    field: CompleteField | None
-    value: Any
 
 
 class Filter:

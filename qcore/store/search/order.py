@@ -20,7 +20,7 @@ from qcore.model.wire import encode_json
 from qcore.store.resolve import reach
 from qcore.store.search.pages import check_paths, no_cursor, read_cursor, write_cursor
 from qcore.store.state.entity import Entity
-from qcore.store.state.state import State
+from qcore.store.state.view import View
 
 __all__ = ["MAX_FIELDS", "MAX_TEXT", "Key", "Least", "Order"]
 
@@ -65,19 +65,19 @@ _MIRROR = bytes(max(0xFE - byte, 0) for byte in range(256))
 class _Field:
     """One field path of an order, for entities of some types."""
 
-    def __init__(self, state: State, types: list[str], text: str) -> None:
+    def __init__(self, view: View, types: list[str], text: str) -> None:
         path, colon, direction = text.partition(":")
         if colon and direction != "desc":
             raise BadParams(f"order_by {text!r}: after a field stands :desc or nothing, given {direction!r}")
         self.hops = split_field_path(path)
         self._descending = bool(colon)
-        self._state = state
+        self._view = view
         self._labels: dict[CompleteField, dict[str, int]] = {}
         self._check(text, types)
 
     def _check(self, text: str, types: list[str]) -> None:
         """Refuse a path that can lead nowhere, or to lists alone."""
-        complete, hops = self._state.types.complete, self.hops
+        complete, hops = self._view.types.complete, self.hops
         kinds = {field.kind for name in types if (field := complete[name].by_name.get(hops[0])) is not None}
         if not kinds:
             raise NotFound(f"order_by {text!r}: unknown field {hops[0]!r}; no type asked has it")
@@ -86,7 +86,7 @@ class _Field:
             if is_digits(hops[place]) and _LIST in kinds:
                 kinds = {_REFERENCE}
             elif _REFERENCE in kinds:
-                kinds = self._state.types.kinds.get(hops[place], set())
+                kinds = self._view.types.kinds.get(hops[place], set())
             else:
                 raise WrongKind(f"order_by {text!r}: {hops[place - 1]} is {_words(kinds)}, no reference")
             if not kinds:
@@ -100,17 +100,17 @@ class _Field:
         if len(self.hops) == 1:
             field = entity.schema.by_name.get(self.hops[0])
             return _NONE if field is None else self._part(field, entity.read(field.slot))
-        place = reach(self._state, entity, self.hops)
+        place = reach(self._view, entity, self.hops)
         if place is None:
             return _NONE
         owner, field, item = place
         if item is not None:
-            return self._turned(_RANKS[_REFERENCE], item) if item in self._state.entities else _NONE
+            return self._turned(_RANKS[_REFERENCE], item) if item in self._view.entities else _NONE
         return self._part(field, owner.read(field.slot))
 
     def _part(self, field: CompleteField, stored: Any) -> tuple[int, Any]:
         kind = field.kind
-        if kind is _LIST or (kind is _REFERENCE and stored not in self._state.entities):
+        if kind is _LIST or (kind is _REFERENCE and stored not in self._view.entities):
             return _NONE
         if kind is _STRING or kind is _BLOB:
             stored = stored if len(stored) <= MAX_TEXT else stored[:MAX_TEXT]
@@ -161,7 +161,7 @@ def _words(kinds: set[Kind]) -> str:
 class Order:
     """The order of a search for `type`, whose candidates are `types`, by the field paths `texts`."""
 
-    def __init__(self, state: State, type: str, types: list[str], texts: list[str]) -> None:
+    def __init__(self, view: View, type: str, types: list[str], texts: list[str]) -> None:
         """
         Raises:
             TooLarge: more than `MAX_FIELDS`, a path too long.
@@ -173,7 +173,7 @@ class Order:
             raise TooLarge(f"a search is ordered by at most {MAX_FIELDS} fields, {len(texts)} given")
         self.hops = check_paths(texts)
         """Hops of all fields together: what a key costs."""
-        self._fields = [_Field(state, types, text) for text in texts]
+        self._fields = [_Field(view, types, text) for text in texts]
         self._mark = blake2b(encode_json([type, texts]), digest_size=6).hexdigest()
 
     def key(self, entity: Entity) -> Key:

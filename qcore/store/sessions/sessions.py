@@ -156,6 +156,10 @@ class Sessions:
         for pinned in self._pins:
             pinned.keep(id, session)
 
+    def count_on(self, next_id: int) -> None:
+        """Let ids be made of numbers from `next_id` on, as a snapshot says."""
+        self.next_id = next_id
+
     def load(self, id: int, used: int, low: int, answers: dict[int, Answer]) -> None:
         """Take a session of a snapshot; they come with the longest unused first."""
         session = self._open[id] = Session(used, self)

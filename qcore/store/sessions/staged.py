@@ -72,6 +72,12 @@ class Staged:
             raise Timeout(f"of the {command.parts} parts of this command {found} arrived in time", applied="no")
         return "".join(parts.texts)
 
+    def load(self, stage: str, used: int, texts: list[str]) -> None:
+        """Take the parts of a command out of a snapshot; they come with the longest untouched first."""
+        parts = self.open[stage] = Parts()
+        parts.used, parts.texts, parts.size = used, texts, sum(map(len, texts))
+        self.size += parts.size
+
     def drop(self, stage: str) -> None:
         """Forget a command's parts, if there are any."""
         parts = self.open.pop(stage, None)

@@ -7,11 +7,11 @@ Times and revisions are packed in one array of signed 64-bit numbers, two per sl
 from __future__ import annotations
 
 from array import array
-from typing import Any, Protocol
+from typing import Any
 
 from qcore.model.schema import CompleteSchema
 
-__all__ = ["CHILDREN", "NAME", "PARENT", "Entities", "Entity", "Holder"]
+__all__ = ["CHILDREN", "NAME", "PARENT", "Entity"]
 
 NAME, PARENT, CHILDREN = 0, 1, 2
 
@@ -76,18 +76,3 @@ class Entity:
     def revision(self, slot: int) -> int:
         """The revision that wrote the slot, 0 = never written."""
         return self.stamps[2 * slot + 1]
-
-
-class Entities(Protocol):
-    """Entities by id; all that following references needs."""
-
-    def get(self, id: int, /) -> Entity | None: ...
-
-    def __contains__(self, id: object, /) -> bool: ...
-
-
-class Holder(Protocol):
-    """The state, or a view of it."""
-
-    @property
-    def entities(self) -> Entities: ...

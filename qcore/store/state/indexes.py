@@ -12,17 +12,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.model.values import Kind
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
+from qcore.store.state.view import View
 
-if TYPE_CHECKING:
-    from qcore.store.search.filter import Term
-    from qcore.store.state.state import State
-
-__all__ = ["Hits", "Index", "Indexes"]
+__all__ = ["Hits", "Index", "Indexes", "Term"]
 
 _MOST = 16
 """Indexes at a time; the least recently used one goes."""
@@ -42,6 +39,14 @@ _FEW_VALUES = (Kind.Bool, Kind.Choice)
 
 _Key = tuple[CompleteSchema, int]
 """A complete schema and a slot."""
+
+
+class Term(NamedTuple):
+    """What is searched for: the stored form `value` in a field, or in its list. No `field`: the type has no match."""
+
+    name: str
+    field: CompleteField | None
+    value: Any
 
 
 class Hits(NamedTuple):
@@ -131,10 +136,10 @@ class Index:
 
 
 class Indexes:
-    """The indexes of a state."""
+    """The indexes of a state, which is seen as it is now."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, view: View) -> None:
+        self._view = view
         self.open: OrderedDict[_Key, Index] = OrderedDict()
         """By complete schema and slot, the least recently used first; mostly there are none."""
         self._asked: OrderedDict[tuple[CompleteSchema, str], None] = OrderedDict()
@@ -184,7 +189,7 @@ class Indexes:
                 if asked:
                     again.append((schema, field.slot))
             elif asked:
-                return Hits((), self._state.next_id - 1)
+                return Hits((), self._view.next_id - 1)
         hits = self._in_tree(schema, wanted.values())
         if hits is None:
             hits = yield from self._fewest({key: value for key, (_, value) in wanted.items() if key in self.open})
@@ -207,20 +212,20 @@ class Indexes:
 
     def _in_tree(self, schema: CompleteSchema, wanted: Iterable[tuple[CompleteField, Any]]) -> Hits | None:
         """Whose Parent is known has siblings, and who is among Children has a parent: the tree is an index."""
-        state = self._state
+        view = self._view
         for field, value in wanted:
             if field.slot not in _TREE:
                 continue
-            there = state.entities.get(value)
+            there = view.entities.get(value)
             if there is None:
                 ids: Sequence[int] = ()
             elif field.slot == PARENT:
-                ids = state.children(value)
+                ids = view.children(value)
             else:
                 ids = [there.parent] if there.parent else []
             if self._pays(schema, len(ids)):
-                found = sorted(id for id in ids if state.entities[id].schema is schema)
-                return Hits(found, state.next_id - 1)
+                found = sorted(id for id in ids if view.entities[id].schema is schema)
+                return Hits(found, view.next_id - 1)
         return None
 
     def _fewest(self, wanted: dict[_Key, Any]) -> Generator[None, None, Hits | None]:
@@ -240,7 +245,7 @@ class Indexes:
         return Hits(index.sorted(wanted[best[1]]), index.covered)
 
     def _pays(self, schema: CompleteSchema, hits: int) -> bool:
-        return hits <= _CROWD and hits * _SHARE <= self._state.counts.get(schema.type, 0)
+        return hits <= _CROWD and hits * _SHARE <= self._view.counts.get(schema.type, 0)
 
     def _begin(self, key: _Key, field: CompleteField) -> None:
         schema = key[0]
@@ -255,11 +260,11 @@ class Indexes:
     def _grow(self, key: _Key) -> Generator[None, None, None]:
         """Bring an index up to what is there, whoever began it."""
         while (index := self.open.get(key)) is not None:
-            ids = self._state.ids(index.schema.type)
+            ids = self._view.ids(index.schema.type)
             place = bisect_right(ids, index.covered)
             work = 0
             for id in ids[place : place + _SLICE]:
-                entity = self._state.entities.get(id)
+                entity = self._view.entities.get(id)
                 if entity is not None:
                     if entity.schema is not index.schema:
                         del self.open[key]

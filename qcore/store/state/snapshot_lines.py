@@ -19,9 +19,9 @@ from qcore.model.schema import EntitySchema, Types
 from qcore.model.values import Kind
 from qcore.model.wire import encode_json
 from qcore.store.sessions.sessions import Answer
-from qcore.store.sessions.staged import Parts
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
 from qcore.store.state.state import State
+from qcore.store.state.tables import Tables
 
 __all__ = ["Loader", "StateSnapshot"]
 
@@ -90,8 +90,8 @@ class StateSnapshot:
     def __init__(self, state: State) -> None:
         self.revision = state.revision
         self.digest = state.digest()
-        self.counts = {name: count for name, count in sorted(state.counts.items()) if count}
         self._view = state.pin()
+        self.counts = {name: count for name, count in sorted(self._view.counts.items()) if count}
         self._sessions = state.sessions.pin()
         self._staged = [_Staged(stage, parts.used, list(parts.texts)) for stage, parts in state.staged.open.items()]
         self._checks = [_Check(check) for check in state.checks.last]
@@ -152,7 +152,9 @@ class Loader:
         self._state = State()
         self._counters: _Counters | None = None
         self._schemas: list[EntitySchema] = []
-        self._types: Types | None = None
+        self._tables: Tables | None = None
+        self._below: dict[int, list[int]] = {}
+        """The children of each parent so far."""
         self._slots: dict[str, tuple[list[int], list[Callable[[Any], Any] | None]]] = {}
 
     def add(self, line: bytes) -> None:
@@ -174,10 +176,7 @@ class Loader:
             case _Session():
                 self._session(record)
             case _Staged():
-                parts = Parts()
-                parts.used, parts.texts, parts.size = record.used, record.texts, sum(map(len, record.texts))
-                self._state.staged.open[record.stage] = parts
-                self._state.staged.size += parts.size
+                self._state.staged.load(record.stage, record.used, record.texts)
             case _Check():
                 self._state.checks.last.append(record.check)
 
@@ -187,29 +186,35 @@ class Loader:
         Raises:
             ValueError: lines are missing.
         """
-        counters, state = self._counters, self._state
-        if counters is None or self._types is None:
+        counters, state, tables = self._counters, self._state, self._tables
+        if counters is None or tables is None:
             raise ValueError("the lines of a snapshot begin with its counters, types and the Root")
-        state.end_load()
-        state.applied, state.time, state.revision = applied, counters.time, counters.revision
-        state.next_id, state.mark, state.level = counters.next_id, counters.mark, counters.level
-        state.sessions.next_id = counters.next_session
-        state.set_digest(counters.digest)
-        state.checks.note(applied, state.revision, counters.digest)
+        tables.arrange(self._below)
+        state.sessions.count_on(counters.next_session)
+        state.load(
+            tables,
+            counters.digest,
+            applied=applied,
+            time=counters.time,
+            revision=counters.revision,
+            next_id=counters.next_id,
+            level=counters.level,
+            mark=counters.mark,
+        )
         return state
 
     def _begin_type(self, record: _Slots) -> None:
-        if self._types is None:
-            self._types = Types({schema.entity_type: schema for schema in self._schemas})
-            self._state.begin_load(self._types)
-        by_name = self._types.of(record.type).by_name
+        if self._tables is None:
+            self._tables = Tables(Types({schema.entity_type: schema for schema in self._schemas}))
+        by_name = self._tables.types.of(record.type).by_name
         fields = [by_name[name] for name in record.fields]
         self._slots[record.type] = [field.slot for field in fields], [_READ.get(field.kind) for field in fields]
 
     def _entity(self, record: _Entity) -> None:
-        assert self._types is not None
         slots, readers = self._slots[record.type]
-        entity = Entity(record.id, self._types.complete[record.type])
+        tables = self._tables
+        assert tables is not None
+        entity = Entity(record.id, tables.types.complete[record.type])
         for slot, read, value in zip(slots, readers, record.values, strict=True):
             entity.values[slot] = value if read is None or value is None else read(value)
         if slots == list(range(len(slots))):
@@ -218,7 +223,8 @@ class Loader:
             for place, slot in enumerate(slots):
                 entity.stamps[2 * slot : 2 * slot + 2] = array("q", record.stamps[2 * place : 2 * place + 2])
         entity.order = record.order
-        self._state.load(entity, entity.values[PARENT] or 0)
+        tables.enter(entity)
+        self._below.setdefault(entity.values[PARENT] or 0, []).append(entity.id)
 
     def _session(self, record: _Session) -> None:
         answers = {seq: Answer(hash, failed, raw.encode()) for seq, hash, failed, raw in record.answers}

@@ -123,7 +123,8 @@ class Event(msgspec.Struct, gc=False):
     def weight(self) -> int:
         """Bytes it takes in memory, more or less."""
         if self.kind == CHANGED:
-            return _FIXED + size_of(self.value) + size_of(self.old_value)
+            value, old = self.value, self.old_value
+            return _FIXED + (0 if value is None else size_of(value)) + (0 if old is None else size_of(old))
         if isinstance(self.value, Entity):
             return 2 * _FIXED + sum(size_of(value) + 24 for value in self.value.values)
         return _FIXED

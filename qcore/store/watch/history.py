@@ -13,7 +13,8 @@ from itertools import islice
 from operator import attrgetter
 
 from qcore.model.schema import Types
-from qcore.store.state.state import Change, State
+from qcore.store.state.journal import Change
+from qcore.store.state.state import State
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, RETYPED, Event, by_revision
 from qcore.store.watch.retyped import retyped
 from qcore.store.watch.revision_events import events_of
@@ -100,10 +101,11 @@ class History:
         if revision == self.head:  # nothing was written
             return
         self.head = revision
-        events = events_of(changes, revision, state.types is not self._types)
-        if state.types is not self._types:
-            altered = retyped(self._types, state.types, state.counts)
-            self._types = state.types
+        types = state.types
+        events = events_of(changes, revision, types is not self._types)
+        if types is not self._types:
+            altered = retyped(self._types, types, state.counts)
+            self._types = types
             if altered:
                 self.retyped = revision
                 events.insert(0, Event(RETYPED, revision, 0, None, value=altered))

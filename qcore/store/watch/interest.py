@@ -15,7 +15,8 @@ from qcore.model.schema import CompleteSchema, Types
 from qcore.model.values import Kind
 from qcore.store.resolve import walk
 from qcore.store.search.filter import Filter, FilterError
-from qcore.store.state.entity import Entity, Holder
+from qcore.store.state.entity import Entity
+from qcore.store.state.view import Holder
 from qcore.store.watch.events import CHANGED, DELETED, Event, PathEvent, Reading, reading_at, size_of
 from qcore.store.watch.retyped import Retyped
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from qcore.model.values import Kind
-from qcore.store.state.entity import Entities, Entity
+from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
+from qcore.store.state.view import Entities
 from qcore.store.watch.events import Event, by_revision
 from qcore.store.watch.history import History
 

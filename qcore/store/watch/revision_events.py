@@ -11,7 +11,7 @@ from typing import Any
 
 from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
-from qcore.store.state.state import ADDED, LINKED, PUT, RELAID, REMOVED, Change
+from qcore.store.state.journal import Added, Change, Linked, Put, Relaid, Removed
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, Event
 
 __all__ = ["events_of"]
@@ -30,22 +30,22 @@ def events_of(changes: list[Change], revision: int, retyped: bool = False) -> li
     events: dict[Any, Event] = {}
     parents: dict[Entity, Any] = {}
     for line in changes:  # most commands are as simple as this
-        kind, entity = line[0], line[1]
-        if kind == PUT:
-            slot = line[2]
+        entity = line.entity
+        if type(line) is Put:
+            slot = line.slot
             if (entity, slot) not in events:
                 event = events[entity, slot] = _changed(entity, entity.schema.slots[slot], revision)
                 if entity in events:
                     event.fresh = True
                 else:
-                    _, _, _, event.old_value, event.old_time, event.old_written = line
+                    event.old_value, event.old_time, event.old_written = line.value, line.time, line.revision
                     if slot == PARENT:
                         event.old_value = parents.get(entity, event.old_value)
-        elif kind == ADDED:
+        elif type(line) is Added:
             events[entity] = Event(CREATED, revision, entity.id, entity.schema)
-        elif kind == LINKED:
-            parents.setdefault(entity, line[2])
-        elif kind == REMOVED:
+        elif type(line) is Linked:
+            parents.setdefault(entity, line.parent)
+        elif type(line) is Removed:
             return _Reader(changes).events(revision)
     return list(events.values())
 
@@ -72,29 +72,28 @@ class _Reader:
             self._note(line)
 
     def _note(self, line: Change) -> None:
-        kind, entity = line[0], line[1]
-        if kind == PUT:
-            self._note_put(*line[1:])
-        elif kind == LINKED:
-            self._parents.setdefault(entity.id, line[2])
-        elif kind == ADDED:
-            self._created.add(entity.id)
-            self._touched.append((CREATED, entity, ""))
-        elif kind == REMOVED:
+        entity = line.entity
+        if type(line) is Put:
+            self._note_put(entity, line)
+        elif type(line) is Removed:
             self._removed.add(entity.id)
             self._touched.append((DELETED, entity, ""))
-        elif kind == RELAID:
+        elif type(line) is Linked:
+            self._parents.setdefault(entity.id, line.parent)
+        elif type(line) is Added:
+            self._created.add(entity.id)
+            self._touched.append((CREATED, entity, ""))
+        elif type(line) is Relaid:
             self._schemas[entity.id].popleft()
 
-    def _note_put(self, entity: Entity, slot: int, old: Any, time: int, revision: int) -> None:
+    def _note_put(self, entity: Entity, line: Put) -> None:
         waiting = self._schemas.get(entity.id)
         schema: CompleteSchema = waiting[0] if waiting else entity.schema
-        field = schema.slots[slot]
+        field = schema.slots[line.slot]
         fields = self._before[entity.id]
         if field.name not in fields:
-            if slot == PARENT:
-                old = self._parents.get(entity.id, old)
-            fields[field.name] = field, old, time, revision
+            old = self._parents.get(entity.id, line.value) if line.slot == PARENT else line.value
+            fields[field.name] = field, old, line.time, line.revision
             self._touched.append((CHANGED, entity, field.name))
 
     def events(self, revision: int) -> list[Event]:
@@ -142,6 +141,6 @@ def _old_schemas(changes: list[Change]) -> dict[int, deque[CompleteSchema]]:
     """For each entity that got another schema, those it had before, in order."""
     schemas: dict[int, deque[CompleteSchema]] = defaultdict(deque)
     for line in changes:
-        if line[0] == RELAID:
-            schemas[line[1].id].append(line[2])
+        if type(line) is Relaid:
+            schemas[line.entity.id].append(line.schema)
     return schemas

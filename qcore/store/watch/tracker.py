@@ -14,7 +14,8 @@ from qcore.model.ids import is_digits
 from qcore.model.requests.results import FieldError
 from qcore.model.values import Kind
 from qcore.store.resolve import Place, walk
-from qcore.store.state.entity import Entity, Holder
+from qcore.store.state.entity import Entity
+from qcore.store.state.view import Holder
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, Event, PathEvent, Reading, reading_at
 from qcore.store.watch.interest import field_names
 

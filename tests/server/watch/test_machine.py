@@ -25,7 +25,7 @@ from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.search.filter import bind, parse
-from qcore.store.state.state import Change
+from qcore.store.state.journal import Change
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import Wish, check_wish
 from tests.store import watched

@@ -9,7 +9,7 @@ from hypothesis import given
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.documents.tree import DocumentTree
 from qcore.store.documents.matching import Matching
-from qcore.store.paths import View
+from qcore.store.state.view import View
 from tests.store.document_samples import OTHER_SCHEMAS, Watched, stores, taken
 from tests.store.samples import Log, type_of
 

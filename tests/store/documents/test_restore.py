@@ -377,7 +377,7 @@ def test_a_restored_store_bears_the_mark_and_keeps_one_it_had() -> None:
     state = State()
     assert restored(state, document()).changed
     assert state.mark == RESTORED
-    state.mark = "of a file"
+    state.set_mark("of a file")
     restored(state, document(user("a")))
     assert state.mark == "of a file"
 

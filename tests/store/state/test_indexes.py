@@ -579,11 +579,3 @@ def test_an_id_that_was_taken_back_may_be_given_to_another_type(monkeypatch: pyt
     assert outcome.error is not None
     ids = [log.create("Thing", "b") for _ in range(2)]
     assert found(log.state, "Name == 'b'") == ids
-
-
-def test_a_state_that_is_loaded_anew_forgets_its_indexes(log: Log) -> None:
-    for _ in range(2):
-        found(log.state, "Text == 't7'")
-    assert log.state.indexes.open
-    log.state.begin_load(log.state.types)
-    assert not log.state.indexes.open

@@ -12,9 +12,9 @@ from qcore.model.requests.commands import Create, Delete, SchemaSet, SetFields
 from qcore.model.requests.compound import Transaction
 from qcore.model.values import Kind
 from qcore.store.documents.export import export
-from qcore.store.paths import View
 from qcore.store.state.entity import CHILDREN
 from qcore.store.state.pinned import Pinned
+from qcore.store.state.view import View
 from tests.store.document_samples import restored, stores, taken
 from tests.store.samples import Log, any_command, busy_log, field, type_of, typed
 

@@ -158,5 +158,5 @@ def test_lines_that_cannot_be_are_refused(spoil: Any) -> None:
 
 def test_the_level_in_force_is_kept() -> None:
     state = State()
-    state.level = FEATURE_LEVEL + 3
+    state.raise_level(FEATURE_LEVEL + 3)
     assert again(state).level == FEATURE_LEVEL + 3

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ from qcore.model.errors import RequestError
 from qcore.model.ids import ROOT_ID
 from qcore.model.requests.commands import Bootstrap, Create, Delete, SchemaSet, SetFields, TreeNode
 from qcore.model.values import Kind
+from qcore.store.state import state as module
 from qcore.store.state.state import State
 from tests.store.samples import Log, dump, field, full_digest, replay, type_of
 
@@ -45,7 +49,9 @@ def test_rollback_takes_every_primitive_back() -> None:
     state.unlink(state.entities[below[1]])
     for id in (below[1], family[1]):
         state.remove(state.entities[id])
-    state.revision, state.next_id, state.mark = 7, 77, "mark"
+    state.allocate_id()
+    state.reserve_ids(77)
+    state.set_mark("mark")
     assert dump(state) != before
     state.rollback()
     assert dump(state) == before
@@ -169,3 +175,23 @@ def test_the_observer_hears_what_was_done_and_nothing_that_was_undone() -> None:
         log.set(id, "Nothing", 3)
     log.do(SchemaSet(type_of("Other")))
     assert heard == [(2, 5), (3, 1), (4, 0)]
+
+
+def assigned(path: Path) -> Iterator[str]:
+    """What a source file assigns of anything it calls a state."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AugAssign | ast.AnnAssign):
+            targets = [node.target]
+        parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Attribute)]
+        for part in parts:
+            owner = ast.unparse(part.value).rpartition(".")[2]
+            if isinstance(part.ctx, ast.Store) and owner in ("state", "_state"):
+                yield f"{path}:{part.lineno}: {part.attr}"
+
+
+def test_nobody_else_assigns_what_the_state_counts() -> None:
+    """Who wants to hear of it may say so; everything else has a primitive."""
+    root = Path(module.__file__).parents[3]
+    found = [each for path in sorted((root / "qcore").rglob("*.py")) for each in assigned(path)]
+    assert [each.partition(": ")[2] for each in found] == ["observer"]

@@ -1,0 +1,139 @@
+"""Types and entities, and all that finds them: what the state is made of, and what is swapped when it is replaced.
+
+Views hold the tables and no state, so that one that is open stays readable when the state has gone on to others.
+Digest, journal and counters are not kept here: `qcore.store.state.state` alone changes tables.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from qcore.model.ids import ROOT_ID
+from qcore.model.schema import Types
+from qcore.store.state.entity import CHILDREN, Entity
+from qcore.store.state.indexes import Indexes
+from qcore.store.state.name_index import NameIndex
+from qcore.store.state.pinned import Pinned
+
+__all__ = ["Tables"]
+
+_COMPACT_SLACK = 64
+
+
+class Tables:
+    """A `View` of what is there now."""
+
+    __slots__ = ("_ids", "_thinned", "counts", "entities", "indexes", "names", "next_id", "pins", "top", "types")
+
+    def __init__(self, types: Types) -> None:
+        self.types = types
+        self.next_id = ROOT_ID + 1
+        self.entities: dict[int, Entity] = {}
+        self.top: list[int] = []
+        """Entities without a parent, by order."""
+        self.counts: dict[str, int] = {}
+        """How many there are of exactly a type."""
+        self._ids: dict[str, array[int]] = {}
+        self._thinned: set[str] = set()
+        """Types of which something went, whose ids may be worth compacting."""
+        self.names = NameIndex(self.entities)
+        self.indexes = Indexes(self)
+        """For searches of this node; told of what changes, but no part of what is replicated."""
+        self.pins: list[Pinned] = []
+        """Views that are open."""
+
+    def children(self, parent: int) -> Sequence[int]:
+        """Ids of an entity's children in order, or of those without a parent for 0."""
+        return self.top if parent == 0 else self.entities[parent].values[CHILDREN] or ()
+
+    def child_named(self, parent: int, name: str, twin: int) -> int | None:
+        """Id of the `twin`-th child of that name, None where there is none."""
+        return self.names.find(parent, self.children(parent), name, twin)
+
+    def ids(self, type_name: str) -> array[int]:
+        """Ids that are or were of exactly this type, ascending; look each up, the dead stay a while."""
+        return self._ids.get(type_name) or array("Q")
+
+    def siblings(self, parent: int) -> list[int]:
+        """The list itself of a parent's children, or of those without a parent for 0."""
+        if parent == 0:
+            return self.top
+        values = self.entities[parent].values
+        if values[CHILDREN] is None:
+            values[CHILDREN] = []
+        return values[CHILDREN]  # type: ignore[no-any-return]
+
+    def place(self, siblings: list[int], order: int) -> int:
+        """Where among siblings the one with that order stands."""
+        return bisect_left(siblings, order, key=lambda i: self.entities[i].order)
+
+    # -- entities come and go ------------------------------------------------------------------------------
+
+    def enter(self, entity: Entity) -> None:
+        """Take in a new entity, which hangs nowhere yet. Ids of one type only ever ascend."""
+        ids = self._ids.get(entity.type)
+        if ids is None:
+            ids = self._ids[entity.type] = array("Q")
+        ids.append(entity.id)
+        self.entities[entity.id] = entity
+        self.counts[entity.type] = self.counts.get(entity.type, 0) + 1
+
+    def leave(self, entity: Entity) -> None:
+        """Let an entity go; its id stays among those of its type for a while."""
+        del self.entities[entity.id]
+        self.counts[entity.type] -= 1
+        self._thinned.add(entity.type)
+
+    def forget(self, entity: Entity) -> None:
+        """Let the newest entity never have been."""
+        del self.entities[entity.id]
+        self._ids[entity.type].pop()
+        self.counts[entity.type] -= 1
+
+    def arrange(self, below: dict[int, list[int]]) -> None:
+        """Hang what was taken in below its parents (0: on its own), each with its siblings by order."""
+        for parent, children in below.items():
+            children.sort(key=lambda child: self.entities[child].order)
+            if parent:
+                self.entities[parent].values[CHILDREN] = children
+            else:
+                self.top = children
+
+    def compact(self) -> None:
+        """Drop dead ids where they outnumber the living; changes nothing anyone can see."""
+        if not self._thinned or self.pins:  # for a view they may be alive
+            return
+        for name in self._thinned:
+            ids = self._ids[name]
+            if len(ids) > 2 * self.counts[name] + _COMPACT_SLACK:
+                self._ids[name] = array("Q", (i for i in ids if i in self.entities))
+        self._thinned.clear()
+
+    # -- views ---------------------------------------------------------------------------------------------
+
+    def pin(self, revision: int) -> Pinned:
+        """Open a view of all as it is now."""
+        pinned = Pinned(self, revision, self._unpin)
+        self.pins.append(pinned)
+        return pinned
+
+    def _unpin(self, pinned: Pinned) -> None:
+        if pinned in self.pins:  # it may be released already
+            self.pins.remove(pinned)
+
+    def keep(self, *ids: int) -> None:
+        """Let every view remember entities as they are now."""
+        for pinned in self.pins:
+            for id in ids:
+                pinned.keep(id)
+
+    def keep_siblings(self, parent: int) -> None:
+        """Let every view remember the children of an entity, or who has no parent for 0."""
+        if parent:
+            self.keep(parent)
+            return
+        taken = [pinned.keep_top(self.top) for pinned in self.pins]
+        if any(taken):
+            self.top = list(self.top)
