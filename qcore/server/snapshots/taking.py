@@ -50,8 +50,8 @@ log = logs.get("qcore.snapshots")
 class SnapshotTaker:
     """Takes snapshots: told of each entry that is applied, asked by clients and by the engine.
 
-    `last_activity` gives the monotonic time of the latest request or apply, `between_entries` says whether no entry is half applied,
-    `membership` gives the last one applied.
+    `last_activity` gives the monotonic time of the latest request or apply, `between_entries` says whether no entry is
+    half applied, `membership` gives the last one applied.
     """
 
     def __init__(
