@@ -10,11 +10,12 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 from qcore.model.errors import BadParams, Busy, NotFound
 from qcore.model.requests.queries import SnapshotExport
 from qcore.model.requests.results import ExportPage
+from qcore.server.runtime.scheduler import Work
 from qcore.store.documents.export import Exported, export
 from qcore.store.state.state import State
 
@@ -39,7 +40,7 @@ class Exports:
         self._open: dict[str, _Export] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def read(self, query: SnapshotExport) -> Generator[None, None, ExportPage]:
+    def read(self, query: SnapshotExport) -> Work[ExportPage]:
         """The piece a cursor stands for, or the first one of a new export.
 
         Raises:
@@ -102,7 +103,7 @@ class _Export:
         """Whether everything was handed out."""
         return self._last is not None and self._last.cursor is None
 
-    def page(self, number: int) -> Generator[None, None, ExportPage]:
+    def page(self, number: int) -> Work[ExportPage]:
         """The piece of this number, from 0: the next one, or the last one again.
 
         Whoever stops in the middle leaves what is there for the next time, and two may wait for the same piece.

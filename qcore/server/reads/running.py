@@ -1,16 +1,16 @@
-"""Runs one read of a client and answers it: at once, or in slices where it is long."""
+"""Runs a client's read and answers it: at once, or in slices where it is a work."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import GeneratorType
 from typing import Any
 
 from qcore.model.errors import Internal, RequestError, Timeout
 from qcore.server.calls import Call
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Scheduler
+from qcore.server.runtime.scheduler import Scheduler, Work
 
 __all__ = ["run_read"]
 
@@ -20,7 +20,7 @@ log = logs.get("qcore.node")
 def run_read(call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given: Any) -> None:
     """Answer `call` with what `run(given)` returns, or with the error it raises.
 
-    A generator is run by the scheduler until it returns the result or the call's deadline has passed.
+    A work is run by the scheduler until it returns the result or the call's deadline has passed.
     """
     try:
         result = run(given)
@@ -37,9 +37,9 @@ def run_read(call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given:
 
 
 class _LongRead:
-    """A read in slices, cut at its deadline."""
+    """A read that is a work: its steps, until the deadline of its call."""
 
-    def __init__(self, call: Call, work: Generator[None, None, Any]) -> None:
+    def __init__(self, call: Call, work: Work[Any]) -> None:
         self._call = call
         self._work = work
 

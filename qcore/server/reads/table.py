@@ -1,4 +1,4 @@
-"""What each read of the API does: from its typed params to its result, or a generator of slices."""
+"""What each read of the API does: from its typed params to its result, or a work that returns it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class ReadTable:
         }
 
     def run(self, params: Any) -> Any:
-        """The result of a read, or a generator that returns it.
+        """The result of a read, or a work that returns it.
 
         Raises:
             RequestError: the answer.

@@ -1,6 +1,14 @@
-"""Long work on the loop in short slices, so that nobody waits for it.
+"""Long work on the event loop, in slices so short that nobody waits for it.
 
-Each step is a call that does a little and says whether there is more. Steps of different works take turns.
+The words for that, the same in the whole server:
+
+- A **step** is a callable that does a little of a longer work and returns whether there is more to do now. One that
+  returns False is done, or waits for something and is scheduled anew when that has happened.
+- A **work** is a generator that yields None wherever it may pause and returns its result. It never yields anything
+  else; what it waits for, if anything, it keeps where its step finds it. The store's long functions are works.
+- A **slice** is the time that steps get in one turn of the loop; a step that takes longer than that is too long.
+
+`step_of` makes a step of a work, `Scheduler.run` a future.
 """
 
 from __future__ import annotations
@@ -9,30 +17,41 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["Schedule", "Scheduler", "Step", "TurnBudget"]
+__all__ = ["Schedule", "Scheduler", "Step", "TurnBudget", "Work", "step_of"]
 
 SLICE = 0.004
 """Seconds of one turn before the loop serves others."""
 
+_BUSY_SHARE = 4
+"""How many times shorter a turn is while requests come."""
+
+T = TypeVar("T")
+
 Step = Callable[[], bool]
 """Does a little of a longer work; returns whether there is more to do now."""
+
+Work = Generator[None, None, T]
+"""Yields to pause, returns the result."""
 
 Schedule = Callable[[Step], None]
 """Has a step run, in slices of the loop's time, until it returns False."""
 
-T = TypeVar("T")
+
+_ENDED = object()
 
 
-_BUSY_SHARE = 4
-"""How many times shorter a turn is while requests come."""
+def step_of(work: Work[Any]) -> Step:
+    """A step that takes `work` to its next pause; its result is dropped."""
+
+    return lambda: next(work, _ENDED) is not _ENDED
 
 
 class Scheduler:
-    """A queue of steps that run whenever the loop comes round, for `length` seconds of each turn.
+    """Runs steps for `length` seconds of each turn of the loop, in the order they came; a long one goes to the end.
 
-    `busy` says whether requests come, which then wait less for each turn.
+    `busy` says whether requests come: slices are shorter then.
     """
 
     def __init__(self, length: float = SLICE, busy: Callable[[], bool] = lambda: False) -> None:
@@ -42,14 +61,14 @@ class Scheduler:
         self._scheduled = False
 
     def add(self, step: Step) -> None:
-        """Run `step` until it returns False; the first time soon, not now."""
+        """Run `step` until it returns False, from the next turn of the loop on."""
         self._steps.append(step)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def run(self, work: Generator[None, None, T]) -> asyncio.Future[T]:
-        """Run a generator to its end, pausing where it does; the result is what it returns."""
+    def run(self, work: Work[T]) -> asyncio.Future[T]:
+        """Run a work to its end; the future gets its result or its error. Cancelling the future closes the work."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def step() -> bool:
@@ -86,13 +105,13 @@ class Scheduler:
 
 
 class TurnBudget:
-    """The time that all together may take for themselves in one turn of the loop; more is done in slices."""
+    """The time that all connections together may take in one turn of the loop; the rest is scheduled."""
 
     def __init__(self) -> None:
         self._end = 0.0
 
     def end(self) -> float:
-        """When it is over, in monotonic seconds; whoever comes later than that does the least there is to do."""
+        """When the budget of this turn is used up, in monotonic seconds; it begins with the first who asks."""
         if not self._end:
             self._end = time.monotonic() + SLICE
             asyncio.get_running_loop().call_soon(self._over)

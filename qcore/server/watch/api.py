@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 
 from qcore.model.errors import BadParams, Busy, Compacted, NotFound, TooLarge
 from qcore.model.ids import is_digits
@@ -14,7 +13,7 @@ from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.reads.filters import Filters
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Schedule
+from qcore.server.runtime.scheduler import Schedule, Work, step_of
 from qcore.server.watch import event_text
 from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
@@ -38,18 +37,18 @@ log = logs.get("qcore.watch")
 
 
 class WatchApi:
-    """All listeners of a node. Their steps are taken by `live` for those that are up to date, by `later` for others."""
+    """All listeners of a node. `live` runs what is for those that are up to date, `schedule` all else."""
 
     def __init__(
-        self, settings: Settings, state: State, history: History, live: Schedule, later: Schedule, filters: Filters
+        self, settings: Settings, state: State, history: History, live: Schedule, schedule: Schedule, filters: Filters
     ) -> None:
         self._state = state
         self._history = history
-        self._later = later
+        self._schedule = schedule
         self._filters = filters
         self._most_listeners = settings.max_subscriptions
         self._most = settings.watch_queue_mb * _MEGABYTE
-        self._listeners = Listeners(later)
+        self._listeners = Listeners(schedule)
         self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
         self._streams: dict[Client, WatchStream] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -114,14 +113,13 @@ class WatchApi:
         """Free the listeners of a client that is gone, in slices."""
         stream = self._streams.pop(client, None)
         if stream is not None:
-            work = self._free(stream)
-            self._later(lambda: next(work, False))
+            self._schedule(step_of(self._free(stream)))
 
-    def _free(self, stream: WatchStream) -> Generator[bool, None, None]:
+    def _free(self, stream: WatchStream) -> Work[None]:
         for listener in list(stream.listeners.values()):
             if not listener.gone:
                 self._listeners.remove(listener)
-            yield True
+            yield
 
     def _stream(self, call: Call) -> WatchStream:
         if call.client is None or call.id is None:
@@ -130,7 +128,7 @@ class WatchApi:
             raise Busy("the connection is closed")
         stream = self._streams.get(call.client)
         if stream is None:
-            stream = self._streams[call.client] = WatchStream(call.client.outbox, self._later)
+            stream = self._streams[call.client] = WatchStream(call.client.outbox, self._schedule)
         return stream
 
     def _wish(self, query: Listen) -> Wish:
@@ -184,10 +182,9 @@ class WatchApi:
         self._timer = None
         if self._listeners.all:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
-            work = self._look_after()
-            self._later(lambda: next(work, False))
+            self._schedule(step_of(self._look_after()))
 
-    def _look_after(self) -> Generator[bool, None, None]:
+    def _look_after(self) -> Work[None]:
         """Bookmarks for the idle, an end for those whom the history has overtaken while they waited."""
         catching_up = False
         for listener in list(self._listeners.all.values()):
@@ -201,7 +198,7 @@ class WatchApi:
                 listener.told = False
             else:
                 listener.tell(event_text.bookmark(self._dispatcher.known(listener)))
-            yield True
+            yield
         if not catching_up:
             self._history.forget_indexes()
         for interest in list(self._listeners.registry.interests):
@@ -213,4 +210,4 @@ class WatchApi:
                     filter=interest.wish.filter,
                 )
                 interest.errors = 0
-            yield True
+            yield

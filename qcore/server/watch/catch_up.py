@@ -7,11 +7,13 @@ it; then it is lost, and so nothing is kept for whoever does not read.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
 from qcore.server.runtime import logs
+from qcore.server.runtime.scheduler import Work
 from qcore.server.watch import event_text
 from qcore.server.watch.catch_up_queue import AT_ONCE
 from qcore.server.watch.dispatch import Dispatcher
@@ -39,10 +41,7 @@ _SCAN = 500
 _KEPT = 4096
 """Bytes of a context that is kept for all fields of an entity."""
 
-_GO, _ROOM, _TURN = range(3)
-"""Why a pause: to let others work, for room in the feed before each message, for the dispatcher to move."""
-
-Pauses = Generator[int, None, None]
+_AnyEvent = Event | PathEvent
 
 log = logs.get("qcore.watch")
 
@@ -81,7 +80,8 @@ class CatchUp:
         self._retyped = listener.revision
         """The last change of schemas that was looked at."""
         self._turns = 0
-        self._pause = _GO
+        self._awaited: Literal["outbox", "dispatcher"] | None = None
+        """What the work waits for in this pause: an outbox below half its limit, a dispatcher that has moved on."""
         self._work = self._run()
         self._ended = False
         listener.stop = self._end
@@ -92,12 +92,11 @@ class CatchUp:
         if self._ended or listener.outbox.closed:
             self._end()
             return False
-        if self._pause == _ROOM and listener.outbox.size > self._most // 2:  # another may have been quicker
+        if self._awaited == "outbox" and listener.outbox.size > self._most // 2:  # another may have been quicker
             listener.outbox.call_when_below(self._most // 4, self._resume)
             return False
         try:
-            self._check()
-            self._pause = next(self._work)
+            self._advance()
         except StopIteration:
             self._end()
             return False
@@ -111,10 +110,16 @@ class CatchUp:
             log.error("events_failed", message="Telling of past changes failed: a listener is lost", exc_info=exc)
             self._lose("internal", listener.revision)
             return False
-        if self._pause == _TURN:
-            self._dispatcher.wait(self._resume)
+        if self._awaited == "dispatcher":
+            self._dispatcher.call_when_moved(self._resume)
             return False
         return True
+
+    def _advance(self) -> None:
+        """Go on to the next pause; see `_check` for the errors."""
+        self._awaited = None
+        self._check()
+        next(self._work)
 
     def _check(self) -> None:
         """See whether the way is still open.
@@ -156,7 +161,7 @@ class CatchUp:
 
     # -- the way -------------------------------------------------------------------------------------------
 
-    def _run(self) -> Pauses:
+    def _run(self) -> Work[None]:
         if self._tracker is not None:
             yield from self._track(self._tracker)
         if self._initial:
@@ -171,22 +176,22 @@ class CatchUp:
             listener.revision = history.head
             self._dispatcher.kick()
             if not self._dispatcher.idle:
-                yield _TURN
+                self._awaited = "dispatcher"
+                yield
         self._listeners.join(listener, self._tracker)
         self._tracker = None
 
-    def _track(self, tracker: Tracker) -> Pauses:
+    def _track(self, tracker: Tracker) -> Work[None]:
         """Find out where the path leads from each entity at the revision where the listener begins."""
-        for _ in self._history.prepare(self._view.revision):
-            yield _GO
+        yield from self._history.prepare(self._view.revision)
         for ids in self._members():
             for id in ids:
                 tracker.add(self._view, id)
                 if tracker.size > MAX_TRACKED:
                     raise _Lost("too_large", self._view.revision)
                 if self._is_time():
-                    yield _GO
-            yield _GO
+                    yield
+            yield
 
     def _members(self) -> Iterator[Sequence[int]]:
         """Ids among which are all of the target at the view's revision, some at a time; take a pause behind each."""
@@ -211,7 +216,7 @@ class CatchUp:
                     and not _holds(there, event)
                 ]
 
-    def _tell_initial(self) -> Pauses:
+    def _tell_initial(self) -> Work[None]:
         for ids in self._members():
             for id in ids:
                 entity = self._view.entities.get(id)
@@ -220,11 +225,12 @@ class CatchUp:
                 elif self._interest.matches(entity, self._view):
                     context: bytes | None = None
                     for field in self._fields(entity):
-                        yield _ROOM
+                        self._awaited = "outbox"
+                        yield
                         context = self._tell_one(id, field, context)
                 if self._is_time():
-                    yield _GO
-            yield _GO
+                    yield
+            yield
         self._listener.tell(event_text.bookmark(self._listener.revision))
 
     def _fields(self, entity: Entity) -> list[str]:
@@ -244,45 +250,54 @@ class CatchUp:
         self._listener.tell(members + context)
         return context if len(context) <= _KEPT else None
 
-    def _tell(self, events: list[Event]) -> Pauses:
+    def _tell(self, events: list[Event]) -> Work[None]:
         """Tell of one revision; the last event waits until it is known to be that."""
         number = self._view.revision = events[0].revision
         if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
             raise _Lost("schema", number)
         if self._looks_back:
-            for _ in self._history.prepare(number):
-                yield _GO
-        last: Event | PathEvent | None = None
-        for event in self._wanted(events):
-            if event is not None and self._interest.passes(event, self._view):
-                if last is not None:
-                    yield _ROOM
-                    self._say(last, event_text.MORE)
-                last = event
+            yield from self._history.prepare(number)
+        last: _AnyEvent | None = None
+        for event in events:
+            if self._interest.wants(event):
+                last = yield from self._tell_one_more(event, last)
             elif self._is_time():
-                yield _GO
+                yield
+        if self._tracker is not None:
+            revision: Revision | None = None
+            for id in (yield from self._tracker.touched(events)):
+                if revision is None:
+                    revision = yield from Revision.of(events)
+                moved = self._tracker.refresh(self._view, id, revision)
+                if moved is not None:
+                    last = yield from self._tell_one_more(moved, last)
+                elif self._is_time():
+                    yield
         if last is not None:
-            yield _ROOM
+            self._awaited = "outbox"
+            yield
             self._say(last, event_text.LAST)
 
-    def _say(self, event: Event | PathEvent, end: bytes) -> None:
+    def _tell_one_more(
+        self, event: Event | PathEvent, last: Event | PathEvent | None
+    ) -> Work[Event | PathEvent | None]:
+        """Tell of `last`, which is not the last one if this event passes; returns which is the last so far."""
+        if not self._interest.passes(event, self._view):
+            if self._is_time():
+                yield
+            return last
+        if last is not None:
+            self._awaited = "outbox"
+            yield
+            self._say(last, event_text.MORE)
+        return event
+
+    def _say(self, event: _AnyEvent, end: bytes) -> None:
         context = b""
         if self._interest.wish.context:
             context = event_text.context(self._interest.context(event, self._view))
         listener = self._listener
         listener.outbox.append(listener.token, listener.head + event_text.common(event, self._view) + context + end)
-
-    def _wanted(self, events: list[Event]) -> Generator[Event | PathEvent | None, None, None]:
-        """What of a revision is for this listener; None where it is not."""
-        for event in events:
-            yield event if self._interest.wants(event) else None
-        if self._tracker is not None:
-            touched = yield from self._tracker.touched(events)
-            revision: Revision | None = None
-            for id in touched:
-                if revision is None:
-                    revision = yield from Revision.of(events)
-                yield self._tracker.refresh(self._view, id, revision)
 
 
 def _holds(there: Mapping[str, Sequence[int]], event: Event) -> bool:

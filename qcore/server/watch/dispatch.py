@@ -8,13 +8,13 @@ whose feed has grown over its bound loses its listeners; nobody waits for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
 from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import Schedule
+from qcore.server.runtime.scheduler import Schedule, Work
 from qcore.server.watch import event_text
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
 from qcore.store.state.state import State
@@ -43,8 +43,6 @@ _LOOKS = 10
 
 _ROUND = 10_000
 """Events for interests that are judged before those so far are told."""
-
-Pauses = Generator[None, None, None]
 
 T = TypeVar("T")
 
@@ -114,7 +112,7 @@ class Dispatcher:
         self._schedule = schedule
         self._most = most
         self._view = Past(state, history, history.head)
-        self._work: Pauses | None = None
+        self._work: Work[None] | None = None
         self._turns = 0
         self._retyped = 0
         """The last change of schemas that was looked at."""
@@ -134,9 +132,9 @@ class Dispatcher:
             else:
                 self._moved(self._history.head)
 
-    def wait(self, then: Callable[[], None]) -> None:
-        """Call `then` when the position has moved."""
-        self._waiting.append(then)
+    def call_when_moved(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, when the position has moved."""
+        self._waiting.append(callback)
 
     def _moved(self, position: int) -> None:
         self.position = position
@@ -157,7 +155,7 @@ class Dispatcher:
             self._work = self._lose_all("internal")
         return True
 
-    def _run(self) -> Pauses:
+    def _run(self) -> Work[None]:
         history = self._history
         while not self.idle:
             self._view.revision = self.position
@@ -177,7 +175,7 @@ class Dispatcher:
             if self._is_time():
                 yield
 
-    def _serve(self, events: list[Event]) -> Pauses:
+    def _serve(self, events: list[Event]) -> Work[None]:
         """Tell everyone of one revision."""
         number = self._view.revision = events[0].revision
         registry = self._listeners.registry
@@ -193,7 +191,7 @@ class Dispatcher:
         for interest, last in round.held.items():
             yield from self._tell(interest, last, texts, event_text.LAST)
 
-    def _serve_paths(self, events: list[Event], round: _Round, texts: _Texts) -> Pauses:
+    def _serve_paths(self, events: list[Event], round: _Round, texts: _Texts) -> Work[None]:
         registry = self._listeners.registry
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
@@ -217,7 +215,7 @@ class Dispatcher:
         self._turns = 0
         return True
 
-    def _judge(self, event: Event | PathEvent, interests: list[Interest], round: _Round, texts: _Texts) -> Pauses:
+    def _judge(self, event: Event | PathEvent, interests: list[Interest], round: _Round, texts: _Texts) -> Work[None]:
         """Note for whom of those who want it the event is."""
         for interest in interests:
             try:
@@ -250,12 +248,12 @@ class Dispatcher:
             raise BadFilter(f"the filter took more than {FILTER_TIME} s")
         return passes
 
-    def _hand_out(self, round: _Round, texts: _Texts) -> Pauses:
+    def _hand_out(self, round: _Round, texts: _Texts) -> Work[None]:
         for interest, events in round.next():
             for event in events:
                 yield from self._tell(interest, event, texts, event_text.MORE)
 
-    def _tell(self, interest: Interest, event: Event | PathEvent, texts: _Texts, end: bytes) -> Pauses:
+    def _tell(self, interest: Interest, event: Event | PathEvent, texts: _Texts, end: bytes) -> Work[None]:
         """Tell all listeners of an interest of one event."""
         listeners = list(self._listeners.live.get(interest, {}).values())
         if not listeners:
@@ -286,14 +284,14 @@ class Dispatcher:
 
     # -- ends ----------------------------------------------------------------------------------------------
 
-    def _retype(self, change: Retyped, number: int) -> Pauses:
+    def _retype(self, change: Retyped, number: int) -> Work[None]:
         for interest in _taken(self._listeners.registry.interests):
             if interest.altered_by(change):
                 yield from self._lose_interest(interest, "schema", number)
             if self._is_time():
                 yield
 
-    def _look_ahead(self) -> Pauses:
+    def _look_ahead(self) -> Work[None]:
         """Where schemas have changed meanwhile, whoever looks back from there no longer sees what was."""
         while self._retyped < self._history.retyped:
             seen, self._retyped = self._retyped, self._history.retyped
@@ -304,7 +302,7 @@ class Dispatcher:
                     if self._is_time():
                         yield
 
-    def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> Pauses:
+    def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> Work[None]:
         for listener in _taken(self._listeners.live.get(interest, {}).values()):
             if not listener.gone:
                 self._listeners.lose(listener, reason, revision)
@@ -320,7 +318,7 @@ class Dispatcher:
         """The revision up to which a listener was told everything."""
         return max(listener.revision, self.position) if listener.live else listener.revision
 
-    def _lose_all(self, reason: LostReason) -> Pauses:
+    def _lose_all(self, reason: LostReason) -> Work[None]:
         for live in _taken(self._listeners.live.values()):
             for listener in _taken(live.values()):
                 if not listener.gone:

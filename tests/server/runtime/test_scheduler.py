@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore.server.runtime.scheduler import SLICE, Scheduler, TurnBudget
+from qcore.server.runtime.scheduler import SLICE, Scheduler, TurnBudget, Work, step_of
 from tests.server.running import until
 
 
@@ -97,6 +97,53 @@ async def test_every_work_is_finished(steps: int) -> None:
     for name in "abcde":
         scheduler.add(counting(log, name, steps))
     await until(lambda: len(log) == 5 * steps)
+
+
+def test_a_step_of_a_work_takes_it_to_its_next_pause() -> None:
+    log: list[str] = []
+
+    def work() -> Work[str]:
+        log.append("begin")
+        yield
+        log.append("end")
+        return "dropped"
+
+    step = step_of(work())
+    assert log == []
+    assert step()
+    assert log == ["begin"]
+    assert not step()
+    assert log == ["begin", "end"]
+    assert not step()
+
+
+async def test_the_result_and_the_error_of_a_work_are_those_of_its_future() -> None:
+    def work(fails: bool) -> Work[str]:
+        yield
+        if fails:
+            raise ZeroDivisionError
+        return "done"
+
+    scheduler = Scheduler()
+    assert await scheduler.run(work(False)) == "done"
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.run(work(True))
+
+
+async def test_a_work_that_nobody_waits_for_any_more_is_closed() -> None:
+    log: list[str] = []
+
+    def work() -> Work[None]:
+        try:
+            while True:
+                yield
+        finally:
+            log.append("closed")
+
+    future = Scheduler().run(work())
+    await asyncio.sleep(0)
+    future.cancel()
+    await until(lambda: log == ["closed"])
 
 
 class Clock:
