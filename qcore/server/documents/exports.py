@@ -6,7 +6,6 @@ be asked for again, so that a client may repeat a read whose answer it lost.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import time
@@ -16,6 +15,7 @@ from qcore.model.errors import BadParams, Busy, NotFound
 from qcore.model.requests.queries import SnapshotExport
 from qcore.model.requests.results import ExportPage
 from qcore.server.runtime.scheduler import Work
+from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.export import Exported, export
 from qcore.store.state.state import State
 
@@ -38,7 +38,7 @@ class Exports:
         self._state = state
         self._most = most
         self._open: dict[str, _Export] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._expiry = Periodic(PINNED / 4, self._expire)
 
     def read(self, query: SnapshotExport) -> Work[ExportPage]:
         """The piece a cursor stands for, or the first one of a new export.
@@ -57,8 +57,7 @@ class Exports:
 
     def stop(self) -> None:
         """Let go of everything."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._expiry.stop()
         self._drop(lambda _export: True)
 
     def _begin(self, query: SnapshotExport) -> _Export:
@@ -69,15 +68,13 @@ class Exports:
             del self._open[name]
         name = secrets.token_hex(8)
         begun = self._open[name] = _Export(self._state, name, query)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(PINNED / 4, self._expire)
+        self._expiry.start()
         return begun
 
-    def _expire(self) -> None:
+    def _expire(self) -> bool:
         now = time.monotonic()
         self._drop(lambda export: export.used + PINNED < now)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(PINNED / 4, self._expire) if self._open else None
+        return bool(self._open)
 
     def _drop(self, wanted: Callable[[_Export], bool]) -> None:
         for name in [name for name, each in self._open.items() if wanted(each)]:

@@ -12,6 +12,7 @@ from qcore.model.documents.text import read_document
 from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
 from qcore.model.requests.queries import SnapshotUpload
 from qcore.model.requests.results import Uploaded
+from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.plan import Prepared, prepare
 
 __all__ = ["KEPT", "Upload", "Uploads"]
@@ -67,7 +68,7 @@ class Uploads:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[str, Upload] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._expiry = Periodic(KEPT / 4, self._expire)
 
     def put(self, query: SnapshotUpload) -> Uploaded:
         """Take a piece.
@@ -108,23 +109,20 @@ class Uploads:
 
     def stop(self) -> None:
         """Look for old ones no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._expiry.stop()
 
     def _begin(self, name: str) -> Upload:
         self._open.pop(name, None)
         if len(self._open) >= _MAX_UPLOADS:
             raise Busy(f"{len(self._open)} uploads are kept already")
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(KEPT / 4, self._expire)
+        self._expiry.start()
         upload = self._open[name] = Upload()
         return upload
 
-    def _expire(self) -> None:
+    def _expire(self) -> bool:
         now = time.monotonic()
         self._open = {name: upload for name, upload in self._open.items() if upload.used + KEPT >= now}
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(KEPT / 4, self._expire) if self._open else None
+        return bool(self._open)
 
 
 def _read(text: bytearray) -> Prepared | RequestError:

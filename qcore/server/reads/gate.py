@@ -6,7 +6,6 @@ that wait are counted (`max_pending`), fail at their deadline, and are let go wh
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from qcore.engine.base import Engine
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.server.calls import Call
 from qcore.server.reads.waiting import WaitingReads
+from qcore.server.runtime.timers import Periodic
 from qcore.store.state.state import State
 
 __all__ = ["ReadGate"]
@@ -32,7 +32,7 @@ class ReadGate:
         self._ready = ready
         self._for_index = WaitingReads()
         self._for_revision = WaitingReads()
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeps = Periodic(_SWEEP, self._sweep)
 
     def __len__(self) -> int:
         return len(self._for_index) + len(self._for_revision)
@@ -56,8 +56,7 @@ class ReadGate:
         """Refuse those that wait; the node is stopping."""
         for waiting in (self._for_index, self._for_revision):
             waiting.fail(Busy("the node is stopping"))
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeps.stop()
 
     def _barrier_done(self, index: int, error: RequestError | None, call: Call) -> None:
         if error is not None:
@@ -79,16 +78,10 @@ class ReadGate:
             call.fail(Busy(f"{len(waiting)} reads are waiting for a revision already (max_pending)"))
             return
         waiting.add(number, call)
-        self._sweep_later()
+        self._sweeps.start()
 
-    def _sweep_later(self) -> None:
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
+    def _sweep(self) -> bool:
         now, revision = time.monotonic(), self._state.revision
         self._for_index.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
         self._for_revision.sweep(now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked"))
-        if len(self):
-            self._sweep_later()
+        return len(self) > 0

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 from qcore.server.runtime import logs
+from qcore.server.runtime.timers import Periodic
 
 __all__ = ["Collector", "freeze_loaded", "resident_bytes"]
 
@@ -55,23 +56,22 @@ class Collector:
         self._last_activity = last_activity
         self._collected = self._gave_back = time.monotonic()
         self._resident = resident_bytes()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Periodic(_LOOK, self._look)
 
     def start(self) -> None:
         """Look from now on."""
-        self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
+        self._timer.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.stop()
 
-    def _look(self) -> None:
-        self.start()
+    def _look(self) -> bool:
         now = time.monotonic()
         self.collect_if_idle(now)
         if _trim is not None and self.may_give_back(now, resident_bytes()):
             asyncio.get_running_loop().run_in_executor(None, _trim, 0)
+        return True
 
     def may_give_back(self, now: float, resident: int) -> bool:
         """Whether freed memory is worth the time now, at so many resident bytes; the answer counts as done."""

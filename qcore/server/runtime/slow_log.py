@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from qcore.server.runtime import logs
+from qcore.server.runtime.timers import Debounce
 
 __all__ = ["SlowLog"]
 
@@ -15,18 +16,51 @@ log = logs.get("qcore.node")
 
 
 class SlowLog:
-    """Logs an event at most once in a while; the next line says how many were left out since the last."""
+    """Logs each kind of slow work at most once in a while, and says how many cases were left out.
+
+    The slowest of those left out is logged when the while is over, also if nothing slow has happened since.
+    """
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._events: dict[str, _Event] = {}
 
     def tell(self, event: str, message: str, method: str, seconds: float) -> None:
-        """Warn that a call of `method` took `seconds`."""
+        """Warn that a call of `method` took `seconds`; the event loop runs."""
+        found = self._events.get(event)
+        if found is None:
+            found = self._events[event] = _Event(event, message)
+        found.add(method, seconds)
+
+
+class _Event:
+    """One kind of slow work."""
+
+    def __init__(self, event: str, message: str) -> None:
+        self._event = event
+        self._message = message
+        self._logged = -_PAUSE
+        self._left_out = 0
+        self._method = ""
+        self._seconds = 0.0
+        """Of the slowest case left out."""
+        self._later = Debounce(_PAUSE, self._log_left_out)
+
+    def add(self, method: str, seconds: float) -> None:
         now = time.monotonic()
-        if now - self._told.get(event, -_PAUSE) < _PAUSE:
-            self._left_out[event] = self._left_out.get(event, 0) + 1
+        if now - self._logged >= _PAUSE:
+            self._log(method, seconds)
             return
-        self._told[event] = now
-        left_out = self._left_out.pop(event, 0)
-        log.warning(event, message=message, method=method, ms=round(seconds * 1000), left_out=left_out)
+        self._left_out += 1
+        if seconds > self._seconds:
+            self._method, self._seconds = method, seconds
+        self._later.trigger()
+
+    def _log_left_out(self) -> None:
+        self._left_out -= 1
+        self._log(self._method, self._seconds)
+
+    def _log(self, method: str, seconds: float) -> None:
+        self._later.cancel()
+        self._logged = time.monotonic()
+        left_out, self._left_out, self._seconds = self._left_out, 0, 0.0
+        log.warning(self._event, message=self._message, method=method, ms=round(seconds * 1000), left_out=left_out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from qcore.model.errors import BadParams, Busy, Compacted, NotFound, TooLarge
 from qcore.model.ids import is_digits
 from qcore.model.requests.queries import Listen, Unlisten
@@ -14,6 +12,7 @@ from qcore.server.config.settings import Settings
 from qcore.server.reads.filters import Filters
 from qcore.server.runtime import logs
 from qcore.server.runtime.scheduler import Schedule, Work, step_of
+from qcore.server.runtime.timers import Periodic
 from qcore.server.watch import event_text
 from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
@@ -51,7 +50,7 @@ class WatchApi:
         self._listeners = Listeners(schedule)
         self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
         self._streams: dict[Client, WatchStream] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticks = Periodic(TICK, self._tick)
 
     def __len__(self) -> int:
         return len(self._listeners.all)
@@ -62,8 +61,7 @@ class WatchApi:
 
     def stop(self) -> None:
         """Look at the clock no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticks.stop()
 
     # -- the API -------------------------------------------------------------------------------------------
 
@@ -90,8 +88,7 @@ class WatchApi:
         if query.initial or not self._join_at_once(listener):
             parts = (self._state, self._history, self._listeners, self._dispatcher)
             CatchUp(*parts, self._most, listener, query.initial)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        self._ticks.start()
         return Listening(listener.token, listener.revision)
 
     def unlisten(self, call: Call) -> Unlistened:
@@ -178,11 +175,10 @@ class WatchApi:
 
     # -- time ----------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        self._timer = None
+    def _tick(self) -> bool:
         if self._listeners.all:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
             self._schedule(step_of(self._look_after()))
+        return bool(self._listeners.all)
 
     def _look_after(self) -> Work[None]:
         """Bookmarks for the idle, an end for those whom the history has overtaken while they waited."""

@@ -7,20 +7,21 @@ import logging
 import pytest
 
 from qcore.server.runtime import slow_log as slow
+from tests.server.running import until
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 
-def test_the_first_is_told_with_method_and_duration(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_first_is_told_with_method_and_duration(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "qcore.node"):
         slow.SlowLog().tell("slow_apply", "Applying a command took long", "create", 0.1234)
     (line,) = told(caplog)
     assert (line["event"], line["method"], line["ms"], line["left_out"]) == ("slow_apply", "create", 123, 0)
 
 
-def test_a_flood_is_one_line_and_each_event_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_flood_is_one_line_and_each_event_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
     log = slow.SlowLog()
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for _ in range(1000):
@@ -29,7 +30,7 @@ def test_a_flood_is_one_line_and_each_event_has_its_own(caplog: pytest.LogCaptur
     assert [line["event"] for line in told(caplog)] == ["slow_request", "slow_apply"]
 
 
-def test_the_next_line_says_how_many_were_left_out(
+async def test_the_next_line_says_how_many_were_left_out(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = slow.SlowLog()
@@ -39,3 +40,18 @@ def test_the_next_line_says_how_many_were_left_out(
         monkeypatch.setattr(slow, "_PAUSE", 0.0)
         log.tell("slow_request", "A request took long", "create", 0.5)
     assert [line["left_out"] for line in told(caplog)] == [0, 4]
+
+
+async def test_what_was_left_out_is_told_also_if_nothing_slow_follows(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow, "_PAUSE", 0.01)
+    log = slow.SlowLog()
+    with caplog.at_level(logging.WARNING, "qcore.node"):
+        for ms, method in ((500, "create"), (510, "get"), (530, "set"), (520, "get")):
+            log.tell("slow_request", "A request took long", method, ms / 1000)
+        await until(lambda: len(told(caplog)) == 2)
+    assert [(line["method"], line["ms"], line["left_out"]) for line in told(caplog)] == [
+        ("create", 500, 0),
+        ("set", 530, 2),
+    ]
