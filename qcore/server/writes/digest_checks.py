@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from qcore.model.leader_commands import CheckDigest
+from qcore.server.runtime.timers import Debounce
 from qcore.store.state.state import State
 
 __all__ = ["ENTRIES", "SECONDS", "DigestCheckProposals"]
@@ -23,23 +23,21 @@ class DigestCheckProposals:
         self._propose = propose
         self._index = state.applied
         """The log index where the last check was applied."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Debounce(SECONDS, self._check)
 
     def applied(self) -> None:
         """Entries were applied."""
         if self._state.applied - self._index >= ENTRIES:
             self._check()
-        elif self._timer is None and self._state.applied > self._index:
-            self._timer = asyncio.get_running_loop().call_later(SECONDS, self._check)
+        elif self._state.applied > self._index:
+            self._timer.trigger()
 
     def stop(self) -> None:
         """Propose nothing more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.stop()
 
     def _check(self) -> None:
-        self.stop()
-        self._timer = None
+        self._timer.cancel()
         newest = self._state.checks.newest  # the state itself may be in the middle of an entry
         if newest is not None:
             self._index = newest[0] + 1  # where the check itself will stand, or near it

@@ -22,6 +22,7 @@ from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Command
 from qcore.server.calls import Call, Sink
 from qcore.server.config.settings import Settings
+from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.disk_reserve import DiskReserve
 from qcore.server.writes.sealing import LONG_BYTES, cut, seal, set_limits
 from qcore.store.state.state import State
@@ -86,7 +87,7 @@ class Proposals:
         """Staged writes of which a part came back: they must be staged anew."""
         self._proposed: dict[Batch, None] = {}
         self._flush_due = False
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeper = Periodic(_SWEEP_SECONDS, self._sweep)
 
     @property
     def idle(self) -> bool:
@@ -188,8 +189,8 @@ class Proposals:
             self._propose(self._gather())
         if self._leader is not None and self.forward is not None and self._waiting:
             self._hand_on(self._leader, self.forward)
-        if not self.idle and self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        if not self.idle:
+            self._sweeper.start()
 
     def _gather(self) -> list[Call]:
         """Take out as many calls as one entry holds; those that are answered already go."""
@@ -268,8 +269,7 @@ class Proposals:
 
     def stop(self) -> None:
         """Answer what is left: what waits was not written, of what was proposed nobody knows."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeper.stop()
         self.refuse_waiting()
         for batch in list(self._proposed):
             self.rejected(batch, Timeout("the node is stopping and this write is not committed", applied="unknown"))
@@ -282,16 +282,14 @@ class Proposals:
         self._own.clear()
         self._size = 0
 
-    def _sweep(self) -> None:
-        self._sweeper = None
+    def _sweep(self) -> bool:
         now = time.monotonic()
         self._drop_expired(now)
         for batch in self._proposed:
             for call in batch.calls:
                 if call.deadline <= now:
                     call.fail(Timeout(f"{call.method} was not committed before its deadline", applied="unknown"))
-        if not self.idle:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        return not self.idle
 
     def _drop_expired(self, now: float) -> None:
         """Fail who has waited too long, and forget who is answered: neither counts any more."""
