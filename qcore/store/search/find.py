@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 from qcore.model.errors import RequestError
 from qcore.model.requests.queries import Count, Find
@@ -31,6 +31,8 @@ _WORTH = 1_000
 _STEPS = 4
 """Steps of a filter that are worth one such work."""
 
+T = TypeVar("T")
+
 
 def find(state: State, query: Find, max_page: int, filter: Filter | None = None) -> Generator[None, None, Page]:
     """One page by id or `order_by`; pauses between slices, while which entities come and go.
@@ -46,6 +48,10 @@ def find(state: State, query: Find, max_page: int, filter: Filter | None = None)
     """
     check_limit(query.limit, max_page)
     hops = check_paths(query.fields, query.limit)
+    return (yield from _steady(state, lambda: _page(state, query, filter, hops)))
+
+
+def _page(state: State, query: Find, filter: Filter | None, hops: int) -> Generator[None, None, Page]:
     types = candidates(state, query)
     search = _Search(state, types, filter)
     if not query.order_by:
@@ -60,9 +66,26 @@ def count(state: State, query: Count, filter: Filter | None = None) -> Generator
         NotFound: unknown type.
         BadFilter: the filter is too expensive.
     """
+    return (yield from _steady(state, lambda: _number(state, query, filter)))
+
+
+def _number(state: State, query: Count, filter: Filter | None) -> Generator[None, None, int]:
     search = _Search(state, candidates(state, query), filter)
     yield from search.prepare()
     return (yield from search.count())
+
+
+def _steady(state: State, begin: Callable[[], Generator[None, None, T]]) -> Generator[None, None, T]:
+    """Run a search to its end; begin it anew where another state was adopted in a pause."""
+    work, entities = begin(), state.entities
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        yield
+        if state.entities is not entities:
+            work, entities = begin(), state.entities
 
 
 def candidates(state: State, query: Find | Count) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from qcore.model.errors import InvalidRequest, SessionExpired
 from qcore.model.times import NS
+from qcore.store.state.pins import Pins, Retire, Work
 
 __all__ = [
     "IDLE_LIMIT",
@@ -99,7 +100,7 @@ class Sessions:
         self.size = 0
         """Bytes of all answers."""
         self._open: OrderedDict[int, Session] = OrderedDict()
-        self._pins: list[PinnedSessions] = []
+        self._pins: Pins[PinnedSessions] = Pins()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -131,7 +132,7 @@ class Sessions:
             raise SessionExpired(
                 f"session {id} is unknown, was unused for more than {IDLE_LIMIT // NS} s, or made room for others"
             )
-        for pinned in self._pins:
+        for pinned in self._pins.open:
             pinned.keep(id, session)
         session.used = time
         self._open.move_to_end(id)
@@ -153,7 +154,7 @@ class Sessions:
     def _drop_oldest(self) -> None:
         id, session = self._open.popitem(last=False)
         self.size -= session.size
-        for pinned in self._pins:
+        for pinned in self._pins.open:
             pinned.keep(id, session)
 
     def count_on(self, next_id: int) -> None:
@@ -170,8 +171,18 @@ class Sessions:
     def pin(self) -> PinnedSessions:
         """All sessions as they are now, for a reader that takes its time."""
         pinned = PinnedSessions(self._open, self._pins)
-        self._pins.append(pinned)
+        self._pins.enter(pinned)
         return pinned
+
+    def retire(self, retire: Retire) -> None:
+        """Be of no state any more: have everything taken apart, as soon as nobody reads it."""
+        self._pins.retire(self._take_apart, retire)
+
+    def _take_apart(self) -> Work:
+        """Free everything in pieces, at most a window of answers in each."""
+        while self._open:
+            self._open.popitem()
+            yield
 
     def dump(self) -> list[tuple[int, int, int, list[tuple[int, str, bool, bytes]]]]:
         """Everything replicas must agree on, for snapshots and comparisons."""
@@ -184,7 +195,7 @@ class Sessions:
 class PinnedSessions:
     """The sessions as they were; each is copied when it is used the next time. Release it in the end."""
 
-    def __init__(self, live: OrderedDict[int, Session], pins: list[PinnedSessions]) -> None:
+    def __init__(self, live: OrderedDict[int, Session], pins: Pins[PinnedSessions]) -> None:
         self._live = live
         self._pins = pins
         self._ids = list(live)
@@ -203,6 +214,5 @@ class PinnedSessions:
             yield id, *self._kept[id]
 
     def release(self) -> None:
-        """Cost nothing any more."""
-        if self in self._pins:
-            self._pins.remove(self)
+        """Cost nothing any more; not to be read again."""
+        self._pins.leave(self)

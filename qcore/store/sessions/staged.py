@@ -11,6 +11,7 @@ from collections import OrderedDict
 from qcore.model.errors import Timeout, TooLarge
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.times import NS
+from qcore.store.state.pins import Work
 
 __all__ = ["IDLE_LIMIT", "MAX_STAGED", "Parts", "Staged"]
 
@@ -82,6 +83,14 @@ class Staged:
         """Forget a command's parts, if there are any."""
         parts = self.open.pop(stage, None)
         self.size -= 0 if parts is None else parts.size
+
+    def take_apart(self) -> Work:
+        """Free everything in pieces; it is of no state any more."""
+        while self.open:
+            _, parts = self.open.popitem()
+            while parts.texts:
+                parts.texts.pop()
+                yield
 
     def expire(self, now: int) -> None:
         """Forget what was not added to for too long at entry time `now`."""

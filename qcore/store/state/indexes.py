@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.model.values import Kind
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
+from qcore.store.state.pins import Work
 from qcore.store.state.view import View
 
 __all__ = ["Hits", "Index", "Indexes", "Term"]
@@ -106,6 +107,12 @@ class Index:
             return []
         return sorted(found) if isinstance(found, set) else [found]
 
+    def take_apart(self) -> Work:
+        """Free everything in pieces."""
+        for shard in self._shards:
+            shard.clear()
+            yield
+
     def _values(self, stored: Any) -> tuple[Any, ...]:
         if stored is None:
             stored = self._default
@@ -172,6 +179,12 @@ class Indexes:
     def _covering(self, entity: Entity) -> list[Index]:
         schema = entity.schema
         return [index for index in self.open.values() if index.schema is schema and entity.id <= index.covered]
+
+    def take_apart(self) -> Work:
+        """Free everything in pieces; nobody searches any more."""
+        for index in self.open.values():
+            yield from index.take_apart()
+        self.open.clear()
 
     # -- searches --------------------------------------------------------------------------------------------
 

@@ -6,10 +6,14 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from qcore.store.state.entity import Entity
+from qcore.store.state.pins import Work
 
 __all__ = ["NameIndex"]
 
 _CROWDED = 64
+
+_SLICE = 1_000
+"""Names that are freed between two pauses."""
 
 
 class NameIndex:
@@ -50,6 +54,15 @@ class NameIndex:
         """Something else changed among these children."""
         if self._by_parent:
             self._by_parent.pop(parent, None)
+
+    def take_apart(self) -> Work:
+        """Free everything in pieces; nobody asks any more."""
+        for index in self._by_parent.values():
+            while index:
+                for _ in range(min(_SLICE, len(index))):
+                    index.popitem()
+                yield
+        self._by_parent.clear()
 
     def _take_out(self, index: dict[str, list[int]], name: str, entity: Entity) -> None:
         twins = index[name]

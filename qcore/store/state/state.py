@@ -32,6 +32,7 @@ from qcore.store.state.journal import (
     undo,
 )
 from qcore.store.state.pinned import Pinned
+from qcore.store.state.pins import Retire
 from qcore.store.state.tables import Tables
 
 __all__ = ["State"]
@@ -67,7 +68,7 @@ class State:
         """Have these tables; what is asked for most is at hand without them."""
         self._tables = tables
         self.entities = tables.entities
-        self._pins = tables.pins
+        self._pins = tables.pins.open
         self._names = tables.names
         self._indexes = tables.indexes
 
@@ -295,6 +296,26 @@ class State:
         self._sum = int(digest, 16) - counters_hash(revision, next_id, mark)
         self.checks.note(applied, revision, digest)
         self.begin()
+
+    # -- another in its place ------------------------------------------------------------------------------
+
+    def adopt(self, loaded: State, retire: Retire) -> None:
+        """Go on as another state, which is not to be used any more; between two entries of the log.
+
+        Views that are open stay readable. What was there is taken apart by works that `retire` is handed: now, or when
+        the last view of it is released. Whoever watches has to begin anew: the revision may be any other.
+        """
+        assert not self.journal, "a command is under way"
+        before = self._tables, self.sessions
+        retire(self.staged.take_apart())
+        self._use(loaded._tables)
+        self.applied, self.time, self.revision = loaded.applied, loaded.time, loaded.revision
+        self.level, self.mark = loaded.level, loaded.mark
+        self.sessions, self.staged, self.checks = loaded.sessions, loaded.staged, loaded.checks
+        self._sum = loaded._sum
+        self.begin()
+        for each in before:
+            each.retire(retire)
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -16,10 +16,14 @@ from qcore.store.state.entity import CHILDREN, Entity
 from qcore.store.state.indexes import Indexes
 from qcore.store.state.name_index import NameIndex
 from qcore.store.state.pinned import Pinned
+from qcore.store.state.pins import Pins, Retire, Work
 
 __all__ = ["Tables"]
 
 _COMPACT_SLACK = 64
+
+_SLICE = 500
+"""Entities that are freed between two pauses."""
 
 
 class Tables:
@@ -41,8 +45,7 @@ class Tables:
         self.names = NameIndex(self.entities)
         self.indexes = Indexes(self)
         """For searches of this node; told of what changes, but no part of what is replicated."""
-        self.pins: list[Pinned] = []
-        """Views that are open."""
+        self.pins: Pins[Pinned] = Pins()
 
     def children(self, parent: int) -> Sequence[int]:
         """Ids of an entity's children in order, or of those without a parent for 0."""
@@ -103,7 +106,7 @@ class Tables:
 
     def compact(self) -> None:
         """Drop dead ids where they outnumber the living; changes nothing anyone can see."""
-        if not self._thinned or self.pins:  # for a view they may be alive
+        if not self._thinned or self.pins.open:  # for a view they may be alive
             return
         for name in self._thinned:
             ids = self._ids[name]
@@ -115,17 +118,13 @@ class Tables:
 
     def pin(self, revision: int) -> Pinned:
         """Open a view of all as it is now."""
-        pinned = Pinned(self, revision, self._unpin)
-        self.pins.append(pinned)
+        pinned = Pinned(self, revision, self.pins.leave)
+        self.pins.enter(pinned)
         return pinned
-
-    def _unpin(self, pinned: Pinned) -> None:
-        if pinned in self.pins:  # it may be released already
-            self.pins.remove(pinned)
 
     def keep(self, *ids: int) -> None:
         """Let every view remember entities as they are now."""
-        for pinned in self.pins:
+        for pinned in self.pins.open:
             for id in ids:
                 pinned.keep(id)
 
@@ -134,6 +133,22 @@ class Tables:
         if parent:
             self.keep(parent)
             return
-        taken = [pinned.keep_top(self.top) for pinned in self.pins]
+        taken = [pinned.keep_top(self.top) for pinned in self.pins.open]
         if any(taken):
             self.top = list(self.top)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def retire(self, retire: Retire) -> None:
+        """Be of no state any more: have everything taken apart, as soon as no view is open."""
+        self.pins.retire(self._take_apart, retire)
+
+    def _take_apart(self) -> Work:
+        """Free everything in pieces, as freeing a million entities at once takes long."""
+        yield from self.names.take_apart()
+        yield from self.indexes.take_apart()
+        entities = self.entities
+        while entities:
+            for _ in range(min(_SLICE, len(entities))):
+                entities.popitem()
+            yield

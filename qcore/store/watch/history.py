@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
 
 from qcore.model.schema import Types
 from qcore.store.state.journal import Change
+from qcore.store.state.pins import Work
 from qcore.store.state.state import State
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, RETYPED, Event, by_revision
 from qcore.store.watch.retyped import retyped
@@ -67,8 +68,15 @@ class History:
     """
 
     def __init__(self, state: State, most: int, most_bytes: int) -> None:
-        self.head = state.revision
-        self.gone = state.revision
+        self._state = state
+        self._most = most
+        self._most_bytes = most_bytes
+        self._begin()
+        state.observer = self._finished
+
+    def _begin(self) -> None:
+        self.head = self._state.revision
+        self.gone = self.head
         """Events up to this revision are not here."""
         self.retyped = 0
         """The last revision that altered types, 0: none did."""
@@ -76,16 +84,12 @@ class History:
         """Entity -> the revision that created it; an id is given once."""
         self.deaths: dict[int, Event] = {}
         """Entity -> its DELETED event."""
-        self._state = state
-        self._types: Types = state.types
-        self._most = most
-        self._most_bytes = most_bytes
+        self._types: Types = self._state.types
         self._chunks: list[Chunk] = []
         self._dropped: deque[Chunk] = deque()
         self._retypings: deque[Event] = deque()
         self._count = 0
         self._size = 0
-        state.observer = self._finished
 
     def __len__(self) -> int:
         return self._count
@@ -163,6 +167,16 @@ class History:
             if not chunk.events:
                 self._dropped.popleft()
 
+    def reset(self) -> Work:
+        """Begin anew with the state as it is now, another one having been adopted: all events before are gone.
+
+        Returns the work of freeing those that were there.
+        """
+        chunks = [*self._dropped, *self._chunks]
+        ends = self.births, self.deaths
+        self._begin()
+        return _take_apart(chunks, *ends)
+
     # -- reading -------------------------------------------------------------------------------------------
 
     def following(self, revision: int) -> list[Event]:
@@ -186,7 +200,7 @@ class History:
         """The RETYPED events after a revision."""
         return [event for event in self._retypings if event.revision > revision]
 
-    def prepare(self, revision: int) -> Generator[None, None, None]:
+    def prepare(self, revision: int) -> Work:
         """Index everything after a revision, pausing; whoever looks back without it waits for it in one go."""
         for chunk in list(self.after(revision)):
             while not chunk.index_more(_SLICE):
@@ -196,3 +210,15 @@ class History:
         """Free the indexes; they are made again for whoever looks back."""
         for chunk in self._chunks:
             chunk.index, chunk.indexed = {}, 0
+
+
+def _take_apart(chunks: list[Chunk], births: dict[int, int], deaths: dict[int, Event]) -> Work:
+    """Free everything in pieces."""
+    deaths.clear()  # the events themselves are in the chunks
+    for chunk in chunks:
+        while chunk.events:
+            del chunk.events[-_SLICE:]
+            for _ in range(min(_SLICE, len(chunk.index))):
+                chunk.index.popitem()
+            yield
+    births.clear()

@@ -23,7 +23,7 @@ class _Entities:
 
     def __init__(self, past: Past, state: State, history: History) -> None:
         self._past = past
-        self._live = state.entities
+        self._state = state
         self._history = history
 
     def __contains__(self, id: object) -> bool:
@@ -31,14 +31,14 @@ class _Entities:
         if history.births.get(id, 0) > revision:  # type: ignore[call-overload]
             return False
         death = history.deaths.get(id)  # type: ignore[call-overload]
-        return (death is not None and death.revision > revision) or id in self._live
+        return (death is not None and death.revision > revision) or id in self._state.entities
 
     def get(self, id: int, /) -> Entity | None:
         revision, history = self._past.revision, self._history
         if history.births.get(id, 0) > revision:
             return None
         death = history.deaths.get(id)
-        entity = self._live.get(id) if death is None or death.revision <= revision else death.value
+        entity = self._state.entities.get(id) if death is None or death.revision <= revision else death.value
         if entity is None:
             return None
         since = self._since(id, revision)
@@ -62,14 +62,14 @@ class Past:
 
     def __init__(self, state: State, history: History, revision: int) -> None:
         self.revision = revision
-        self._live = state.entities
+        self._state = state
         self._history = history
         self._entities = _Entities(self, state, history)
 
     @property
     def entities(self) -> Entities:
         """Entities by id, at the head those themselves; to be asked for anew behind each pause."""
-        return self._live if self.revision >= self._history.head else self._entities
+        return self._state.entities if self.revision >= self._history.head else self._entities
 
 
 def _rewound(entity: Entity, since: dict[str, Event]) -> Entity:

@@ -104,7 +104,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(seed: int, entries: int) 
     assert found == text
     snapshot.release()
     assert not log.state._pins
-    assert not log.state.sessions._pins
+    assert not log.state.sessions._pins.open
 
 
 def test_extreme_values_and_staged_parts_come_back() -> None:
