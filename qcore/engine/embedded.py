@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from qcore.disk.directory import Directory
-from qcore.disk.log.record import encode
+from qcore.disk.log.record import encode, encode_body
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.alone import Alone
 from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal, SnapshotMeta
@@ -48,7 +48,7 @@ class _Append:
 
     def __init__(self, id: LogId, body: EntryBody, token: Any, opens: bool = False) -> None:
         self.id = id
-        self.record = encode(id, body)
+        self.record = encode(id, encode_body(body))
         self.entry = Entry(id, body)
         self.token = token
         self.opens = opens

@@ -15,12 +15,11 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.disk.log.preallocator import Preallocator
-from qcore.disk.log.record import encode
 from qcore.disk.snapshot_files import SnapshotHeader
 from qcore.model.entry import LogId, Member, Membership, Vote
 from qcore.model.errors import Damaged
 from tests.disk.crash import Image, Killed, Operation, Recorder, crash_states, materialise
-from tests.disk.samples import NODE, Unsynced, body, log_id
+from tests.disk.samples import NODE, Unsynced, body, log_id, record_of
 
 __all__ = [
     "PACES",
@@ -230,7 +229,7 @@ class Life:
 
 def entry_of(index: int, term: int, length: int = 0) -> bytes:
     """The record of an entry of a few hundred bytes, or of about `length`."""
-    return encode(log_id(index, term), body(f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))))
+    return record_of(log_id(index, term), body(f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))))
 
 
 def header_of(index: int, term: int) -> SnapshotHeader:
@@ -253,7 +252,7 @@ def held(directory: Directory) -> Held:
     """Read back all that a directory holds."""
     log = directory.log
     entries = log.read(log.first.index if log.first else log.purged.index + 1 if log.purged else 0, 1_000)
-    found = tuple((entry.id.index, encode(entry.id, entry.body)) for entry in entries)
+    found = tuple((entry.id.index, record_of(entry.id, entry.body)) for entry in entries)
     return Held(directory.identity, directory.vote, directory.purged, found, good_snapshots(directory))
 
 
@@ -320,7 +319,7 @@ def go_on(directory: Directory) -> None:
     term = 1 + max(last.term if last else 0, directory.vote.term if directory.vote else 0)
     directory.save_vote(Vote(term, NODE, True))
     following = log_id(last.index + 1 if last else 0, term)
-    directory.log.append(following, encode(following, body()))
+    directory.log.append(following, record_of(following, body()))
     directory.save_committed(following)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.disk.log.preallocator import Preallocator
-from qcore.disk.log.record import encode
+from qcore.disk.log.record import encode, encode_body
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, Logged, LogId, Vote
 from qcore.model.requests.commands import Create
 
@@ -22,6 +22,7 @@ __all__ = [
     "names",
     "open_node",
     "prepare",
+    "record_of",
     "slow_of",
     "work",
 ]
@@ -52,9 +53,14 @@ def body(text: str = "") -> EntryBody:
     return EntryBody(FEATURE_LEVEL, 1_700_000_000_000_000_000, "commands" if text else "blank", commands)
 
 
+def record_of(id: LogId, body: EntryBody) -> bytes:
+    """The record of an entry."""
+    return encode(id, encode_body(body))
+
+
 def append(directory: Directory, index: int, term: int = 1, text: str = "") -> bytes:
     """Append one entry and return its record."""
-    data = encode(log_id(index, term), body(text or f"entry {index} of term {term}"))
+    data = record_of(log_id(index, term), body(text or f"entry {index} of term {term}"))
     directory.log.append(log_id(index, term), data)
     return data
 

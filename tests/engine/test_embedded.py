@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from qcore.disk.directory import Directory
-from qcore.disk.log.record import encode
+from qcore.disk.log.record import encode, encode_body
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Proposal
 from qcore.engine.embedded import NOTHING_TO_WAIT_FOR, EmbeddedEngine
@@ -194,7 +194,7 @@ async def test_what_is_committed_is_on_disk(bench: Bench) -> None:
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.tokens() == ["a"])
     path = bench.folder / "node_1/logs/2.json"
-    assert path.read_bytes().rstrip(b" ") == encode(host.entries[-1].id, host.entries[-1].body)
+    assert path.read_bytes().rstrip(b" ") == encode(host.entries[-1].id, encode_body(host.entries[-1].body))
     await engine.stop(DEADLINE)
 
 
@@ -273,7 +273,7 @@ async def test_entries_are_purged_after_what_was_proposed_before(bench: Bench) -
 async def test_an_entry_that_cannot_be_stored_for_another_reason_is_fatal_too(bench: Bench) -> None:
     engine, host = await bench.start()
     assert bench.directory is not None
-    bench.directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), commands()))
+    bench.directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), encode_body(commands())))
     engine.propose(Proposal(commands(), "a"))
     await until(lambda: host.failures)
     assert "index=2) cannot follow" in host.failures[0].message
@@ -317,7 +317,7 @@ def store_membership(directory: Directory, nodes: list[int]) -> None:
     """Make entry 0 that of a cluster of these Raft nodes."""
     members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
     body = EntryBody(FEATURE_LEVEL, 1, "membership", membership=Membership([nodes], members))
-    directory.log.append(LogId(0, nodes[0], 0), encode(LogId(0, nodes[0], 0), body))
+    directory.log.append(LogId(0, nodes[0], 0), encode(LogId(0, nodes[0], 0), encode_body(body)))
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ async def test_the_last_membership_counts(bench: Bench) -> None:
     nodes = [SELF, raft_node_id(2, 0)]
     members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
     body = EntryBody(FEATURE_LEVEL, 1, "membership", membership=Membership([nodes], members))
-    directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), body))
+    directory.log.append(LogId(1, SELF, 2), encode(LogId(1, SELF, 2), encode_body(body)))
     with pytest.raises(ExtensionMissing, match=r"the nodes \[2\]"):
         bench.recover()
 

@@ -7,13 +7,16 @@ A record is one JSON object on one line, and blanks may follow it to the end of 
 The head has a fixed width and lies within the first 512 bytes, so one sector tells what a file holds. Its
 numbers are decimal with leading zeros: format, length of the record in bytes with its newline, and the log id.
 `checksum` is blake2b with 64 bits over all that follows the head, `crc` is CRC-32 over the head before it.
-The head keeps this layout in every format. No run of blanks in a record is longer than 255, so a wholly
-blank sector is never content.
+The head keeps this layout in every format. What follows it is the entry's body without its brace: bytes that are
+the same on every node, so a body that came from elsewhere is stored as it came. No run of blanks in a record is
+longer than 255, so a wholly blank sector is never content: `encode_body` breaks longer ones, and `foreign_body` refuses
+a body that holds one. It is not mended, as then two nodes would hold different bytes under one log id.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import NamedTuple, NewType
 from zlib import crc32
 
 import msgspec
@@ -22,7 +25,32 @@ from qcore.disk.damage import FORMAT, damaged, newer, wrong_format
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.errors import Damaged
 
-__all__ = ["HEAD_SIZE", "check", "decode", "decode_checked", "encode", "is_blank", "stated_length"]
+__all__ = [
+    "HEAD_SIZE",
+    "Body",
+    "RawEntry",
+    "body_of",
+    "check",
+    "decode",
+    "decode_body",
+    "decode_checked",
+    "encode",
+    "encode_body",
+    "foreign_body",
+    "is_blank",
+    "stated_length",
+]
+
+Body = NewType("Body", bytes)
+"""The JSON object of an entry's body as bytes that a record may hold; made by `encode_body` or `foreign_body`."""
+
+
+class RawEntry(NamedTuple):
+    """An entry whose body is not decoded."""
+
+    id: LogId
+    body: Body
+
 
 _OPEN = b'{"head":"'
 _CLOSE = b'",'
@@ -47,10 +75,30 @@ class _Feature(msgspec.Struct):
 _feature_decoder = msgspec.json.Decoder(_Feature)
 
 
-def encode(log_id: LogId, body: EntryBody) -> bytes:
-    """Return the record of an entry, newline included."""
+def encode_body(body: EntryBody) -> Body:
+    """Return the bytes of an entry's body, which are the same wherever it is stored."""
     # Compact JSON has blanks inside strings only, where the escape means the same.
-    text = _encoder.encode(body)[1:].replace(_RUN, _BROKEN_RUN) + b"\n"
+    return Body(_encoder.encode(body).replace(_RUN, _BROKEN_RUN))
+
+
+def foreign_body(data: bytes) -> Body:
+    """Return a body that came from another node, byte for byte.
+
+    Whether it is an entry that this version can read is `decode_body`'s to say.
+
+    Raises:
+        ValueError: no record may hold it: it is no JSON object on one line, or has 256 blanks in a row.
+    """
+    if not (data.startswith(b'{"') and data.endswith(b"}")) or b"\n" in data:
+        raise ValueError(f"expected an entry's body, a JSON object on one line, found {data[:40]!r}")
+    if _RUN in data:
+        raise ValueError("expected an entry's body with at most 255 blanks in a row, found more")
+    return Body(data)
+
+
+def encode(log_id: LogId, body: Body) -> bytes:
+    """Return the record of an entry, newline included."""
+    text = body[1:] + b"\n"
     return _head(FORMAT, HEAD_SIZE + len(text), log_id, _checksum(text)) + text
 
 
@@ -88,14 +136,27 @@ def decode_checked(data: bytes, log_id: LogId, path: str) -> Entry:
     Raises:
         Damaged: the entry needs a newer version.
     """
-    text = b"{" + data[HEAD_SIZE:]
+    return Entry(log_id, decode_body(body_of(data), path))
+
+
+def body_of(data: bytes) -> Body:
+    """Return the body in `data`, in which `check` found a record, as it was stored."""
+    return Body(b"{" + data[HEAD_SIZE:].rstrip(b" ")[:-1])
+
+
+def decode_body(body: bytes, path: str) -> EntryBody:
+    """Return what the bytes of a body say; `path` names in messages where they came from.
+
+    Raises:
+        Damaged: they are no body, or the entry needs a newer version.
+    """
     try:
-        body = _decoder.decode(text)
+        found = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        _refuse_newer(_feature_of(text, path), path)
+        _refuse_newer(_feature_of(body, path), path)
         raise damaged(path, f"expected an entry, but its JSON does not fit: {error}") from error
-    _refuse_newer(body.feature, path)
-    return Entry(log_id, body)
+    _refuse_newer(found.feature, path)
+    return found
 
 
 def stated_length(data: bytes, index: int) -> int | None:

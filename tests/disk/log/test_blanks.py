@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.disk.log.blanks import SIZES, blanks, fitting_size, is_torn, padded, reusable_size
-from qcore.disk.log.record import encode
 from tests.disk.crash import SECTOR, torn
-from tests.disk.samples import body, log_id
+from tests.disk.samples import body, log_id, record_of
 
 texts = st.builds(lambda text, times: text * times, st.text(max_size=40), st.integers(1, 100))
 
@@ -16,7 +15,7 @@ texts = st.builds(lambda text, times: text * times, st.text(max_size=40), st.int
 def test_whatever_sectors_were_written_a_file_is_whole_or_blank_or_torn(
     text: str, size: int, data: st.DataObject
 ) -> None:
-    record = encode(log_id(7), body(text))
+    record = record_of(log_id(7), body(text))
     if len(record) > size:
         return
     whole = padded(record).ljust(size)
@@ -27,7 +26,7 @@ def test_whatever_sectors_were_written_a_file_is_whole_or_blank_or_torn(
 
 
 def test_every_way_of_tearing_a_long_record_is_told_from_the_record_and_from_blanks() -> None:
-    whole = padded(encode(log_id(7), body("x" * 12_000))).ljust(SIZES[1])
+    whole = padded(record_of(log_id(7), body("x" * 12_000))).ljust(SIZES[1])
     states = set(torn(blanks(SIZES[1]), whole)) - {whole, blanks(SIZES[1])}
     assert len(states) > 60
     assert all(is_torn(state, 7) for state in states)
@@ -55,7 +54,7 @@ def test_only_a_file_of_a_prepared_size_and_one_name_is_used_again(
 
 
 def test_what_another_entry_s_head_announces_is_not_torn() -> None:
-    data = bytearray(padded(encode(log_id(7), body("x" * 2_000))))
+    data = bytearray(padded(record_of(log_id(7), body("x" * 2_000))))
     data[1024:1536] = b" " * 512
     assert is_torn(bytes(data), 7)
     assert not is_torn(bytes(data), 8)

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from qcore.disk.log.live_reader import RETRY, Sightings, read_live
-from qcore.disk.log.record import encode
 from qcore.model.entry import Entry
 from qcore.model.errors import Compacted, Damaged
-from tests.disk.samples import append, body, filled, log_id, open_node, prepare, slow_of, work
+from tests.disk.samples import append, body, filled, log_id, open_node, prepare, record_of, slow_of, work
 
-WHOLE = encode(log_id(7), body("x" * 1_500)).ljust(4096)
+WHOLE = record_of(log_id(7), body("x" * 1_500)).ljust(4096)
 TORN = WHOLE[:512] + b" " * 512 + WHOLE[1024:]
 
 
@@ -113,7 +112,7 @@ def test_a_reader_beside_a_writer_that_purges_and_uses_files_again_sees_no_damag
     entries = [each for each in seen if isinstance(each, Entry)]
     assert entries, "everything was purged before it was seen: nothing was proved"
     assert [each.id.index if isinstance(each, Entry) else each for each in seen] == list(range(600))
-    assert all(encode(entry.id, entry.body) == records[entry.id.index] for entry in entries)
+    assert all(record_of(entry.id, entry.body) == records[entry.id.index] for entry in entries)
 
 
 def test_a_file_that_lies_ready_is_no_entry(tmp_path: Path) -> None:

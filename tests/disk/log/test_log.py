@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from qcore.disk.log.record import decode, encode
+from qcore.disk.log.record import decode
 from qcore.model.entry import Vote
 from qcore.model.errors import Compacted, Damaged
-from tests.disk.samples import NODE, append, body, entries, filled, log_id, names, open_node, prepare
+from tests.disk.samples import NODE, append, body, entries, filled, log_id, names, open_node, prepare, record_of
 
 
 def test_appended_entries_are_read_back_in_order(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_files_at_or_below_the_mark_are_removed_unread_at_start(tmp_path: Path) 
 def test_damage_that_comes_after_the_start_is_found_while_reading(tmp_path: Path) -> None:
     path = filled(tmp_path, 3) / "logs"
     directory = open_node(tmp_path)
-    (path / "1.json").write_bytes(encode(log_id(1, term=0), body("other")))
+    (path / "1.json").write_bytes(record_of(log_id(1, term=0), body("other")))
     with pytest.raises(Damaged, match=r"logs/1\.json"):
         list(directory.log.read(0, 3))
     (path / "1.json").unlink()

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qcore.disk.log.record import encode
 from qcore.model.errors import Damaged
-from tests.disk.samples import append, body, entries, filled, log_id, names, open_node
+from tests.disk.samples import append, body, entries, filled, log_id, names, open_node, record_of
 
 LONG = "a name of several sectors " * 60
 
@@ -70,7 +69,7 @@ def test_a_last_entry_that_was_acknowledged_and_is_blank_is_damage(tmp_path: Pat
 @pytest.mark.parametrize("above", ["3.json", "5.json"])
 def test_a_torn_entry_below_a_written_one_is_damage(tmp_path: Path, sectors: list[int], above: str) -> None:
     path = filled(tmp_path, 3, LONG, prepared=True) / "logs"
-    (path / above).write_bytes(encode(log_id(3), body()))
+    (path / above).write_bytes(record_of(log_id(3), body()))
     tear(path / "2.json", *sectors)
     unacknowledge(path.parent)
     with pytest.raises(Damaged, match=r"logs/2\.json is damaged: expected (an entry|checksum)"):
@@ -145,7 +144,7 @@ def test_swapped_files_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_entry_of_another_node_s_log_is_refused_by_name(tmp_path: Path) -> None:
     path = filled(tmp_path, 3, prepared=True) / "logs"
-    (path / "1.json").write_bytes(encode(log_id(1, term=7), body()).ljust(4096))
+    (path / "1.json").write_bytes(record_of(log_id(1, term=7), body()).ljust(4096))
     with pytest.raises(Damaged, match=r"logs/2\.json is damaged: expected an entry that follows"):
         open_node(tmp_path)
 
@@ -203,7 +202,7 @@ def test_an_entry_in_another_s_place_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_entry_older_than_the_one_before_is_refused_by_name(tmp_path: Path) -> None:
     path = filled(tmp_path, 3) / "logs"
-    (path / "3.json").write_bytes(encode(log_id(3, term=0), body("old")))
+    (path / "3.json").write_bytes(record_of(log_id(3, term=0), body("old")))
     with pytest.raises(Damaged, match=r"logs/3\.json is damaged: expected an entry that follows"):
         open_node(tmp_path)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qcore.disk.log.record import decode, encode
+from qcore.disk.log.record import decode, encode, encode_body
 from qcore.model.api import METHODS
 from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
@@ -605,7 +605,7 @@ def log_what_was_taken(talk: Talk) -> None:
     for each in talk.desk.calls:
         if each.writes:
             body = EntryBody(FEATURE_LEVEL, 1, "commands", [each.params])
-            assert decode(encode(LogId(1, 1, 1), body), 1, "1.json").body.kind == "commands"
+            assert decode(encode(LogId(1, 1, 1), encode_body(body)), 1, "1.json").body.kind == "commands"
 
 
 JSON = st.recursive(
