@@ -103,7 +103,7 @@ class EmbeddedEngine(Alone):
         if snapshot is not None:
             known = snapshot.membership
             self._fit(snapshot.last)
-        for entry in () if log.first is None else log.replay(self._behind(snapshot)):
+        for entry in log.replay(None if snapshot is None else snapshot.last, log.last):
             known = entry.body.membership or known
             replay(entry)
         if known is not None:
@@ -111,11 +111,6 @@ class EmbeddedEngine(Alone):
         self._blank_disk = known is None and log.last is None
         self._last = self._committed = log.last
         self._applied = -1 if log.last is None else log.last.index
-
-    def _behind(self, snapshot: SnapshotMeta | None) -> int:
-        first = self._directory.log.first
-        assert first is not None
-        return first.index if snapshot is None else max(first.index, snapshot.last.index + 1)
 
     def _fit(self, last: LogId) -> None:
         """Drop a log that ends below a snapshot, or is not the one that led to it."""

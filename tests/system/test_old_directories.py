@@ -63,9 +63,7 @@ def replayed(path: Path) -> State:
     """The state a start would have before it writes anything; nothing is changed."""
     with closing(Directory.look(path)) as looked:
         state, base = load(looked)
-        first = looked.log.first
-        assert first is not None
-        for entry in looked.log.replay(first.index if base is None else base.last.index + 1):
+        for entry in looked.log.replay(None if base is None else base.last, looked.log.last):
             for _ in apply_entry(state, entry):
                 pass
         return state

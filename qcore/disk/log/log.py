@@ -1,7 +1,7 @@
 """The log: one file per entry in a folder, from the purge mark + 1 upwards without a gap.
 
 `append`, `truncate` and `purge` block until they are durable and belong to one writer thread, in the order in
-which they were asked for; any thread may `read`. Files for the next entries are made ready, and purged ones taken
+which they were asked for; any thread may read. Files for the next entries are made ready, and purged ones taken
 away, by the slow thread beside it (`qcore.disk.log.preallocator`), with which the writer shares the stock. The bytes of
 an entry are `qcore.disk.log.record`'s business, its meaning is nobody's in this room.
 """
@@ -14,12 +14,14 @@ from qcore.disk.damage import damaged
 from qcore.disk.files import Files
 from qcore.disk.log import record
 from qcore.disk.log.blanks import blanks, padded, reusable_size
+from qcore.disk.log.cache import RecordCache
 from qcore.disk.log.log_ids import follows
+from qcore.disk.log.reader import LogReader
 from qcore.disk.log.ready_files import GROUP, ReadyFiles
+from qcore.disk.log.record import RawEntry
 from qcore.disk.log.survey import Survey, entry_path
 from qcore.disk.marks import Marks
 from qcore.model.entry import Entry, LogId
-from qcore.model.errors import Compacted, Damaged
 
 __all__ = ["Log"]
 
@@ -29,7 +31,8 @@ class Log:
 
     Attributes:
         found: the survey.
-        stock: the prepared files.
+        ready_files: the prepared files.
+        cache: the newest records, in memory.
         max_spares: how many purged files may wait to be used again.
     """
 
@@ -41,6 +44,8 @@ class Log:
         self._marks = marks
         self._ids = found.ids
         self.found = found
+        self.cache = RecordCache()
+        self._reader = LogReader(files, folder, self._ids, self.cache)
 
     def settle(self) -> None:
         """Make what was read at start durable, after the purge mark is: until then no entry may go.
@@ -74,6 +79,10 @@ class Log:
         """Log id up to which entries are gone, None if none are."""
         return self._ids.purged
 
+    def leaders(self) -> list[LogId]:
+        """Return the first log id of each leader (term, node) that has entries in the log, ascending."""
+        return self._ids.leaders()
+
     def log_id(self, index: int) -> LogId | None:
         """Return the log id at `index`, None if it is not in the log; the purge mark counts as in it."""
         return self._ids.at(index)
@@ -96,29 +105,45 @@ class Log:
             self._files.overwrite(path, padded(data), sync=True)
         else:
             self._files.store(path, data)
+        self.cache.push(log_id.index, data)
         self._ids.push(log_id)
 
     def read(self, start: int, stop: int) -> Iterator[Entry]:
         """Yield the entries from `start` up to, not including, `stop` or the end; one file at a time.
 
+        A truncate meanwhile ends it.
+
         Raises:
             Compacted: the next one is at or below the purge mark.
-            Damaged: a file fails its checks.
+            Damaged: a file fails its checks, or a newer version wrote it.
         """
-        for index in range(start, min(stop, self._ids.next_index)):
-            entry = self._entry(index)
-            if entry is None:
-                raise Compacted(f"entry {index} was purged; the log begins at {self._ids.first_index}")
-            yield entry
+        return self._reader.read(start, stop)
 
-    def replay(self, start: int) -> Iterator[Entry]:
-        """Yield the entries from `start` on as the start found them; once, before anything is appended or removed.
+    def read_range(self, start: int, stop: int, max_bytes: int) -> list[RawEntry]:
+        """Return the entries from `start` up to, not including, `stop` or the end, bodies as they were stored.
+
+        They are at most `max_bytes` of bodies, but at least one entry where there is one; fewer if the log is
+        truncated or purged meanwhile.
 
         Raises:
+            Compacted: `start` is at or below the purge mark.
             Damaged: a file fails its checks.
         """
+        return self._reader.read_range(start, stop, max_bytes)
+
+    def replay(self, after: LogId | None, upto: LogId | None) -> Iterator[Entry]:
+        """Yield the entries behind `after` up to and including `upto`, as the start found them; never the tail.
+
+        Once, before anything is appended or removed. `after` is where a snapshot leaves off, None without one; `upto`
+        is how far the log is committed, None if nothing is.
+
+        Raises:
+            Damaged: a file fails its checks, or a newer version wrote it.
+        """
         kept, self.found.kept = self.found.kept, {}
-        for index in range(start, self._ids.next_index):
+        start = max(self._ids.first_index, 0 if after is None else after.index + 1)
+        stop = min(self._ids.next_index, 0 if upto is None else upto.index + 1)
+        for index in range(start, stop):
             data, id = kept.pop(index, None), self._ids.at(index)
             if data is None or id is None:
                 yield from self.read(index, index + 1)
@@ -135,12 +160,17 @@ class Log:
             raise ValueError(f"cannot truncate at {index}: entries up to {self._ids.first_index - 1} are purged")
         if index >= self._ids.next_index:
             return
-        self._marks.save_committed(self._marks.committed, self._ids.at(index - 1), sync=True)
-        for each in range(self._ids.next_index - 1, index - 1, -1):
+        last, end = self._ids.at(index - 1), self._ids.next_index
+        committed = self._marks.committed
+        if committed is not None and committed.index >= index:
+            committed = last
+        self._marks.save_committed(committed, last, sync=True)
+        self._ids.truncate(index)
+        self.cache.truncate(index)
+        for each in range(end - 1, index - 1, -1):
             if not self._blank(each):
                 self._files.unlink(self._path(each))
                 self._files.sync_folder(self._folder)
-        self._ids.truncate(index)
 
     def purge(self, upto: LogId) -> None:
         """Drop the entries up to and including `upto`: the mark is durable on return, the files go later.
@@ -152,6 +182,7 @@ class Log:
         self._marks.save_purged(upto)
         entries = range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
         self._ids.purge(upto)
+        self.cache.purge(upto.index)
         self.ready_files.free(entries, upto.index, self.max_spares)
 
     def _path(self, index: int) -> str:
@@ -171,18 +202,3 @@ class Log:
         if data is None:
             raise damaged(self._path(index), f"expected entry {index}, found no such file")
         return data
-
-    def _entry(self, index: int) -> Entry | None:
-        """Return entry `index`; None once it is purged, after which its file may be gone or blank at any time."""
-        if index < self._ids.first_index:
-            return None
-        path = self._path(index)
-        try:
-            entry = record.decode(self._content(index), index, path)
-            if entry.id != self._ids.at(index):
-                raise damaged(path, f"expected {self._ids.at(index)}, found {entry.id}")
-        except Damaged:
-            if index >= self._ids.first_index:
-                raise
-            return None
-        return entry

@@ -28,11 +28,13 @@ class LogIds:
     Attributes:
         purged: the id up to which entries are gone, None if none are.
         last: the id of the last entry, or `purged` if nothing is above it.
+        truncations: changes when a truncate begins and when it is done here, so that whoever reads beside it knows.
     """
 
     def __init__(self, purged: LogId | None) -> None:
         self.purged = purged
         self.last = purged
+        self.truncations = 0
         self._heads: list[LogId] = []
         """The first entry of each leader; the lowest may lie below the purge mark."""
 
@@ -65,10 +67,19 @@ class LogIds:
             return None
         return LogId(heads[place].term, heads[place].node, index)
 
+    def leaders(self) -> list[LogId]:
+        """Return the first id of each leader (term, node) that has entries in the log, ascending."""
+        heads, first = list(self._heads), self.at(self.first_index)
+        if first is None:
+            return []
+        return [first, *(head for head in heads if head.index > first.index)]
+
     def truncate(self, index: int) -> None:
         """Forget `index` and everything above it."""
+        self.truncations += 1
         self.last = self.at(index - 1)
         self._heads = [head for head in self._heads if head.index < index]
+        self.truncations += 1
 
     def purge(self, upto: LogId) -> None:
         """Forget `upto` and everything below it; a mark above the last entry becomes the last id."""

@@ -53,11 +53,9 @@ def _replay(looked: Directory, state: State, base: SnapshotMeta | None) -> None:
     Raises:
         Fatal: it cannot be applied, or the state is not what the log says.
     """
-    first = looked.log.first
-    if first is not None:
-        for entry in looked.log.replay(first.index if base is None else max(first.index, base.last.index + 1)):
-            for _ in apply_entry(state, entry):
-                pass
+    for entry in looked.log.replay(None if base is None else base.last, looked.log.last):
+        for _ in apply_entry(state, entry):
+            pass
 
 
 def _facts(found: Report) -> Iterator[tuple[str, str]]:

@@ -214,8 +214,61 @@ def test_what_a_start_found_is_replayed_however_much_of_it_stayed_in_memory(
     monkeypatch.setattr("qcore.disk.log.survey._KEPT", kept)
     filled(tmp_path, 6, prepared=True)
     directory = open_node(tmp_path)
-    assert list(directory.log.replay(2)) == list(directory.log.read(2, 6))
-    assert [entry.id.index for entry in directory.log.replay(0)] == list(range(6))
+    assert list(directory.log.replay(log_id(1), log_id(9))) == list(directory.log.read(2, 6))
+    assert [entry.id.index for entry in directory.log.replay(None, log_id(5))] == list(range(6))
+    directory.close()
+
+
+@pytest.mark.parametrize(
+    ("after", "upto", "replayed"),
+    [(None, None, []), (None, 2, [0, 1, 2]), (1, 3, [2, 3]), (3, 3, []), (4, 2, []), (2, 9, [3, 4, 5]), (7, 9, [])],
+)
+def test_a_replay_goes_up_to_what_is_committed_and_not_beyond(
+    tmp_path: Path, after: int | None, upto: int | None, replayed: list[int]
+) -> None:
+    filled(tmp_path, 6)
+    directory = open_node(tmp_path)
+    ids = [None if index is None else log_id(index) for index in (after, upto)]
+    assert [entry.id.index for entry in directory.log.replay(*ids)] == replayed
+    directory.close()
+
+
+def test_a_replay_begins_above_the_purge_mark(tmp_path: Path) -> None:
+    filled(tmp_path, 6)
+    directory = open_node(tmp_path)
+    directory.log.purge(log_id(3))
+    directory.close()
+    again = open_node(tmp_path)
+    assert [entry.id.index for entry in again.log.replay(None, again.log.last)] == [4, 5]
+    again.close()
+
+
+def test_the_leaders_of_the_log_are_told_by_their_first_entries(tmp_path: Path) -> None:
+    filled(tmp_path, 0)
+    directory = open_node(tmp_path)
+    directory.save_vote(Vote(9, NODE, True))
+    assert directory.log.leaders() == []
+    for index, term in enumerate([0, 1, 1, 1, 4, 4, 9]):
+        append(directory, index, term)
+    assert directory.log.leaders() == [log_id(0, 0), log_id(1, 1), log_id(4, 4), log_id(6, 9)]
+    directory.log.purge(log_id(1, 1))
+    assert directory.log.leaders() == [log_id(2, 1), log_id(4, 4), log_id(6, 9)]
+    directory.log.truncate(5)
+    assert directory.log.leaders() == [log_id(2, 1), log_id(4, 4)]
+    directory.log.purge(log_id(4, 4))
+    assert directory.log.leaders() == []
+    directory.close()
+
+
+def test_a_truncate_takes_the_hint_along(tmp_path: Path) -> None:
+    filled(tmp_path, 5)
+    directory = open_node(tmp_path)
+    directory.save_committed(log_id(4))
+    directory.log.truncate(3)
+    assert (directory.committed, directory.stored) == (log_id(2), log_id(2))
+    directory.save_committed(log_id(1))
+    directory.log.truncate(2)
+    assert (directory.committed, directory.stored) == (log_id(1), log_id(1))
     directory.close()
 
 
@@ -224,5 +277,5 @@ def test_what_was_checked_at_start_is_not_read_again_to_be_replayed(tmp_path: Pa
     directory = open_node(tmp_path)
     for file in (path / "logs").iterdir():
         file.unlink()
-    assert [entry.id.index for entry in directory.log.replay(0)] == list(range(6))
+    assert [entry.id.index for entry in directory.log.replay(None, directory.log.last)] == list(range(6))
     directory.close()

@@ -31,6 +31,8 @@ def test_it_answers_like_a_plain_dictionary(steps: list[tuple[str, int, int]]) -
             plain = {index: each for index, each in plain.items() if index > place}
         seen = plain | ({purged.index: purged} if purged else {})
         assert {index: ids.at(index) for index in range(-1, 70)} == {index: seen.get(index) for index in range(-1, 70)}
+        leaders = {(each.term, each.node): each for each in sorted(plain.values(), reverse=True)}
+        assert ids.leaders() == sorted(leaders.values())
         assert ids.last == (plain[max(plain)] if plain else purged)
         assert ids.purged == purged
 
