@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.disk.log.preallocator import Preallocator
+from qcore.disk.log.record import RawEntry, encode, encode_body
 from qcore.disk.snapshot_files import SnapshotHeader
+from qcore.disk.writer import Completion, DiskWriter
 from qcore.model.entry import LogId, Member, Membership, Vote
 from qcore.model.errors import Damaged
 from tests.disk.crash import Image, Killed, Operation, Recorder, crash_states, materialise
@@ -87,9 +90,10 @@ PACES: dict[str, Pace] = {
 
 
 class Life:
-    """Runs a directory, step by step, and keeps what each step promised and when.
+    """Runs a directory and its writer, step by step, and keeps what each step promised and when.
 
-    The slow thread's operations come between the writer's, as many as `pace` says.
+    What is asked of the writer is promised when the writer says that it is done, what is not answered when it has
+    done it. The slow thread's operations come between the writer's, as many as `pace` says.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Life:
         recorder: type[Recorder] = Recorder,
         known: Held = Held(),
         pace: Pace = PACES["never"],
+        writer: type[DiskWriter] = DiskWriter,
     ) -> None:
         self.root = root
         self.trace: list[Operation] = []
@@ -109,6 +114,12 @@ class Life:
         self.pace = pace
         self._count = 0
         self._opened: Directory | None = None
+        self._writer_type = writer
+        self._writer: DiskWriter | None = None
+        self._asked: list[tuple[Callable[[Held], Held], bool]] = []
+        """How what was asked changes what is held, and whether it is answered."""
+        self._queueing = False
+        self._answers: list[Completion] = []
         self._slow: Preallocator | None = None
         self._steps: Generator[None, None, None] | None = None
 
@@ -117,18 +128,34 @@ class Life:
         assert self._opened is not None
         return self._opened
 
+    @property
+    def writer(self) -> DiskWriter:
+        assert self._writer is not None
+        return self._writer
+
     def start(self) -> None:
         """Open the directory; from then on all it holds is promised."""
         files = self._recorder(self.root, self.trace, self._kill_at)
         self._opened = Directory.open(self.root, 1, machine="press", files=files)
+        # So much time passes between two looks at the clock that every hint is written.
+        self._writer = self._writer_type(self._opened, self._completed, clock=itertools.count(step=10).__next__)
+        self._asked.clear()
+        self._queueing = False
         self._slow = Preallocator(files, str(self._opened.path / "logs"), self._opened.log.ready_files)
         files.between = self._work
         found = held(self.directory)
         check(found, self.bounds[-1], "a start")
         self._promise(found, found)
 
+    def stop_cleanly(self, index: int, term: int) -> None:
+        """Note how far the log is committed, and end as a node does that was asked to."""
+        self.writer.note_committed(log_id(index, term))
+        self.writer.close()
+        self.writer.run()
+        self.stop()
+
     def stop(self) -> None:
-        self._slow = None
+        self._slow = self._writer = None
         if self._steps is not None:
             self._steps.close()
             self._steps = None
@@ -155,41 +182,38 @@ class Life:
 
     def vote(self, term: int) -> None:
         vote = Vote(term, NODE, True)
-        self._step(lambda now: replace(now, vote=vote), lambda: self.directory.save_vote(vote))
+        self._ask(lambda now: replace(now, vote=vote), lambda token: self.writer.save_vote(vote, token))
 
     def name_cluster(self, cluster: str) -> None:
         identity = msgspec.structs.replace(self.directory.identity, cluster=cluster)
-        self._step(lambda now: replace(now, identity=identity), lambda: self.directory.save_identity(identity))
+        self._ask(lambda now: replace(now, identity=identity), lambda token: self.writer.save_identity(identity, token))
 
     def append(self, index: int, term: int, length: int = 0) -> None:
         """Append an entry of one, two or, with `length`, that many bytes' sectors."""
-        data = entry_of(index, term, length)
-        self._step(
-            lambda now: replace(now, entries=(*now.entries, (index, data))),
-            lambda: self.directory.log.append(log_id(index, term), data),
-        )
+        self._append([raw_entry_of(index, term, length)])
 
     def append_two(self, index: int, term: int) -> None:
         """Append two entries, one after the other, and acknowledge both at the end."""
-        both = tuple((each, entry_of(each, term)) for each in (index, index + 1))
+        self._append([raw_entry_of(each, term) for each in (index, index + 1)])
 
-        def act() -> None:
-            for each, data in both:
-                self.directory.log.append(log_id(each, term), data)
-
-        self._step(lambda now: replace(now, entries=(*now.entries, *both)), act)
+    def _append(self, new: Sequence[RawEntry]) -> None:
+        stored = [(entry.id.index, encode(*entry)) for entry in new]
+        self._ask(
+            lambda now: replace(now, entries=(*now.entries, *stored)), lambda token: self.writer.append(new, token)
+        )
 
     def truncate(self, index: int) -> None:
-        self._step(
+        self._ask(
             lambda now: replace(now, entries=now.without(lambda each: each >= index)),
-            lambda: self.directory.log.truncate(index),
+            lambda token: self.writer.truncate(index, token),
         )
 
     def purge(self, index: int, term: int) -> None:
         mark = log_id(index, term)
-        self._step(
+        self._ask(
             lambda now: replace(now, purged=mark, entries=now.without(lambda each: each <= index)),
-            lambda: self.directory.log.purge(mark),
+            lambda token: self.writer.purge(mark),
+            answered=False,
         )
 
     def snapshot(self, index: int, term: int) -> None:
@@ -209,8 +233,39 @@ class Life:
         old, snapshots.found = snapshots.found[2:], snapshots.found[:2]
         self._step(lambda now: replace(now, snapshots=now.snapshots[:2]), lambda: snapshots.remove(old))
 
-    def commit(self, index: int, term: int, sync: bool = False) -> None:
-        self._step(lambda now: now, lambda: self.directory.save_committed(log_id(index, term), sync=sync))
+    def commit(self, index: int, term: int) -> None:
+        self._ask(lambda now: now, lambda token: self.writer.note_committed(log_id(index, term)), answered=False)
+
+    @contextmanager
+    def queued(self) -> Iterator[None]:
+        """Ask for several things before the writer does the first."""
+        self._queueing = True
+        yield
+        self._queueing = False
+        self._work_off()
+
+    def _ask(self, change: Callable[[Held], Held], ask: Callable[[int], None], *, answered: bool = True) -> None:
+        self._asked.append((change, answered))
+        ask(len(self._asked))
+        if not self._queueing:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Let the writer do what it was asked for, one thing after the other."""
+        asked, self._asked = self._asked, []
+        for number, (change, answered) in enumerate(asked, 1):
+            before = self.bounds[-1].after
+            after = change(before)
+            self._promise(before, after)
+            self._answers.clear()
+            assert self.writer.step()
+            assert [(each.token, each.error) for each in self._answers] == [(number, None)] * answered
+            if not answered:
+                self._promise(after, after)
+
+    def _completed(self, batch: Sequence[Completion]) -> None:
+        self._answers += batch
+        self._promise(self.bounds[-1].after, self.bounds[-1].after)
 
     def _step(self, change: Callable[[Held], Held], act: Callable[[], None]) -> None:
         before = self.bounds[-1].after
@@ -227,9 +282,15 @@ class Life:
         return next(bounds for bounds in reversed(self.bounds) if bounds.since <= count)
 
 
+def raw_entry_of(index: int, term: int, length: int = 0) -> RawEntry:
+    """An entry of a few hundred bytes, or of about `length`."""
+    text = f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))
+    return RawEntry(log_id(index, term), encode_body(body(text)))
+
+
 def entry_of(index: int, term: int, length: int = 0) -> bytes:
-    """The record of an entry of a few hundred bytes, or of about `length`."""
-    return record_of(log_id(index, term), body(f"entry {index} of term {term}" + "." * (length or 700 * (index % 2))))
+    """The record of such an entry."""
+    return encode(*raw_entry_of(index, term, length))
 
 
 def header_of(index: int, term: int) -> SnapshotHeader:
@@ -317,10 +378,12 @@ def go_on(directory: Directory) -> None:
     """Use the directory: it takes a vote and an entry like any other, over whatever lies there."""
     last = directory.log.last
     term = 1 + max(last.term if last else 0, directory.vote.term if directory.vote else 0)
-    directory.save_vote(Vote(term, NODE, True))
     following = log_id(last.index + 1 if last else 0, term)
-    directory.log.append(following, record_of(following, body()))
-    directory.save_committed(following)
+    writer = DiskWriter(directory, lambda batch: None)
+    writer.save_vote(Vote(term, NODE, True), "vote")
+    writer.append([RawEntry(following, encode_body(body()))], "entry")
+    writer.note_committed(following)
+    writer.run_pending()
 
 
 def a_life(life: Life) -> None:
@@ -335,15 +398,18 @@ def a_life(life: Life) -> None:
     life.commit(2, 1)
     life.vote(2)
     life.truncate(2)
-    life.append(2, 2)
-    life.append(3, 2)
-    life.purge(1, 1)
-    life.append(4, 2, length=5_000)
+    with life.queued():
+        life.append(2, 2)
+        life.append(3, 2)
+        life.purge(1, 1)
+        life.append(4, 2, length=5_000)
     life.append(5, 2)
     life.commit(5, 2)
     life.append_two(6, 2)
-    life.truncate(5)
-    life.append(5, 2)
+    with life.queued():
+        life.truncate(5)
+        life.commit(4, 2)
+        life.append(5, 2)
     life.purge(4, 2)
     life.append(6, 2)
     life.append(7, 2, length=5_000)
@@ -357,8 +423,7 @@ def a_life(life: Life) -> None:
     life.purge(16, 2)
     life.append_two(19, 2)
     life.truncate(20)
-    life.commit(19, 2, sync=True)
-    life.stop()
+    life.stop_cleanly(19, 2)
     life.start()
     life.vote(3)
     life.append_two(20, 3)
@@ -389,12 +454,17 @@ def a_life_with_snapshots(life: Life) -> None:
 
 @contextmanager
 def living(
-    folder: Path, kill_at: int | None = None, recorder: type[Recorder] = Recorder, pace: str | Pace = "never"
+    folder: Path,
+    kill_at: int | None = None,
+    recorder: type[Recorder] = Recorder,
+    pace: str | Pace = "never",
+    writer: type[DiskWriter] = DiskWriter,
 ) -> Iterator[Life]:
     """Give a life in a fresh folder, which is removed afterwards."""
     root = folder / "life"
     root.mkdir()
-    life = Life(root, kill_at=kill_at, recorder=recorder, pace=PACES[pace] if isinstance(pace, str) else pace)
+    pace = PACES[pace] if isinstance(pace, str) else pace
+    life = Life(root, kill_at=kill_at, recorder=recorder, pace=pace, writer=writer)
     try:
         yield life
     finally:
@@ -408,9 +478,10 @@ def cut_power(
     pace: str | Pace,
     recorder: type[Recorder] = Recorder,
     lived: Callable[[Life], None] = a_life,
+    writer: type[DiskWriter] = DiskWriter,
 ) -> int:
     """Cut the power at each operation of a life; return the number of operations."""
-    with living(folder, recorder=recorder, pace=pace) as life:
+    with living(folder, recorder=recorder, pace=pace, writer=writer) as life:
         lived(life)
         cuts.try_all(life, {})
         return len(life.trace)

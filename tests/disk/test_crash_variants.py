@@ -12,6 +12,7 @@ from qcore.disk.log.blanks import SIZES
 from qcore.disk.log.log import Log
 from qcore.disk.log.ready_files import ReadyFiles
 from qcore.disk.marks import Marks
+from qcore.disk.writer import _UNANSWERED, Completion, DiskWriter, Job
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
 from tests.disk.crash import Recorder
@@ -184,6 +185,29 @@ def test_a_log_that_goes_before_its_snapshot_is_durable_is_caught(folder: Path) 
 def test_a_directory_that_skips_a_step_is_caught(folder: Path, recorder: type[Recorder], pace: str) -> None:
     with pytest.raises(Violation):
         cut_power(Cuts(folder), folder, pace, recorder)
+
+
+class HintAtCallTime(DiskWriter):
+    """Writes a hint as it was when it was asked for, not as it is when its turn comes."""
+
+    def note_committed(self, committed: LogId) -> None:
+        marks, stored = self._directory._marks, self._log.last
+        self._jobs.put(Job(lambda: marks.save_committed(committed, stored, sync=False), _UNANSWERED))
+
+
+class AnswersTooEarly(DiskWriter):
+    """Says that something is done before it is."""
+
+    def _do(self, job: Job) -> None:
+        if job.token is not _UNANSWERED:
+            self._completed([Completion(job.token, None, 0.0)])
+        self._attempt(job.action)
+
+
+@pytest.mark.parametrize("writer", [HintAtCallTime, AnswersTooEarly])
+def test_a_writer_that_breaks_its_word_is_caught(folder: Path, writer: type[DiskWriter]) -> None:
+    with pytest.raises(Violation):
+        cut_power(Cuts(folder), folder, "never", writer=writer)
 
 
 def two_appends(life: Life) -> None:
