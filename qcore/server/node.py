@@ -28,7 +28,7 @@ from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
 from qcore.server.recovery import meta_of, read_snapshot
 from qcore.server.router import Part, Router
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
@@ -46,14 +46,6 @@ STOP_SECONDS = 10.0
 
 _LEAST_STOP_SECONDS = 1.0
 """Time the engine has to end, however long the calls took."""
-
-_EVENTS_SLICE = 0.001
-"""Seconds of one turn for telling listeners: short, as whoever made the event has most likely more to ask."""
-
-_BUSY = 0.02
-"""Seconds since the last request during which more are expected."""
-
-_MEGABYTE = 1 << 20
 
 log = logs.get("qcore.node")
 
@@ -80,7 +72,7 @@ class Node:
         self.settings = settings
         self.state = state
         self.engine = engine
-        self.scheduler = Scheduler(busy=lambda: time.monotonic() - self.router.last_call < _BUSY)
+        self.scheduler = Scheduler(busy=lambda: time.monotonic() - self.router.last_call < budgets.BUSY_SECONDS)
         self.stopping = False
         self._idle: asyncio.Event
         self._directory = directory
@@ -89,17 +81,18 @@ class Node:
         self._failed = False
         self._last_applied = 0.0
         self._exports = Exports(state, settings.max_exports)
-        self._uploads = Uploads(settings.max_upload_mb * _MEGABYTE)
-        self._history = History(state, settings.watch_history, settings.watch_history_mb * _MEGABYTE)
+        self._uploads = Uploads(settings.max_upload_mb * budgets.MEGABYTE)
+        self._history = History(state, settings.watch_history, settings.watch_history_mb * budgets.MEGABYTE)
         self._reads = ReadTable(settings, state, engine, directory, addr, self._exports, self._uploads, self._history)
-        live, later = Scheduler(_EVENTS_SLICE), Scheduler(_EVENTS_SLICE)
+        live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
         self._proposals = Proposals(settings, state, engine, reserve)
         self._leadership = Leadership(settings, state, self._proposals, schema_file, on_ready, self._fail)
         self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._uploads)
-        # Half of the queue: a client that reads is not cut off for one answer.
-        reads = InlineReads(self._reads.run, settings.send_queue_mb * _MEGABYTE // 2)
+        reads = InlineReads(
+            self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
+        )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._snapshots = SnapshotTaker(
             settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership

@@ -14,18 +14,13 @@ from collections.abc import Callable
 from qcore.model.errors import BadParams, Busy, NotFound
 from qcore.model.requests.queries import SnapshotExport
 from qcore.model.requests.results import ExportPage
+from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Work
 from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.export import Exported, export
 from qcore.store.state.state import State
 
-__all__ = ["PINNED", "Exports"]
-
-PINNED = 60.0
-"""Seconds after its last read that an export stays."""
-
-_CHUNK = 512 << 10
-"""Bytes of a piece, or little more."""
+__all__ = ["Exports"]
 
 
 _CURSOR = re.compile(r"c\.([0-9a-f]{1,16})\.([0-9]{1,9})")
@@ -38,7 +33,7 @@ class Exports:
         self._state = state
         self._most = most
         self._open: dict[str, _Export] = {}
-        self._expiry = Periodic(PINNED / 4, self._expire)
+        self._expiry = Periodic(budgets.EXPORT_IDLE_SECONDS / 4, self._expire)
 
     def read(self, query: SnapshotExport) -> Work[ExportPage]:
         """The piece a cursor stands for, or the first one of a new export.
@@ -73,7 +68,7 @@ class Exports:
 
     def _expire(self) -> bool:
         now = time.monotonic()
-        self._drop(lambda export: export.used + PINNED < now)
+        self._drop(lambda export: export.used + budgets.EXPORT_IDLE_SECONDS < now)
         return bool(self._open)
 
     def _drop(self, wanted: Callable[[_Export], bool]) -> None:
@@ -105,7 +100,7 @@ class _Export:
 
         Whoever stops in the middle leaves what is there for the next time, and two may wait for the same piece.
         """
-        while number == self._number and self._done is None and len(self._next) < _CHUNK:
+        while number == self._number and self._done is None and len(self._next) < budgets.EXPORT_CHUNK_BYTES:
             self._step()
             yield
         if number == self._number and not self.over:

@@ -23,7 +23,7 @@ from qcore.model.requests.results import PlanResult
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.documents.uploads import Uploads
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.writes.proposals import Proposals
 from qcore.server.writes.sealing import cut, seal
@@ -32,8 +32,6 @@ from qcore.store.state.state import State
 from qcore.store.state.view import View
 
 __all__ = ["DocumentCalls"]
-
-_MAX_LINES = 10_000
 
 log = logs.get("qcore.documents")
 
@@ -86,8 +84,8 @@ class DocumentCalls:
 
     async def _plan(self, call: Call) -> None:
         query: SnapshotPlan = call.params
-        if not 1 <= query.limit <= _MAX_LINES:
-            raise BadParams(f"limit is 1 to {_MAX_LINES} lines, {query.limit} given")
+        if not 1 <= query.limit <= budgets.PLAN_LINES:
+            raise BadParams(f"limit is 1 to {budgets.PLAN_LINES} lines, {query.limit} given")
         prepared = await self._uploads.get(query.upload).prepared()
         view = self._state.pin()
         try:

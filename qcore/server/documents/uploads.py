@@ -12,16 +12,11 @@ from qcore.model.documents.text import read_document
 from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
 from qcore.model.requests.queries import SnapshotUpload
 from qcore.model.requests.results import Uploaded
+from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.plan import Prepared, prepare
 
-__all__ = ["KEPT", "Upload", "Uploads"]
-
-KEPT = 600.0
-"""Seconds after its last use that an upload stays."""
-
-_MAX_UPLOADS = 64
-_MAX_NAME = 64
+__all__ = ["Upload", "Uploads"]
 
 
 class Upload:
@@ -68,7 +63,7 @@ class Uploads:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[str, Upload] = {}
-        self._expiry = Periodic(KEPT / 4, self._expire)
+        self._expiry = Periodic(budgets.UPLOAD_IDLE_SECONDS / 4, self._expire)
 
     def put(self, query: SnapshotUpload) -> Uploaded:
         """Take a piece.
@@ -78,8 +73,10 @@ class Uploads:
             TooLarge: more than `most` bytes.
             Busy: other uploads take the room.
         """
-        if not 1 <= len(query.upload) <= _MAX_NAME:
-            raise BadParams(f"an upload has a name of 1 to {_MAX_NAME} characters, which the client makes up")
+        if not 1 <= len(query.upload) <= budgets.UPLOAD_NAME_CHARACTERS:
+            raise BadParams(
+                f"an upload has a name of 1 to {budgets.UPLOAD_NAME_CHARACTERS} characters, which the client makes up"
+            )
         chunk = query.chunk.encode()
         upload = self._open.get(query.upload)
         if query.offset == 0 and (upload is None or upload.text[: len(chunk)] != chunk):
@@ -103,7 +100,7 @@ class Uploads:
         """
         upload = self._open.get(name)
         if upload is None:
-            raise NotFound(f"there is no upload {name[:_MAX_NAME]!r} here: hand in the document by snapshot.upload")
+            raise NotFound(f"there is no upload {name[:60]!r} here: hand in the document by snapshot.upload")
         upload.used = time.monotonic()
         return upload
 
@@ -113,7 +110,7 @@ class Uploads:
 
     def _begin(self, name: str) -> Upload:
         self._open.pop(name, None)
-        if len(self._open) >= _MAX_UPLOADS:
+        if len(self._open) >= budgets.UPLOADS:
             raise Busy(f"{len(self._open)} uploads are kept already")
         self._expiry.start()
         upload = self._open[name] = Upload()
@@ -121,7 +118,9 @@ class Uploads:
 
     def _expire(self) -> bool:
         now = time.monotonic()
-        self._open = {name: upload for name, upload in self._open.items() if upload.used + KEPT >= now}
+        self._open = {
+            name: upload for name, upload in self._open.items() if upload.used + budgets.UPLOAD_IDLE_SECONDS >= now
+        }
         return bool(self._open)
 
 

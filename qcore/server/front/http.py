@@ -20,14 +20,10 @@ from qcore.server.config.settings import Settings
 from qcore.server.front.rpc import Limits, Service
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
+from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import TurnBudget
 
 __all__ = ["FrontDoor"]
-
-_MEGABYTE = 1 << 20
-
-_REFUSED_AT_A_TIME = 32
-"""Sockets above the limit that are kept for the moment an answer takes."""
 
 
 class FrontDoor:
@@ -36,11 +32,13 @@ class FrontDoor:
     def __init__(self, node: Node) -> None:
         settings = node.settings
         self.service: Service = node.router
-        self.max_message = settings.max_message_mb * _MEGABYTE
-        self.send_queue = settings.send_queue_mb * _MEGABYTE
-        # Half of the queue: a client that reads is not cut off for one answer.
+        self.max_message = settings.max_message_mb * budgets.MEGABYTE
+        self.send_queue = settings.send_queue_mb * budgets.MEGABYTE
         self.limits = Limits(
-            settings.request_timeout, settings.max_batch, settings.max_pipeline, max_answer=self.send_queue // 2
+            settings.request_timeout,
+            settings.max_batch,
+            settings.max_pipeline,
+            max_answer=self.send_queue // budgets.ANSWERS_PER_SEND_QUEUE,
         )
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
@@ -56,7 +54,7 @@ class FrontDoor:
         """See `Front.joined`; far above the limit there is not even a refusal, as each socket costs a file."""
         self.connections.add(connection)
         self._empty.clear()
-        if len(self.connections) > self.max_connections + _REFUSED_AT_A_TIME:
+        if len(self.connections) > self.max_connections + budgets.REFUSED_CONNECTIONS:
             connection.abort()
 
     def left(self, connection: Connection) -> None:

@@ -17,9 +17,10 @@ from qcore.model.requests.queries import Listen
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call, Sink, error_text
 from qcore.server.client import Client
+from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Step
 
-__all__ = ["OPEN_CALLS", "Conversation", "Limits", "Service"]
+__all__ = ["Conversation", "Limits", "Service"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -56,13 +57,6 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
-OPEN_CALLS = 1000
-"""Requests of one client under way at a time, a batch array apart; what it sends beyond waits with its connection."""
-
-_COUNTS_ONCE = 16 << 10
-"""Bytes from which on a request counts for one more, so that of the largest ones few are under way."""
-
-_MAX_TIMEOUT = 86_400.0
 _BLANKS = b" \t\r\n"
 
 
@@ -95,13 +89,13 @@ class Conversation:
 
     def may_send(self) -> bool:
         """Whether the client may send another request before it has the answers to those under way."""
-        self._full = self.open_calls >= OPEN_CALLS
+        self._full = self.open_calls >= budgets.OPEN_CALLS
         return not self._full
 
     def finished(self, calls: int) -> None:
         """Requests that count for so many are through."""
         self.open_calls -= calls
-        if self._full and self.open_calls <= OPEN_CALLS // 2:
+        if self._full and self.open_calls <= budgets.OPEN_CALLS // 2:
             self._full = False
             self._on_may_send()
 
@@ -110,7 +104,7 @@ class Conversation:
         if data[:1] == b"[" or (data[:1].isspace() and data.lstrip(_BLANKS)[:1] == b"["):
             self._receive_batch(data, now)
         else:
-            count = 1 + len(data) // _COUNTS_ONCE
+            count = 1 + len(data) // budgets.OPEN_CALL_BYTES
             self.open_calls += count
             call = self.read(self, data, now, count)
             if not call.done:
@@ -152,8 +146,10 @@ class Conversation:
     def _timeout(self, asked: float | None) -> float:
         if asked is None:
             return self._limits.request_timeout
-        if not 0 < asked <= _MAX_TIMEOUT:
-            raise BadParams(f"timeout is a number of seconds above 0 and up to {_MAX_TIMEOUT:.0f}, {asked} given")
+        if not 0 < asked <= budgets.TIMEOUT_SECONDS:
+            raise BadParams(
+                f"timeout is a number of seconds above 0 and up to {budgets.TIMEOUT_SECONDS:.0f}, {asked} given"
+            )
         return asked
 
     def _receive_batch(self, data: bytes, now: float) -> None:
@@ -169,7 +165,7 @@ class Conversation:
                 TooLarge(f"a batch array has at most {self._limits.max_batch} requests, {len(items)} given (max_batch)")
             )
         else:
-            count = len(items) + len(data) // _COUNTS_ONCE
+            count = len(items) + len(data) // budgets.OPEN_CALL_BYTES
             batch = _Batch(self, self._service, items, count, now, self._send, self._limits.max_answer)
             self._service.schedule(batch.step)
 

@@ -23,20 +23,10 @@ from websockets.server import ServerProtocol
 from qcore.server.client import Client
 from qcore.server.front.rpc import Conversation, Limits, Service
 from qcore.server.outbox import Outbox
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import TurnBudget
 
 __all__ = ["Connection", "Front"]
-
-_OPENING = 10.0
-_CLOSING = 5.0
-"""Seconds for the handshake and for the goodbye."""
-
-_PIECE = 8 << 10
-"""Bytes that are taken apart at a time: full of empty frames they take 4 ms, and a read brings 256 KiB."""
-
-_EVENTS_AT_A_TIME = 1 << 16
-"""Bytes of events that are sent in one write."""
 
 log = logs.get("qcore.websocket")
 
@@ -101,17 +91,18 @@ class Connection(asyncio.Protocol):
         peername = transport.get_extra_info("peername") or ("", 0)
         self.peer = f"{peername[0]}:{peername[1]}"
         self._front.joined(self)
-        self._arm(_OPENING, self._transport.abort)
+        self._arm(budgets.HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         self._heard = self._loop.time()
         self._pinged = False  # whoever sends is alive, pong or not
-        if len(data) <= _PIECE and not self._unread:
+        chunk = budgets.RECEIVE_CHUNK_BYTES
+        if len(data) <= chunk and not self._unread:
             self._protocol.receive_data(data)
             self._collect()
         else:
-            self._unread.extend(data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+            self._unread.extend(data[start : start + chunk] for start in range(0, len(data), chunk))
         self._handle()
 
     def eof_received(self) -> bool:
@@ -290,7 +281,7 @@ class Connection(asyncio.Protocol):
         """Send events as long as the socket takes them, for one turn of the loop."""
         turn = self._front.turn
         while not self._congested:
-            texts = outbox.take(_EVENTS_AT_A_TIME)
+            texts = outbox.take(budgets.EVENTS_WRITE_BYTES)
             if not texts:
                 return
             self._transport.write(b"".join([part for text in texts for part in (_text_header(len(text)), text)]))
@@ -326,7 +317,7 @@ class Connection(asyncio.Protocol):
         """Give the goodbye its time, once, whatever the client still sends."""
         if not self._ending:
             self._ending = True
-            self._arm(_CLOSING, self._transport.abort)
+            self._arm(budgets.CLOSE_SECONDS, self._transport.abort)
 
     def _check_alive(self) -> None:
         """Ping after silence; without an answer the client is gone."""

@@ -10,13 +10,12 @@ from typing import Generic, TypeVar
 from qcore.model.errors import RequestError
 from qcore.model.requests.queries import Count, Find
 from qcore.model.schema import Types
+from qcore.server.runtime import budgets
 from qcore.store.search.filter import Filter, Parsed, bind, parse
 from qcore.store.search.find import candidates
 from qcore.store.state.state import State
 
 __all__ = ["Filters"]
-
-_KEPT = 256
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,7 +33,7 @@ class _Recent(OrderedDict[K, V], Generic[K, V]):
     def keep(self, key: K, value: V) -> None:
         self[key] = value
         self.move_to_end(key)
-        if len(self) > _KEPT:
+        if len(self) > budgets.KEPT_FILTERS:
             self.popitem(last=False)
 
 

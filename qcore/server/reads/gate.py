@@ -13,13 +13,11 @@ from qcore.engine.base import Engine
 from qcore.model.errors import Busy, RequestError, Timeout
 from qcore.server.calls import Call
 from qcore.server.reads.waiting import WaitingReads
+from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.store.state.state import State
 
 __all__ = ["ReadGate"]
-
-_SWEEP = 0.25
-"""Seconds between two looks for reads whose deadline has passed."""
 
 
 class ReadGate:
@@ -32,7 +30,7 @@ class ReadGate:
         self._ready = ready
         self._for_index = WaitingReads()
         self._for_revision = WaitingReads()
-        self._sweeps = Periodic(_SWEEP, self._sweep)
+        self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     def __len__(self) -> int:
         return len(self._for_index) + len(self._for_revision)

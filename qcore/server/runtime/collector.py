@@ -17,23 +17,10 @@ import resource
 import time
 from collections.abc import Callable
 
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.timers import Periodic
 
 __all__ = ["Collector", "freeze_loaded", "resident_bytes"]
-
-_QUIET = 2.0
-"""Seconds without a call or an apply that count as idle."""
-_LOOK = 5.0
-_EVERY = 600.0
-"""Seconds between two looks, and between two full collections."""
-_BURST = 64 << 20
-"""Bytes by which resident memory grows between two looks at least for memory to be given back at once."""
-_YOUNG = (5_000, 5)
-"""New containers between two automatic collections, and how many of these until one looks at all that are not old:
-seven milliseconds' worth. With 20,000 that one took 65 where all of them lived, and all together twice as long."""
-_LONG = 0.05
-"""A collection that took longer, in seconds, is made cheap for the next time by freezing what survived."""
 
 log = logs.get("qcore.collector")
 
@@ -45,7 +32,7 @@ def freeze_loaded() -> None:
     """Take what was loaded out of later collections; young objects are still looked after automatically."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_YOUNG, 1_000_000)
+    gc.set_threshold(budgets.YOUNG_CONTAINERS, budgets.YOUNG_COLLECTIONS, 1_000_000)
     gc.enable()
 
 
@@ -56,7 +43,7 @@ class Collector:
         self._last_activity = last_activity
         self._collected = self._gave_back = time.monotonic()
         self._resident = resident_bytes()
-        self._timer = Periodic(_LOOK, self._look)
+        self._timer = Periodic(budgets.COLLECTOR_LOOK_SECONDS, self._look)
 
     def start(self) -> None:
         """Look from now on."""
@@ -76,9 +63,11 @@ class Collector:
     def may_give_back(self, now: float, resident: int) -> bool:
         """Whether freed memory is worth the time now, at so many resident bytes; the answer counts as done."""
         called = self._last_activity()
-        burst = resident >= self._resident + _BURST
+        burst = resident >= self._resident + budgets.MEMORY_BURST_BYTES
         self._resident = resident
-        if called < self._gave_back or not (burst or now - called >= _QUIET or now - self._gave_back >= _EVERY):
+        idle = now - called >= budgets.COLLECTOR_IDLE_SECONDS
+        due = now - self._gave_back >= budgets.COLLECTION_SECONDS
+        if called < self._gave_back or not (burst or idle or due):
             return False
         self._gave_back = now
         return True
@@ -86,11 +75,13 @@ class Collector:
     def collect_if_idle(self, now: float) -> bool:
         """Collect if it is time and nobody waits; whether it did."""
         called = self._last_activity()
-        if now - called < _QUIET or now - self._collected < _EVERY or called < self._collected:
+        idle = now - called >= budgets.COLLECTOR_IDLE_SECONDS
+        due = now - self._collected >= budgets.COLLECTION_SECONDS
+        if called < self._collected or not (idle and due):
             return False
         gc.collect()
         took = time.monotonic() - now
-        if took > _LONG:
+        if took > budgets.LONG_COLLECTION_SECONDS:
             gc.freeze()
         self._collected = now
         log.debug("collected", message="Collected garbage while idle", ms=round(took * 1000))

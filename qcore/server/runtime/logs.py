@@ -18,10 +18,11 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from qcore.server.runtime import budgets
+
 __all__ = ["configure", "get"]
 
 _LIBRARY_EVENT = "library_message"
-_DEEPEST = 6
 _HEAD = ("timestamp", "level", "logger", "event", "message", "node")
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
 _ESCAPES_IN_TRACEBACK = {code: text for code, text in _ESCAPES.items() if code not in b"\n\t"}
@@ -124,9 +125,9 @@ def _value(value: Any, depth: int = 0) -> Any:
         return value
     if type(value) in (str, int) or (type(value) is float and math.isfinite(value)):
         return value
-    if depth < _DEEPEST and type(value) is dict:
+    if depth < budgets.LOGGED_DEPTH and type(value) is dict:
         return {_text(key): _value(item, depth + 1) for key, item in value.items()}
-    if depth < _DEEPEST and type(value) in (list, tuple):
+    if depth < budgets.LOGGED_DEPTH and type(value) in (list, tuple):
         return [_value(item, depth + 1) for item in value]
     return _text(value)
 

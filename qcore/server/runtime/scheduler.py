@@ -19,13 +19,9 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from qcore.server.runtime import budgets
+
 __all__ = ["Schedule", "Scheduler", "Step", "TurnBudget", "Work", "step_of"]
-
-SLICE = 0.004
-"""Seconds of one turn before the loop serves others."""
-
-_BUSY_SHARE = 4
-"""How many times shorter a turn is while requests come."""
 
 T = TypeVar("T")
 
@@ -54,7 +50,7 @@ class Scheduler:
     `busy` says whether requests come: slices are shorter then.
     """
 
-    def __init__(self, length: float = SLICE, busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, length: float = budgets.SLICE_SECONDS, busy: Callable[[], bool] = lambda: False) -> None:
         self._length = length
         self._busy = busy
         self._steps: deque[Step] = deque()
@@ -89,7 +85,7 @@ class Scheduler:
         return future
 
     def _turn(self) -> None:
-        end = time.monotonic() + (self._length / _BUSY_SHARE if self._busy() else self._length)
+        end = time.monotonic() + (self._length / budgets.BUSY_SLICE_DIVISOR if self._busy() else self._length)
         steps = self._steps
         try:
             while steps and time.monotonic() < end:
@@ -113,7 +109,7 @@ class TurnBudget:
     def end(self) -> float:
         """When the budget of this turn is used up, in monotonic seconds; it begins with the first who asks."""
         if not self._end:
-            self._end = time.monotonic() + SLICE
+            self._end = time.monotonic() + budgets.SLICE_SECONDS
             asyncio.get_running_loop().call_soon(self._over)
         return self._end
 

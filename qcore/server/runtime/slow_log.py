@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.timers import Debounce
 
 __all__ = ["SlowLog"]
-
-_PAUSE = 1.0
-"""Seconds between two lines of one event."""
 
 log = logs.get("qcore.node")
 
@@ -38,16 +35,16 @@ class _Event:
     def __init__(self, event: str, message: str) -> None:
         self._event = event
         self._message = message
-        self._logged = -_PAUSE
+        self._logged = -budgets.SLOW_LOG_SECONDS
         self._left_out = 0
         self._method = ""
         self._seconds = 0.0
         """Of the slowest case left out."""
-        self._later = Debounce(_PAUSE, self._log_left_out)
+        self._later = Debounce(budgets.SLOW_LOG_SECONDS, self._log_left_out)
 
     def add(self, method: str, seconds: float) -> None:
         now = time.monotonic()
-        if now - self._logged >= _PAUSE:
+        if now - self._logged >= budgets.SLOW_LOG_SECONDS:
             self._log(method, seconds)
             return
         self._left_out += 1

@@ -10,7 +10,7 @@ from qcore.server.calls import Call
 from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.reads.filters import Filters
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Schedule, Work, step_of
 from qcore.server.runtime.timers import Periodic
 from qcore.server.watch import event_text
@@ -25,12 +25,7 @@ from qcore.store.watch.interest import STEPS, Wish, check_wish
 from qcore.store.watch.registry import tracker_key
 from qcore.store.watch.tracker import Tracker
 
-__all__ = ["TICK", "WatchApi"]
-
-TICK = 5.0
-"""Seconds without an event after which a listener is sent a bookmark, at the latest twice as many."""
-
-_MEGABYTE = 1 << 20
+__all__ = ["WatchApi"]
 
 log = logs.get("qcore.watch")
 
@@ -46,11 +41,11 @@ class WatchApi:
         self._schedule = schedule
         self._filters = filters
         self._most_listeners = settings.max_subscriptions
-        self._most = settings.watch_queue_mb * _MEGABYTE
+        self._most = settings.watch_queue_mb * budgets.MEGABYTE
         self._listeners = Listeners(schedule)
         self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
         self._streams: dict[Client, WatchStream] = {}
-        self._ticks = Periodic(TICK, self._tick)
+        self._ticks = Periodic(budgets.WATCH_TICK_SECONDS, self._tick)
 
     def __len__(self) -> int:
         return len(self._listeners.all)

@@ -12,10 +12,9 @@ from typing import Literal
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Work
 from qcore.server.watch import event_text
-from qcore.server.watch.catch_up_queue import AT_ONCE
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
 from qcore.store.state.entity import Entity
@@ -27,19 +26,7 @@ from qcore.store.watch.past import Past
 from qcore.store.watch.registry import tracker_key
 from qcore.store.watch.tracker import Revision, Tracker
 
-__all__ = ["MAX_TRACKED", "CatchUp"]
-
-MAX_TRACKED = 1_000_000
-"""Ids that the routes of one tracker may hold."""
-
-_SLICE = 50
-"""Entities or events between two pauses."""
-
-_SCAN = 500
-"""Events between two pauses that are searched for deleted entities."""
-
-_KEPT = 4096
-"""Bytes of a context that is kept for all fields of an entity."""
+__all__ = ["CatchUp"]
 
 _AnyEvent = Event | PathEvent
 
@@ -85,7 +72,8 @@ class CatchUp:
         self._work = self._run()
         self._ended = False
         listener.stop = self._end
-        self._queue.enter(self._step, 1 if self._tracker is None or listener.interest.wish.entity else AT_ONCE)
+        alone = self._tracker is not None and not listener.interest.wish.entity
+        self._queue.enter(self._step, budgets.CATCH_UPS if alone else 1)
 
     def _step(self) -> bool:
         listener = self._listener
@@ -157,7 +145,7 @@ class CatchUp:
 
     def _is_time(self) -> bool:
         self._turns += 1
-        return self._looks_back or self._turns % _SLICE == 0
+        return self._looks_back or self._turns % budgets.CATCH_UP_STEP_ENTITIES == 0
 
     # -- the way -------------------------------------------------------------------------------------------
 
@@ -187,7 +175,7 @@ class CatchUp:
         for ids in self._members():
             for id in ids:
                 tracker.add(self._view, id)
-                if tracker.size > MAX_TRACKED:
+                if tracker.size > budgets.TRACKED_ENTITIES:
                     raise _Lost("too_large", self._view.revision)
                 if self._is_time():
                     yield
@@ -203,13 +191,13 @@ class CatchUp:
         there = {name: state.ids(name) for name in state.types.descendants.get(wish.type, ())}
         counts = {name: len(ids) for name, ids in there.items()}  # what comes later is not of the view
         for name, ids in there.items():
-            for start in range(0, counts[name], _SLICE):
-                yield ids[start : min(start + _SLICE, counts[name])]
+            for start in range(0, counts[name], budgets.CATCH_UP_STEP_ENTITIES):
+                yield ids[start : min(start + budgets.CATCH_UP_STEP_ENTITIES, counts[name])]
         for chunk in list(self._history.after(revision)):
-            for start in range(0, len(chunk.events), _SCAN):
+            for start in range(0, len(chunk.events), budgets.CATCH_UP_STEP_DELETED):
                 yield [
                     event.id
-                    for event in chunk.events[start : start + _SCAN]
+                    for event in chunk.events[start : start + budgets.CATCH_UP_STEP_DELETED]
                     if event.kind == DELETED
                     and event.revision > revision
                     and self._interest.wants(event)
@@ -248,7 +236,7 @@ class CatchUp:
             context = event_text.context(interest.context_of(entity, view))
         members = event_text.initial(entity, field, read_path(view, entity, field), self._listener.revision, view)
         self._listener.tell(members + context)
-        return context if len(context) <= _KEPT else None
+        return context if len(context) <= budgets.KEPT_CONTEXT_BYTES else None
 
     def _tell(self, events: list[Event]) -> Work[None]:
         """Tell of one revision; the last event waits until it is known to be that."""

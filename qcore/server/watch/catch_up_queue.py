@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Schedule, Step
 
-__all__ = ["AT_ONCE", "CatchUpQueue"]
-
-AT_ONCE = 4
-"""Places of a lane; a catch-up that needs much memory takes all of them."""
+__all__ = ["CatchUpQueue"]
 
 
 class CatchUpQueue:
@@ -44,7 +42,7 @@ class CatchUpQueue:
     def _admit(self) -> None:
         while self._queue:
             step, places = next(iter(self._queue.items()))
-            if sum(self._places.values()) + places > AT_ONCE:
+            if sum(self._places.values()) + places > budgets.CATCH_UPS:
                 return
             del self._queue[step]
             self._places[step] = places

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.events import LostReason
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Schedule, Work
 from qcore.server.watch import event_text
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
@@ -25,24 +25,7 @@ from qcore.store.watch.past import Past
 from qcore.store.watch.retyped import Retyped
 from qcore.store.watch.tracker import Revision
 
-__all__ = ["FILTER_TIME", "Dispatcher"]
-
-FILTER_TIME = 0.5
-"""Seconds a filter may take between two ticks of the watching."""
-
-_SLICE = 50
-"""Turns between two pauses: a judgement or a message is one, and one more for each `_TURN` seconds of a filter and
-each `_PAGE` bytes of a message."""
-
-_TURN = 20e-6
-
-_PAGE = 1 << 14
-
-_LOOKS = 10
-"""Events a path is looked up for in a turn."""
-
-_ROUND = 10_000
-"""Events for interests that are judged before those so far are told."""
+__all__ = ["Dispatcher"]
 
 T = TypeVar("T")
 
@@ -196,7 +179,7 @@ class Dispatcher:
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
             touched = yield from tracker.touched(events)
-            self._turns += len(events) // _LOOKS
+            self._turns += len(events) // budgets.DISPATCH_UNIT_LOOKUPS
             if self._is_time():
                 yield
             for id in touched:
@@ -210,7 +193,7 @@ class Dispatcher:
 
     def _is_time(self) -> bool:
         self._turns += 1
-        if self._turns < _SLICE:
+        if self._turns < budgets.DISPATCH_STEP_UNITS:
             return False
         self._turns = 0
         return True
@@ -228,7 +211,7 @@ class Dispatcher:
                 yield
         if self._is_time():
             yield
-        if round.count >= _ROUND:
+        if round.count >= budgets.JUDGED_EVENTS:
             yield from self._hand_out(round, texts)
 
     def _passes(self, interest: Interest, event: Event | PathEvent) -> bool:
@@ -243,9 +226,9 @@ class Dispatcher:
         passes = interest.passes(event, self._view)
         spent = time.monotonic() - begun
         interest.spent += spent
-        self._turns += int(spent / _TURN)
-        if interest.spent > FILTER_TIME:
-            raise BadFilter(f"the filter took more than {FILTER_TIME} s")
+        self._turns += int(spent / budgets.DISPATCH_UNIT_SECONDS)
+        if interest.spent > budgets.FILTER_SECONDS:
+            raise BadFilter(f"the filter took more than {budgets.FILTER_SECONDS} s")
         return passes
 
     def _hand_out(self, round: _Round, texts: _Texts) -> Work[None]:
@@ -263,7 +246,7 @@ class Dispatcher:
             body += event_text.context(interest.context(event, self._view))
             self._turns += len(interest.wish.context)
         body += end
-        most, turns, is_last = self._most, 1 + len(body) // _PAGE, end is event_text.LAST
+        most, turns, is_last = self._most, 1 + len(body) // budgets.DISPATCH_UNIT_BYTES, end is event_text.LAST
         for listener in listeners:
             if listener.gone:
                 continue
@@ -278,7 +261,7 @@ class Dispatcher:
                 if is_last:
                     listener.revision = event.revision
             self._turns += turns
-            if self._turns >= _SLICE:
+            if self._turns >= budgets.DISPATCH_STEP_UNITS:
                 self._turns = 0
                 yield
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from qcore.model.requests.events import LostReason
 from qcore.server.outbox import Outbox
+from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Schedule
 from qcore.server.watch import event_text
 from qcore.server.watch.catch_up_queue import CatchUpQueue
@@ -16,9 +17,6 @@ from qcore.store.watch.registry import Registry
 from qcore.store.watch.tracker import Tracker
 
 __all__ = ["Listener", "Listeners", "WatchStream"]
-
-_SLICE = 500
-"""Entities of a tracker that are dropped between two pauses."""
 
 
 class WatchStream:
@@ -122,4 +120,4 @@ class Listeners:
     def free(self, tracker: Tracker) -> None:
         """Take a tracker apart, in slices."""
         if tracker.size:
-            self._schedule(lambda: tracker.shrink(_SLICE))
+            self._schedule(lambda: tracker.shrink(budgets.FREE_STEP_ENTITIES))

@@ -16,8 +16,8 @@ from qcore.model.entry import Entry, LogId, Membership
 from qcore.model.errors import Fatal
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
-from qcore.server.runtime import logs
-from qcore.server.runtime.scheduler import SLICE, Scheduler
+from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.runtime.slow_log import SlowLog
 from qcore.server.writes.inline_reads import InlineReads
 from qcore.store.apply import Outcome, apply_entry
@@ -129,7 +129,7 @@ class Applier:
 
     def _run_slice(self) -> bool:
         """Work for one slice; True while there is more."""
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + budgets.SLICE_SECONDS
         try:
             while self._queue:
                 work = self._queue[0]

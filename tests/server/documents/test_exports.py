@@ -11,8 +11,8 @@ from qcore.model.errors import BadParams, Busy, NotFound
 from qcore.model.requests.queries import SnapshotExport
 from qcore.model.requests.results import ExportPage
 from qcore.model.values import Kind
-from qcore.server.documents import exports
 from qcore.server.documents.exports import Exports
+from qcore.server.runtime import budgets
 from tests.server.running import until
 from tests.store.document_samples import take
 from tests.store.samples import Log, field, through, type_of
@@ -22,7 +22,7 @@ THING = type_of("Thing", field("Age"), field("Seen", Kind.Int, storage_scope="Ru
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    monkeypatch.setattr(exports, "_CHUNK", 12_000)
+    monkeypatch.setattr(budgets, "EXPORT_CHUNK_BYTES", 12_000)
     log = Log(THING)
     for place in range(1500):
         log.create("Thing", f"n{place}", Age=place, Seen=1)
@@ -145,7 +145,7 @@ async def test_the_last_pieces_of_as_many_that_are_over_can_be_asked_for_again(l
 
 
 async def test_one_that_nobody_reads_on_is_let_go(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "PINNED", 0.01)
+    monkeypatch.setattr(budgets, "EXPORT_IDLE_SECONDS", 0.01)
     opened = Exports(log.state, 2)
     page = first(opened)
     waiting = opened.read(SnapshotExport(cursor=page.cursor))

@@ -9,8 +9,8 @@ import pytest
 
 from qcore.model.errors import BadParams, Busy, NotFound, TooLarge
 from qcore.model.requests.queries import SnapshotUpload
-from qcore.server.documents import uploads
 from qcore.server.documents.uploads import Uploads
+from qcore.server.runtime import budgets
 from tests.server.running import until
 
 TEXT = json.dumps({"tree": {"entityType": "Root", "Name": "Wurzel é"}}, ensure_ascii=False)
@@ -95,7 +95,7 @@ async def test_names_and_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(Busy, match="other uploads take the room"):
         put(opened, 0, "1234567", "b")
     put(opened, 4, "123456")
-    monkeypatch.setattr(uploads, "_MAX_UPLOADS", 2)
+    monkeypatch.setattr(budgets, "UPLOADS", 2)
     with pytest.raises(Busy, match="2 uploads are kept"):
         put(opened, 0, "", "c")
     opened.stop()
@@ -120,7 +120,7 @@ async def test_a_bad_document_is_named_each_time_it_is_asked_for() -> None:
 
 
 async def test_an_upload_that_is_not_used_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "KEPT", 0.01)
+    monkeypatch.setattr(budgets, "UPLOAD_IDLE_SECONDS", 0.01)
     opened = Uploads(1000)
     put(opened, 0, "abc")
     await until(lambda: not opened._open)

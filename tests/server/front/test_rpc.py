@@ -17,8 +17,9 @@ from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
 from qcore.server.client import Client
-from qcore.server.front.rpc import OPEN_CALLS, Conversation, Limits
+from qcore.server.front.rpc import Conversation, Limits
 from qcore.server.outbox import Outbox
+from qcore.server.runtime import budgets
 
 DEEP = 100_000
 
@@ -516,12 +517,12 @@ def test_a_batch_whose_answers_grow_too_large_gets_no_further_ones() -> None:
 def test_a_client_with_too_much_under_way_waits_until_half_of_it_is_answered() -> None:
     talk = Talk()
     text = json.dumps(CREATE).encode()
-    for _ in range(OPEN_CALLS - 1):
+    for _ in range(budgets.OPEN_CALLS - 1):
         talk.session.receive(text, 0.0)
     assert talk.session.may_send()
     talk.session.receive(text, 0.0)
     assert not talk.session.may_send()
-    while len(talk.desk.open) > OPEN_CALLS // 2:
+    while len(talk.desk.open) > budgets.OPEN_CALLS // 2:
         assert talk.heard == []
         talk.desk.finish()
     assert talk.heard == ["may send"]

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from qcore.server.front import websocket
-from qcore.server.front.rpc import OPEN_CALLS
+from qcore.server.runtime import budgets
 from tests.server.running import GatedFiles, RawClient, Running, request, running, until
 
 Serve = Callable[..., Awaitable[Running]]
@@ -228,7 +227,7 @@ async def test_whoever_sends_is_alive_even_without_a_pong(serve: Serve) -> None:
 
 
 async def test_a_socket_that_never_speaks_is_closed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "_OPENING", 0.02)
+    monkeypatch.setattr(budgets, "HANDSHAKE_SECONDS", 0.02)
     run = await serve()
     silent, slow = await run.dial(), await run.dial()
     slow.writer.write(b"GET / HTTP/1.1\r\nHost:")
@@ -260,7 +259,7 @@ async def test_a_client_that_does_not_read_is_cut_off_while_others_are_served(se
 async def test_a_client_that_is_cut_off_and_never_reads_is_dropped(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "_CLOSING", 0.02)
+    monkeypatch.setattr(budgets, "CLOSE_SECONDS", 0.02)
     run = await serve(send_queue_mb=1)
     client = await run.open()
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -272,7 +271,7 @@ async def test_a_client_that_is_cut_off_and_never_reads_is_dropped(
 async def test_a_client_that_ignores_a_goodbye_is_dropped_however_much_it_says(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "_CLOSING", 0.05)
+    monkeypatch.setattr(budgets, "CLOSE_SECONDS", 0.05)
     run = await serve()
     client = await run.open()
     client.send(b"x", Opcode.BINARY)
@@ -386,15 +385,15 @@ async def test_one_client_has_so_many_requests_under_way_and_no_more(tmp_path: P
         client = await run.open()
         (connection,) = run.front.connections
         files.open.clear()
-        total = 3 * OPEN_CALLS
+        total = 3 * budgets.OPEN_CALLS
         frames = [Frame(Opcode.TEXT, request("session.open", n)).serialize(mask=True) for n in range(total)]
         client.writer.write(b"".join(frames))
         session = connection._conversation
         assert session is not None
-        await until(lambda: session.open_calls >= OPEN_CALLS and connection._paused)
+        await until(lambda: session.open_calls >= budgets.OPEN_CALLS and connection._paused)
         other = run.client()
         assert await other.result("ping") == "PONG"
-        assert session.open_calls == OPEN_CALLS
+        assert session.open_calls == budgets.OPEN_CALLS
         files.open.set()
         assert [(await client.answer())["id"] for _ in range(total)] == list(range(total))
         assert (session.open_calls, connection._paused) == (0, False)
@@ -403,7 +402,7 @@ async def test_one_client_has_so_many_requests_under_way_and_no_more(tmp_path: P
 async def test_a_client_that_leaves_a_full_inbox_behind_harms_nobody(serve: Serve) -> None:
     run = await serve()
     client = await run.open()
-    total = 3 * OPEN_CALLS
+    total = 3 * budgets.OPEN_CALLS
     client.writer.write(Frame(Opcode.TEXT, request("session.open")).serialize(mask=True) * total)
     client.send(struct.pack("!H", 1000), Opcode.CLOSE)
     await client.ended()

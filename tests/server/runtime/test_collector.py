@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from qcore.server.runtime import collector
+from qcore.server.runtime import budgets, collector
 from qcore.server.runtime.collector import Collector, resident_bytes
 from tests.server.running import until
 
@@ -48,8 +48,8 @@ def test_memory_is_given_back_once_in_each_silence_after_a_burst_and_now_and_the
 
 @pytest.mark.skipif(collector._trim is None, reason="only glibc keeps what is freed and can give it back")
 async def test_freed_memory_goes_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "_LOOK", 0.001)
-    monkeypatch.setattr(collector, "_EVERY", 0)
+    monkeypatch.setattr(budgets, "COLLECTOR_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(budgets, "COLLECTION_SECONDS", 0)
     del (bytearray(30 * MEGABYTE))[:]  # once freed, glibc takes blocks up to this size from its heap
     blocks = [bytearray(b"x" * MEGABYTE) for _ in range(200)]
     del blocks[:-1]  # the last one keeps the heap from shrinking

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from qcore.server.runtime.scheduler import SLICE, Scheduler, TurnBudget, Work, step_of
+from qcore.server.runtime import budgets
+from qcore.server.runtime.scheduler import Scheduler, TurnBudget, Work, step_of
 from tests.server.running import until
 
 
@@ -18,7 +19,7 @@ def counting(log: list[str], name: str, steps: int, slow: bool = False) -> Calla
 
     def step() -> bool:
         nonlocal left
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + budgets.SLICE_SECONDS
         while slow and time.monotonic() < end:
             pass
         left -= 1
@@ -164,7 +165,7 @@ async def test_turns_are_shorter_while_requests_come(monkeypatch: pytest.MonkeyP
 
     def step() -> bool:
         nonlocal left
-        clock.now += SLICE / 8
+        clock.now += budgets.SLICE_SECONDS / 8
         left -= 1
         return left > 0
 
@@ -180,8 +181,8 @@ async def test_a_turn_is_shared_by_all_who_ask_until_the_loop_comes_round(monkey
     clock.now = 5.0
     monkeypatch.setattr("qcore.server.runtime.scheduler.time", clock)
     turn = TurnBudget()
-    assert turn.end() == 5.0 + SLICE
+    assert turn.end() == 5.0 + budgets.SLICE_SECONDS
     clock.now = 6.0
-    assert turn.end() == 5.0 + SLICE
+    assert turn.end() == 5.0 + budgets.SLICE_SECONDS
     await asyncio.sleep(0)
-    assert turn.end() == 6.0 + SLICE
+    assert turn.end() == 6.0 + budgets.SLICE_SECONDS

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from qcore.server.runtime import budgets
 from qcore.server.runtime import slow_log as slow
 from tests.server.running import until
 
@@ -37,7 +38,7 @@ async def test_the_next_line_says_how_many_were_left_out(
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for _ in range(5):
             log.tell("slow_request", "A request took long", "create", 0.5)
-        monkeypatch.setattr(slow, "_PAUSE", 0.0)
+        monkeypatch.setattr(budgets, "SLOW_LOG_SECONDS", 0.0)
         log.tell("slow_request", "A request took long", "create", 0.5)
     assert [line["left_out"] for line in told(caplog)] == [0, 4]
 
@@ -45,7 +46,7 @@ async def test_the_next_line_says_how_many_were_left_out(
 async def test_what_was_left_out_is_told_also_if_nothing_slow_follows(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slow, "_PAUSE", 0.01)
+    monkeypatch.setattr(budgets, "SLOW_LOG_SECONDS", 0.01)
     log = slow.SlowLog()
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for ms, method in ((500, "create"), (510, "get"), (530, "set"), (520, "get")):

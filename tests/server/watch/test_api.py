@@ -11,9 +11,7 @@ import msgspec
 import pytest
 
 from qcore.model.requests.events import Event
-from qcore.server.watch import api as watching
-from qcore.server.watch import dispatch
-from qcore.server.watch.catch_up import MAX_TRACKED
+from qcore.server.runtime import budgets
 from tests.server.running import Client, Running, running, until
 
 SCHEMAS: list[dict[str, Any]] = [
@@ -409,7 +407,7 @@ async def test_a_filter_that_is_too_expensive_ends_its_listeners_and_nobody_else
 async def test_a_filter_that_takes_its_time_too_often_ends(
     client: Client, writer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "FILTER_TIME", 0.0)
+    monkeypatch.setattr(budgets, "FILTER_SECONDS", 0.0)
     token = await listen(client, "User", filter="Age > 0")
     await create(writer, "User")
     (event,) = await client.told(token, 1)
@@ -417,8 +415,8 @@ async def test_a_filter_that_takes_its_time_too_often_ends(
 
 
 async def test_a_tracker_is_bounded(client: Client, writer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_TRACKED == 1_000_000
-    monkeypatch.setattr("qcore.server.watch.catch_up.MAX_TRACKED", 10)
+    assert budgets.TRACKED_ENTITIES == 1_000_000
+    monkeypatch.setattr(budgets, "TRACKED_ENTITIES", 10)
     for _ in range(20):
         await create(writer, "User")
     token = await listen(client, "User", field="Team->Name")
@@ -430,7 +428,7 @@ async def test_a_tracker_is_bounded(client: Client, writer: Client, monkeypatch:
 
 
 async def test_the_idle_are_sent_bookmarks(client: Client, writer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TICK", 0.02)
+    monkeypatch.setattr(budgets, "WATCH_TICK_SECONDS", 0.02)
     idle = await listen(client, "Team")
     user = await create(writer, "User")
     revision = await write(writer, user, "Age", 1)
@@ -445,9 +443,9 @@ async def test_no_bookmark_comes_in_the_middle_of_a_revision(
     ages = [7, 7, 7, *[0] * 996, 7]
     made = [{"type": "User", "name": "u", "parent": top, "fields": {"Age": age}} for age in ages]
     await writer.result("pipeline", commands=[{"method": "create", "params": params} for params in made])
-    monkeypatch.setattr(watching, "TICK", 0.001)
-    monkeypatch.setattr(dispatch, "_SLICE", 1)
-    monkeypatch.setattr(dispatch, "_ROUND", 1)
+    monkeypatch.setattr(budgets, "WATCH_TICK_SECONDS", 0.001)
+    monkeypatch.setattr(budgets, "DISPATCH_STEP_UNITS", 1)
+    monkeypatch.setattr(budgets, "JUDGED_EVENTS", 1)
     token = await listen(client, "User", filter="Age == 7")
     for number in range(20):
         await listen(client, "User", filter=f"Age > {number + 7}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from qcore.server.watch.catch_up_queue import AT_ONCE, CatchUpQueue
+from qcore.server.runtime import budgets
+from qcore.server.watch.catch_up_queue import CatchUpQueue
 
 
 class Road:
@@ -42,13 +43,13 @@ def test_they_take_turns_few_at_a_time_and_all_are_one_step_to_others() -> None:
     assert len(road.scheduled) == 1
     road.drive()
     assert "".join(road.taken) == "abcdabcdefef"
-    assert AT_ONCE == 4
+    assert budgets.CATCH_UPS == 4
 
 
 def test_one_that_takes_all_places_waits_until_they_are_free_and_nobody_overtakes_it() -> None:
     road = Road()
     road.queue.enter(road.car("a", 3))
-    road.queue.enter(road.car("B", 2), AT_ONCE)
+    road.queue.enter(road.car("B", 2), budgets.CATCH_UPS)
     road.queue.enter(road.car("c", 1))
     road.drive()
     assert "".join(road.taken) == "aaaBBc"
@@ -57,7 +58,7 @@ def test_one_that_takes_all_places_waits_until_they_are_free_and_nobody_overtake
 def test_who_leaves_while_waiting_is_never_called() -> None:
     road = Road()
     first, second = road.car("A", 2), road.car("b", 1)
-    road.queue.enter(first, AT_ONCE)
+    road.queue.enter(first, budgets.CATCH_UPS)
     road.queue.enter(second)
     road.queue.leave(second)
     road.drive()

@@ -13,7 +13,8 @@ import pytest
 from qcore.model.requests.commands import Delete, FieldChange, FieldSet, SetFields
 from qcore.model.requests.compound import Transaction
 from qcore.server.outbox import Outbox
-from qcore.server.watch import dispatch, event_text
+from qcore.server.runtime import budgets
+from qcore.server.watch import event_text
 from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
@@ -108,7 +109,7 @@ def test_many_paths_are_looked_through_in_many_steps() -> None:
 
 
 def test_a_filter_that_takes_long_is_a_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_TURN", 1e-12)  # any time is long
+    monkeypatch.setattr(budgets, "DISPATCH_UNIT_SECONDS", 1e-12)  # any time is long
     hall = Hall()
     listener = hall.listen(filter="Size > 3")
     hall.log.create("Part", "x", Size=0)
@@ -186,7 +187,7 @@ def test_listeners_are_dispatched_in_the_order_of_revisions_within_one_entry() -
 
 
 def test_what_the_history_overtakes_while_it_is_told_is_not_told_untrue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_SLICE", 1)
+    monkeypatch.setattr(budgets, "DISPATCH_STEP_UNITS", 1)
     hall = Hall(kept=32)
     hall.log.create("Part", "x", Label="then")
     for number in range(10):
@@ -233,7 +234,7 @@ def test_long_messages_are_told_in_many_steps() -> None:
 
 
 def test_more_events_than_are_judged_at_a_time_are_one_revision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_ROUND", 7)
+    monkeypatch.setattr(budgets, "JUDGED_EVENTS", 7)
     hall = Hall()
     parts = [hall.log.create("Part", f"n{number}") for number in range(20)]
     listeners = [hall.listen(), hall.listen(field="Label"), hall.listen(field="Next->Label")]
@@ -260,7 +261,7 @@ def test_a_change_of_schemas_that_ends_many_takes_many_steps() -> None:
 
 
 def test_what_ends_while_it_is_told_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_SLICE", 1)
+    monkeypatch.setattr(budgets, "DISPATCH_STEP_UNITS", 1)
     hall = Hall()
     hall.log.create("Part", "x")
     listeners = [

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from qcore.model.documents.document import Document
 from qcore.model.errors import RequestError
 from qcore.server.outbox import Outbox
-from qcore.server.watch import dispatch
+from qcore.server.runtime import budgets
 from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
@@ -62,7 +62,7 @@ class Machine(RuleBasedStateMachine):
     def begin_history(self, most: int, turns: int = 50) -> None:
         """Now and then the history is so short that it overtakes listeners, and there are pauses everywhere."""
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(dispatch, "_SLICE", turns)
+        self.patch.setattr(budgets, "DISPATCH_STEP_UNITS", turns)
         self.history = History(self.state, most, 1 << 30)
         self.first = self.state.revision
         self.moments: list[Moment] = [snap(self.state)]

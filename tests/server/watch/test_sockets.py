@@ -14,6 +14,7 @@ import pytest
 from websockets.frames import Opcode
 
 from qcore.server.front.websocket import Connection
+from qcore.server.runtime import budgets
 from tests.server.running import RawClient, Running, request, running, until
 
 Serve = Callable[..., Awaitable[Running]]
@@ -77,7 +78,7 @@ async def test_events_of_every_size_are_whole_frames(serve: Serve) -> None:
 
 
 async def test_a_bookmark_fits_the_smallest_frame(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qcore.server.watch.api.TICK", 0.01)
+    monkeypatch.setattr(budgets, "WATCH_TICK_SECONDS", 0.01)
     run = await serve()
     client = await run.open()
     token = (await ask(client, "listen", target="Note"))["token"]
@@ -161,7 +162,7 @@ async def test_initial_values_wait_for_a_client_that_reads_slowly(serve: Serve) 
 async def test_whoever_the_history_overtakes_while_it_does_not_read_is_lost(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcore.server.watch.api.TICK", 0.01)
+    monkeypatch.setattr(budgets, "WATCH_TICK_SECONDS", 0.01)
     run = await serve(watch_queue_mb=1, watch_history=1000)
     slow, _ = await narrow(run)
     writer = run.client()

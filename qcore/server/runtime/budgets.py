@@ -1,0 +1,149 @@
+"""What the server spends at most: each bound in seconds, bytes or counts that is no setting, its unit in its name.
+
+A setting bounds what an operator may want otherwise; these bound what only a measurement would change.
+"""
+
+from __future__ import annotations
+
+# -- the event loop ----------------------------------------------------------------------------------------
+
+SLICE_SECONDS = 0.004
+"""Time of steps, and of what connections do at once, in one turn of the loop before it serves others."""
+
+BUSY_SLICE_DIVISOR = 4
+"""How many times shorter a slice is while requests come."""
+
+BUSY_SECONDS = 0.02
+"""Time since the last request during which more are expected."""
+
+EVENTS_SLICE_SECONDS = 0.001
+"""Slice for telling listeners: short, as whoever made the event has most likely more to ask."""
+
+DEADLINE_SWEEP_SECONDS = 0.25
+"""Time between two looks for calls that wait and whose deadline has passed."""
+
+# -- connections -------------------------------------------------------------------------------------------
+
+MEGABYTE = 1 << 20
+"""Bytes of the unit of settings that end in ``_mb``."""
+
+REFUSED_CONNECTIONS = 32
+"""Sockets above `max_connections` that are kept for the moment that a refusal takes."""
+
+HANDSHAKE_SECONDS = 10.0
+"""Time a client has from its socket to its request."""
+
+CLOSE_SECONDS = 5.0
+"""Time a client has to agree to a close, or to read why it was cut off."""
+
+RECEIVE_CHUNK_BYTES = 8 << 10
+"""What is taken apart at a time: full of empty frames it takes 4 ms, and a read of the socket brings 256 KiB."""
+
+EVENTS_WRITE_BYTES = 1 << 16
+"""Events that go to a socket in one write."""
+
+OPEN_CALLS = 1000
+"""Requests of one client under way at a time, a batch array apart; what it sends beyond waits with its connection."""
+
+OPEN_CALL_BYTES = 16 << 10
+"""Size from which on a request counts for one more of them, so that of the largest ones few are under way."""
+
+TIMEOUT_SECONDS = 86_400.0
+"""Longest time-out a request may ask for."""
+
+ANSWERS_PER_SEND_QUEUE = 2
+"""Answers of the largest size that fit into `send_queue_mb`: a client that reads is not cut off for one answer."""
+
+# -- reads -------------------------------------------------------------------------------------------------
+
+KEPT_FILTERS = 256
+"""Filters kept as they were parsed, and as many as they were bound to types."""
+
+# -- events ------------------------------------------------------------------------------------------------
+
+WATCH_TICK_SECONDS = 5.0
+"""Time without an event after which a listener is sent a bookmark, at the latest after twice as long."""
+
+FILTER_SECONDS = 0.5
+"""Time that the filter of listeners may take between two ticks."""
+
+DISPATCH_STEP_UNITS = 50
+"""Units of work between two pauses of the dispatcher: a judgement or a message is one, and what costs more is more."""
+
+DISPATCH_UNIT_SECONDS = 20e-6
+"""Time of a filter that counts for a unit."""
+
+DISPATCH_UNIT_BYTES = 1 << 14
+"""Length of a message that counts for a unit."""
+
+DISPATCH_UNIT_LOOKUPS = 10
+"""Events looked up for a path that count for a unit."""
+
+JUDGED_EVENTS = 10_000
+"""Events judged for interests before those so far are told."""
+
+TRACKED_ENTITIES = 1_000_000
+"""Ids that the routes of one path may hold."""
+
+CATCH_UPS = 4
+"""Places for the catch-ups of one client; one that needs much memory takes all of them."""
+
+CATCH_UP_STEP_ENTITIES = 50
+"""Entities or events between two pauses of a catch-up."""
+
+CATCH_UP_STEP_DELETED = 500
+"""Events between two pauses that are searched for deleted entities."""
+
+KEPT_CONTEXT_BYTES = 4096
+"""Longest context that is kept for the next field of an entity."""
+
+FREE_STEP_ENTITIES = 500
+"""Entities of a path that are let go between two pauses."""
+
+# -- documents ---------------------------------------------------------------------------------------------
+
+EXPORT_IDLE_SECONDS = 60.0
+"""Time after its last read that an export stays."""
+
+EXPORT_CHUNK_BYTES = 512 << 10
+"""Length of a chunk of an export, or a little more."""
+
+UPLOAD_IDLE_SECONDS = 600.0
+"""Time after its last use that an upload stays."""
+
+UPLOADS = 64
+"""Uploads kept at a time."""
+
+UPLOAD_NAME_CHARACTERS = 64
+"""Length of an upload's name."""
+
+PLAN_LINES = 10_000
+"""Lines of a plan that a client may ask for."""
+
+# -- memory and log lines ----------------------------------------------------------------------------------
+
+COLLECTOR_LOOK_SECONDS = 5.0
+"""Time between two looks of the collector."""
+
+COLLECTOR_IDLE_SECONDS = 2.0
+"""Time without a call or an apply that counts as idle."""
+
+COLLECTION_SECONDS = 600.0
+"""Time between two full collections, and between two times that memory is given back without a burst."""
+
+LONG_COLLECTION_SECONDS = 0.05
+"""A collection that took longer is made cheap for the next time by freezing what survived."""
+
+MEMORY_BURST_BYTES = 64 << 20
+"""Growth of resident memory between two looks at least for memory to be given back at once."""
+
+YOUNG_CONTAINERS = 5_000
+YOUNG_COLLECTIONS = 5
+"""New containers between two automatic collections, and how many of these until one looks at all that are not old:
+seven milliseconds' worth. With 20,000 that one took 65 where all of them lived, and all together twice as long."""
+
+SLOW_LOG_SECONDS = 1.0
+"""Time between two log lines of one kind of slow work."""
+
+LOGGED_DEPTH = 6
+"""Nesting of a detail of a log line; what is deeper is shown as text."""
