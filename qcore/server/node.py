@@ -29,7 +29,7 @@ from qcore.server.reads.table import ReadTable
 from qcore.server.recovery import meta_of, read_snapshot
 from qcore.server.router import Part, Router
 from qcore.server.runtime import budgets, logs
-from qcore.server.runtime.scheduler import Scheduler
+from qcore.server.runtime.scheduler import Scheduler, step_of
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
 from qcore.server.writes.applier import Applier
@@ -255,9 +255,8 @@ class Node:
 
     def state_loaded(self, loaded: State) -> None:
         """See `ApplierHost.state_loaded`."""
-        freed = self.state.adopt(loaded)  # type: ignore[attr-defined]
-        self.scheduler.add(lambda: next(freed, False))
-        self._watch.state_replaced()  # type: ignore[attr-defined]
+        self.state.adopt(loaded, lambda work: self.scheduler.add(step_of(work)))
+        self._watch.state_replaced()
         log.info(
             "snapshot_installed",
             message=f"A snapshot of another node replaced the state: revision {self.state.revision}",

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from qcore.disk.snapshot_files import SnapshotFile, examine
 from qcore.model.entry import EntryBody
 from qcore.model.errors import Fatal
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.server.calls import Call
 from tests.server.fake_engine import FakeEngine
-from tests.server.running import Running, running, until
+from tests.server.running import Client, Running, running, until
 
 
 class Life:
@@ -358,3 +359,138 @@ async def test_the_engine_gets_a_snapshot_when_it_needs_one_and_hears_of_each(no
     assert node.engine.taken == [built]
     assert await node.engine.build() == built, "nothing was applied since"
     assert node.engine.taken == [built]
+
+
+@asynccontextmanager
+async def donated(node: Life, folder: Path, names: str) -> AsyncIterator[SnapshotFile]:
+    """The snapshot of another node that has entities of these names, received by `node`."""
+    async with running(folder) as donor:
+        client = donor.client()
+        for name in names:
+            await client.result("create", type="Object", name=name)
+        taken = await client.result("snapshot.take")
+        yield received(node, Path(taken["file"]))
+
+
+def received(node: Life, file: Path, cut: int = 0) -> SnapshotFile:
+    """The file as the node got it, without its last `cut` bytes."""
+    target = node.run.directory.path / "snapshots" / file.name
+    data = file.read_bytes()
+    target.write_bytes(data[: len(data) - cut])
+    return examine(str(target))
+
+
+async def digest(client: Client) -> Any:
+    return (await client.result("digest", consistency="local"))["digest"]
+
+
+async def test_a_received_snapshot_replaces_the_state_and_the_log_goes_on_behind_it(node: Life, tmp_path: Path) -> None:
+    node.engine.follow(2)
+    node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "mine")]))
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        await node.engine.install(found)
+        assert await digest(node.client) == found.header.digest
+        assert node.names() == ["x", "y", "z"]
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
+        assert node.names() == ["x", "y", "z", "next"]
+        assert node.run.node._applier.membership == (found.header.membership, found.header.membership_id)
+        assert found.header.last in node.engine.applied_ids
+        assert (await node.engine.build()) is not None
+
+
+async def test_entries_committed_behind_a_snapshot_wait_until_it_is_the_state(node: Life, tmp_path: Path) -> None:
+    node.engine.follow(2)
+    async with donated(node, tmp_path / "donor", "x") as found:
+        installed = node.engine.install(found)
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
+        await installed
+        await until(lambda: node.names() == ["x", "next"])
+
+
+async def lost(client: Client, token: int) -> list[dict[str, Any]]:
+    """Wait until a listener is lost; all it was told."""
+
+    def told() -> list[dict[str, Any]]:
+        return [event for event in client.events if event["token"] == token]
+
+    await until(lambda: any(event["kind"] == "lost" for event in told()))
+    return told()
+
+
+async def test_every_listener_is_lost_once_when_the_state_is_replaced(node: Life, tmp_path: Path) -> None:
+    await node.led()
+    other = node.run.client()
+    tokens = [(await node.client.result("listen", target="Object", consistency="local"))["token"] for _ in range(2)]
+    catching_up = (await other.result("listen", target="Object", initial=True, consistency="local"))["token"]
+    path = (await other.result("listen", target="Object", field="Parent->Name", consistency="local"))["token"]
+    node.create("a")
+    await node.in_flight(1)
+    node.engine.commit()
+    before = node.run.state.revision
+    await node.client.told(tokens[0], 1)
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        await node.engine.install(found)
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
+        for client, token in [(node.client, tokens[0]), (node.client, tokens[1]), (other, catching_up), (other, path)]:
+            mine = await lost(client, token)
+            assert [event["kind"] for event in mine].count("lost") == 1
+            assert (mine[-1]["kind"], mine[-1]["reason"], mine[-1]["revision"] <= before) == ("lost", "compacted", True)
+        assert len(node.run.node._watch) == 0
+        again = await node.client.result("listen", target="Object", consistency="local")
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "heard")]))
+        await node.client.told(again["token"], 1)
+        assert node.run.node._watch._history.gone == found.header.revision
+
+
+async def test_resuming_from_before_the_snapshot_is_compacted(node: Life, tmp_path: Path) -> None:
+    node.engine.follow(2)
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        await node.engine.install(found)
+        since = found.header.revision - 1
+        assert await node.client.kind("listen", target="Object", since=since, consistency="local") == "compacted"
+
+
+async def test_an_export_that_is_being_read_stays_what_it_was(node: Life, tmp_path: Path) -> None:
+    await node.led()
+    for name in "ab":
+        node.create(name)
+        await node.in_flight(1)
+        node.engine.commit()
+    view = node.run.state.pin()
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        await node.engine.install(found)
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
+        assert [view.entities[id].values[0] for id in view.ids("Object")] == ["a", "b"]
+        view.release()
+        assert node.names() == ["x", "y", "z", "next"]
+
+
+async def test_reads_that_wait_for_the_log_are_answered_behind_the_snapshot(node: Life, tmp_path: Path) -> None:
+    await node.led()
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        waiting = node.client.send("count", type="Object", consistency="local", min_revision=found.header.revision)
+        node.engine.install(found)
+        assert (await node.answers(waiting))[0]["result"] == 4, "three and the Root"
+
+
+async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_who_waits(
+    node: Life, tmp_path: Path
+) -> None:
+    await node.led()
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        taking = node.client.send("snapshot.take")
+        built = node.engine.build()
+        await node.engine.install(found)
+        assert (await node.answers(taking))[0]["result"]["index"] == found.header.last.index
+        assert await built == found
+        assert node.engine.taken == []
+
+
+async def test_a_damaged_snapshot_ends_the_node_and_the_state_stays(node: Life, tmp_path: Path) -> None:
+    node.engine.follow(2)
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        node.engine.install(received(node, Path(found.path), cut=30))
+        await until(lambda: node.run.fatal)
+        assert found.path in node.run.fatal[0].message
+        assert node.names() == []
+        assert node.engine.abandoned

@@ -54,6 +54,19 @@ class WatchApi:
         """Something may have changed."""
         self._dispatcher.kick()
 
+    def state_replaced(self) -> None:
+        """Another state has been adopted: who listens is lost, in slices, and the history begins anew."""
+        outdated = self._listeners.outdate(self._dispatcher.known)
+        self._schedule(step_of(self._history.reset()))
+        self._dispatcher.reset()
+        self._schedule(step_of(self._lose(outdated)))
+
+    def _lose(self, outdated: list[Listener]) -> Work[None]:
+        for listener in outdated:
+            if not listener.gone:
+                self._listeners.lose(listener, "compacted", listener.revision)
+            yield
+
     def stop(self) -> None:
         """Look at the clock no more."""
         self._ticks.stop()

@@ -113,10 +113,12 @@ class CatchUp:
         """See whether the way is still open.
 
         Raises:
-            _Lost: the history has overtaken the listener, or schemas are others than at the view's revision and the
-                view no longer shows what was there.
+            _Lost: the state is another one, the history has overtaken the listener, or schemas are others than at the
+                view's revision and the view no longer shows what was there.
         """
         listener, history = self._listener, self._history
+        if listener.outdated:
+            raise _Lost("compacted", listener.revision)
         if listener.revision < history.gone:
             raise _Lost("slow", listener.revision)
         if self._looks_back and self._retyped < history.retyped:

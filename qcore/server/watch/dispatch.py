@@ -119,6 +119,15 @@ class Dispatcher:
         """Call `callback` once, when the position has moved."""
         self._waiting.append(callback)
 
+    def reset(self) -> None:
+        """Begin anew at the head of the history: another state has been adopted, and nobody is live."""
+        if self._work is not None:
+            self._work.close()
+            self._work = None
+        self._retyped = self._history.retyped
+        self._view.revision = self._history.head
+        self._moved(self._history.head)
+
     def _moved(self, position: int) -> None:
         self.position = position
         if self._waiting:
@@ -127,7 +136,8 @@ class Dispatcher:
                 then()
 
     def _step(self) -> bool:
-        assert self._work is not None
+        if self._work is None:  # reset meanwhile
+            return False
         try:
             next(self._work)
         except StopIteration:

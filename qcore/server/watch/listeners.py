@@ -37,7 +37,20 @@ class Listener:
     bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
     """
 
-    __slots__ = ("gone", "head", "interest", "live", "outbox", "revision", "stop", "stream", "token", "told", "within")
+    __slots__ = (
+        "gone",
+        "head",
+        "interest",
+        "live",
+        "outbox",
+        "outdated",
+        "revision",
+        "stop",
+        "stream",
+        "token",
+        "told",
+        "within",
+    )
 
     def __init__(self, token: int, interest: Interest, stream: WatchStream, revision: int) -> None:
         self.token = token
@@ -48,6 +61,8 @@ class Listener:
         self.head = event_text.head(token)
         self.live = False
         self.gone = False
+        self.outdated = False
+        """Whether another state has taken the place of the one it was told of, so that it is about to be lost."""
         self.told = True
         self.within = False
         self.stop: Callable[[], None] | None = None
@@ -110,12 +125,31 @@ class Listeners:
                     self.free(tracker)
         self._users[interest] -= 1
         if not self._users[interest]:
-            del self._users[interest], self._shared[interest.wish]
+            del self._users[interest]
+            if self._shared.get(interest.wish) is interest:
+                del self._shared[interest.wish]
 
     def lose(self, listener: Listener, reason: LostReason, revision: int) -> None:
         """End a listener with its last message."""
         listener.tell(event_text.lost(revision, reason))
         self.remove(listener)
+
+    def outdate(self, known: Callable[[Listener], int]) -> list[Listener]:
+        """Serve none of those that are there any more, as another state has been adopted; returns them, to be lost.
+
+        `known` says up to which revision each was told everything.
+        """
+        outdated = list(self.all.values())
+        for listener in outdated:
+            listener.revision = known(listener)
+            listener.outdated = True
+            listener.live = False
+        for tracker in self.registry.trackers.values():
+            self.free(tracker)
+        self.registry = Registry()
+        self.live = {}
+        self._shared = {}
+        return outdated
 
     def free(self, tracker: Tracker) -> None:
         """Take a tracker apart, in slices."""
