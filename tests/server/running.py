@@ -20,7 +20,8 @@ from qcore.model.requests.commands import Bootstrap
 from qcore.server.client import Client as ConnectedClient
 from qcore.server.config.settings import Settings
 from qcore.server.front.http import FrontDoor
-from qcore.server.front.rpc import Conversation, Limits
+from qcore.server.front.rpc import Conversation
+from qcore.server.front.service import Limits
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.outbox import Outbox

@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from qcore.model.api import SUBPROTOCOL
 from qcore.server.config.settings import Settings
-from qcore.server.front.rpc import Limits, Service
+from qcore.server.front.service import Limits, Service
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.runtime import budgets

@@ -1,7 +1,8 @@
-"""One connection: an asyncio protocol around websockets' sans-I/O server, with a session behind it.
+"""One connection: an `asyncio.Protocol` around websockets' sans-I/O `ServerProtocol`, with a `Conversation` on it.
 
-No task and no queue per connection. Frames that arrive together are handled together, answers that are made in
-one turn of the loop leave in one write. A client that does not read is cut off when too much waits for it.
+There is neither a task nor a queue per connection. Frames that arrive together are handled together, and answers made
+in one turn of the loop leave in one write. A client that does not read its answers is cut off when too many bytes wait
+for its socket; events wait in its outbox instead.
 """
 
 from __future__ import annotations
@@ -10,32 +11,35 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import parse_qs
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import CLOSED, OPEN, Event
+from websockets.protocol import OPEN, Event
 from websockets.server import ServerProtocol
 
 from qcore.server.client import Client
-from qcore.server.front.rpc import Conversation, Limits, Service
+from qcore.server.front.frames import Messages, text_header
+from qcore.server.front.keep_alive import KeepAlive
+from qcore.server.front.rpc import Conversation
+from qcore.server.front.service import Limits, Service
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import TurnBudget
+from qcore.server.runtime.timers import Alarm
 
 __all__ = ["Connection", "Front"]
 
 log = logs.get("qcore.websocket")
 
 _LIBRARY_LOG = logging.getLogger("qcore.websocket.protocol")
-_LIBRARY_LOG.setLevel(logging.WARNING)  # at info it tells of every connection, as we do ourselves at debug
+_LIBRARY_LOG.setLevel(logging.WARNING)  # at info it logs every connection, as we do ourselves at debug
 
 
 class Front(Protocol):
-    """What a connection needs of the server around it."""
+    """What a connection needs of the server around it: the service, limits in bytes and seconds, the loop's budget."""
 
     service: Service
     limits: Limits
@@ -64,24 +68,31 @@ class Connection(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=front.max_message, logger=_LIBRARY_LOG)
         self._conversation: Conversation | None = None
         self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle | None = None
-        self._flushing = False
+        self._alarm = Alarm()
+        """Drops a client whose handshake or goodbye takes too long."""
+        self._keep_alive: KeepAlive | None = None
+        self._heard = 0.0
+        self._flush_scheduled = False
         self._congested = False
-        """Whether the socket takes no more for now; events wait in the client's outbox then, answers do not."""
+        """Whether the socket takes no more for now: events stay in the client's outbox then, answers do not wait."""
         self._goodbye = False
-        """Whether this side said goodbye first: what still comes is not carried out."""
+        """Whether this side said goodbye first: what the client still sends is not carried out."""
         self._ending = False
         self._unread: deque[bytes] = deque()
+        """Bytes that came and were not taken apart yet."""
         self._inbox: deque[Event] = deque()
-        """What has come and was not taken apart, or not taken, yet; while anything waits here nothing more is read."""
+        """Frames that were not handled yet. While any wait here, or any bytes, nothing more is read."""
         self._paused = False
+        """Whether reading is paused for that."""
         self._lost = False
-        self._fragments = bytearray()  # a list would cost 40 bytes for each empty one of a flood
-        self._fragments_text = True
-        self._heard = 0.0
-        self._pinged = False
-        self.name = ""
+        self._messages = Messages()
         self.peer = ""
+        """Host and port of the client."""
+
+    @property
+    def client(self) -> Client | None:
+        """Who is connected, None before the handshake and after the end."""
+        return None if self._conversation is None else self._conversation.client
 
     # -- asyncio ------------------------------------------------------------------------------------------
 
@@ -91,12 +102,11 @@ class Connection(asyncio.Protocol):
         peername = transport.get_extra_info("peername") or ("", 0)
         self.peer = f"{peername[0]}:{peername[1]}"
         self._front.joined(self)
-        self._arm(budgets.HANDSHAKE_SECONDS, self._transport.abort)
+        self._alarm.set(budgets.HANDSHAKE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         self._heard = self._loop.time()
-        self._pinged = False  # whoever sends is alive, pong or not
         chunk = budgets.RECEIVE_CHUNK_BYTES
         if len(data) <= chunk and not self._unread:
             self._protocol.receive_data(data)
@@ -114,23 +124,28 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
+        if self._keep_alive is not None:
+            self._keep_alive.stop()
         self._front.left(self)
         if self._conversation is not None:
             self._conversation.close()
-            log.debug("connection_closed", message=f"Connection from {self.peer} closed", client=self.name)
+            log.debug(
+                "connection_closed",
+                message=f"Connection from {self.peer} closed",
+                client=self._conversation.client.name,
+            )
         self._lost = True
         if not (self._inbox or self._unread):
-            self._let_go()
+            self._break_circles()
 
-    def _let_go(self) -> None:
-        """Break the circles in which this object stands, the library's too.
+    def _break_circles(self) -> None:
+        """Let go of what refers back to this connection, also within the library.
 
-        The garbage collector alone would free them, with messages of megabytes, and it waits until nobody asks for
-        anything.
+        Otherwise only the garbage collector would free it, with messages of megabytes, and that runs when nobody asks
+        for anything.
         """
-        self._conversation = None
+        self._conversation = self._keep_alive = None
         self._protocol.parser.close()
         self._protocol.parser_exc = self._protocol.handshake_exc = None
 
@@ -141,24 +156,24 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
         self._congested = False
-        self._flush_later()
+        self._schedule_flush()
 
-    # -- in ------------------------------------------------------------------------------------------------
+    # -- from the client -----------------------------------------------------------------------------------
 
     def _handle(self) -> None:
-        """Take what has come at once, or where that takes long in slices, between which others are served."""
+        """Handle what has come, at once as far as this turn's budget goes; the rest is scheduled as steps."""
         if not self._paused:
             turn = self._front.turn
-            while self._take_one():
+            while self._handle_next():
                 if time.monotonic() >= turn.end():
-                    self._front.service.schedule(self._take_one)
+                    self._front.service.schedule(self._handle_next)
                     break
             if (self._inbox or self._unread) and not self._transport.is_closing():
                 self._paused = True
                 self._transport.pause_reading()
 
-    def _take_one(self) -> bool:
-        """Take the next event of the inbox; False when all is taken, or as long as the client may not send more."""
+    def _handle_next(self) -> bool:
+        """Handle the next frame; False when all are handled, or as long as the client may not send more."""
         conversation, inbox = self._conversation, self._inbox
         if not inbox and self._unread:
             self._protocol.receive_data(self._unread.popleft())
@@ -170,7 +185,7 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Request):
                 self._open(event)
             else:
-                self._frame(cast(Frame, event), time.monotonic())
+                self._receive(cast(Frame, event))
         if inbox or self._unread:
             return True
         if self._paused:
@@ -178,66 +193,59 @@ class Connection(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
         if self._lost:
-            self._let_go()
+            self._break_circles()
         return False
 
     def _collect(self) -> None:
-        """Put into the inbox what the library has made of the last bytes, or of their end."""
+        """Put the frames into the inbox that the library has made of the last bytes, or of their end."""
         protocol = self._protocol
         events = protocol.events_received()
         self._inbox.extend(events)
         if protocol.state is not OPEN or any(cast(Frame, event).opcode is Opcode.PING for event in events):
-            self._flush_later()  # the library answers handshakes, pings, goodbyes and what is malformed
+            self._schedule_flush()  # the library answers handshakes, pings, goodbyes and what is malformed
 
     def _client_may_send(self) -> None:
-        self._front.service.schedule(self._take_one)
+        self._front.service.schedule(self._handle_next)
 
     def _open(self, request: Request) -> None:
-        protocol = self._protocol
-        response = self._front.respond(protocol, request, self.peer)
+        """Answer the HTTP request, and begin the conversation where it was a handshake."""
+        front, protocol = self._front, self._protocol
+        response = front.respond(protocol, request, self.peer)
         if request.method == "HEAD":
             response.body = b""
         protocol.send_response(response)
-        self._flush_later()
+        self._schedule_flush()
         if response.status_code == 101:
             query = request.path.partition("?")[2].partition("#")[0]
-            self.name = parse_qs(query).get("client", [""])[0][:64]
-            client = Client(self.name, self.peer, Outbox(self._flush_later))
-            self._conversation = Conversation(
-                self._front.service, self._front.limits, client, self.send, self._client_may_send
-            )
-            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=self.name)
-            self._arm(self._front.ping_interval, self._check_alive)
+            name = parse_qs(query).get("client", [""])[0][:64]
+            client = Client(name, self.peer, Outbox(self._schedule_flush))
+            self._conversation = Conversation(front.service, front.limits, client, self.send, self._client_may_send)
+            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=name)
+            self._alarm.cancel()
+            self._keep_alive = KeepAlive(self, front.ping_interval, front.ping_timeout)
+            self._keep_alive.start()
 
-    def _frame(self, frame: Frame, now: float) -> None:
+    def _receive(self, frame: Frame) -> None:
+        """Give a message to the conversation once `frame` completes one."""
         conversation = self._conversation
         if conversation is None or self._goodbye:
             return
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
-            if frame.fin:
-                self._message(conversation, frame.opcode is Opcode.TEXT, bytes(frame.data), now)
-            else:
-                self._fragments = bytearray(frame.data)
-                self._fragments_text = frame.opcode is Opcode.TEXT
-        elif frame.opcode is Opcode.CONT:
-            self._fragments += frame.data
-            if frame.fin:
-                data, self._fragments = bytes(self._fragments), bytearray()
-                self._message(conversation, self._fragments_text, data, now)
-
-    def _message(self, conversation: Conversation, text: bool, data: bytes, now: float) -> None:
+        message = self._messages.add(frame)
+        if message is None:
+            return
+        text, data = message
         if text:
-            conversation.receive(data, now)
+            conversation.receive(data, time.monotonic())
         else:
             self.close(1003, "binary frames are not part of this version: send JSON in text frames")
 
-    # -- out -----------------------------------------------------------------------------------------------
+    # -- to the client -------------------------------------------------------------------------------------
 
     def send(self, text: bytes) -> None:
         """Send one message; dropped when the connection is closing."""
         if self._protocol.state is OPEN and not self._lost:
             self._protocol.send_text(text)
-            self._flush_later()
+            self._schedule_flush()
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; the socket closes when the client agrees, or soon."""
@@ -247,19 +255,20 @@ class Connection(asyncio.Protocol):
             except ConnectionClosed:
                 return
             self._goodbye = True
-            self._flush_later()
+            self._schedule_flush()
 
     def abort(self) -> None:
         """Drop the connection without a word."""
         self._transport.abort()
 
-    def _flush_later(self) -> None:
-        if not self._flushing:
-            self._flushing = True
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flushing = False
+        """Write what the library has ready, then events; cut the client off where too much was written in vain."""
+        self._flush_scheduled = False
         transport = self._transport
         if transport.is_closing():
             return
@@ -278,72 +287,59 @@ class Connection(asyncio.Protocol):
             self._end_soon()
 
     def _flush_events(self, outbox: Outbox) -> None:
-        """Send events as long as the socket takes them, for one turn of the loop."""
+        """Write events as long as the socket takes them and this turn's budget goes."""
         turn = self._front.turn
         while not self._congested:
             texts = outbox.take(budgets.EVENTS_WRITE_BYTES)
             if not texts:
                 return
-            self._transport.write(b"".join([part for text in texts for part in (_text_header(len(text)), text)]))
+            self._transport.write(b"".join([part for text in texts for part in (text_header(len(text)), text)]))
             if time.monotonic() >= turn.end():
-                self._flush_later()
+                self._schedule_flush()
                 return
 
     def _cut_off(self) -> None:
-        """Nothing more for this client but a goodbye, which it may still read for a moment."""
-        if self._protocol.state is not OPEN:
+        """Send nothing more but a goodbye, which the client may still read for a moment."""
+        if self._protocol.state is not OPEN or self._conversation is None:
             return
         unsent = self._transport.get_write_buffer_size()
         log.warning(
             "client_cut_off",
             message=f"Client {self.peer} does not read its answers: connection cut off",
-            client=self.name,
+            client=self._conversation.client.name,
             unsent_bytes=unsent,
         )
         self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
-        if self._conversation is not None:
-            self._conversation.close()
+        self._conversation.close()
         self._conversation = None
         self._end_soon()
-
-    # -- time ----------------------------------------------------------------------------------------------
-
-    def _arm(self, delay: float, then: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(delay, then)
 
     def _end_soon(self) -> None:
         """Give the goodbye its time, once, whatever the client still sends."""
         if not self._ending:
             self._ending = True
-            self._arm(budgets.CLOSE_SECONDS, self._transport.abort)
+            if self._keep_alive is not None:
+                self._keep_alive.stop()
+            self._alarm.set(budgets.CLOSE_SECONDS, self._transport.abort)
 
-    def _check_alive(self) -> None:
-        """Ping after silence; without an answer the client is gone."""
-        silent = self._loop.time() - self._heard
-        if self._protocol.state is CLOSED or self._transport.is_closing():
-            return
-        if self._paused:  # its pongs are not read either
-            self._pinged = False
-            self._arm(self._front.ping_interval, self._check_alive)
-        elif self._pinged:
+    # -- for `KeepAlive` -----------------------------------------------------------------------------------
+
+    def last_heard(self) -> float:
+        """See `Pinged`."""
+        return self._heard
+
+    def is_reading(self) -> bool:
+        """See `Pinged`."""
+        return not self._paused
+
+    def ping(self) -> None:
+        """See `Pinged`."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_ping(b"")
+            self._schedule_flush()
+
+    def give_up(self) -> None:
+        """See `Pinged`."""
+        if self._protocol.state is OPEN:
             log.info("client_silent", message=f"Client {self.peer} did not answer a ping: connection closed")
-            self._transport.abort()
-        elif silent >= self._front.ping_interval:
-            if self._protocol.state is OPEN:
-                self._pinged = True
-                self._protocol.send_ping(b"")
-                self._flush_later()
-            self._arm(self._front.ping_timeout, self._check_alive)
-        else:
-            self._arm(self._front.ping_interval - silent, self._check_alive)
-
-
-def _text_header(length: int) -> bytes:
-    """What stands before the text of a whole, unmasked frame (RFC 6455, 5.2); events are many, so it is made here."""
-    if length < 126:
-        return bytes((0x81, length))
-    if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2, "big")
-    return b"\x81\x7f" + length.to_bytes(8, "big")
+        self._transport.abort()

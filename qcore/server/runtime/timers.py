@@ -1,6 +1,6 @@
-"""Timers of the event loop that arm themselves again, and that nobody has to remember to cancel twice.
+"""Timers of the event loop: a step from time to time, one call for many triggers, one call that can be put off.
 
-None of them runs before it is asked to, and none runs after `stop`.
+None of them runs before it is asked to, and none after it was stopped or cancelled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from qcore.server.runtime.scheduler import Step
 
-__all__ = ["Debounce", "Periodic"]
+__all__ = ["Alarm", "Debounce", "Periodic"]
 
 
 class Periodic:
@@ -76,3 +76,21 @@ class Debounce:
     def _run(self) -> None:
         self._timer = None
         self._callback()
+
+
+class Alarm:
+    """Calls one callback at one time; setting it again replaces both."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call `callback` in `seconds`, and not what was to be called before."""
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def cancel(self) -> None:
+        """Call nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -129,7 +129,7 @@ async def test_a_client_may_give_its_name(serve: Serve) -> None:
     run = await serve()
     await run.open("/?client=tool%20one")
     await run.open()
-    assert sorted(connection.name for connection in run.front.connections) == ["", "tool one"]
+    assert sorted(each.client.name for each in run.front.connections if each.client is not None) == ["", "tool one"]
 
 
 @pytest.mark.parametrize(

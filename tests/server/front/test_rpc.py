@@ -17,7 +17,8 @@ from qcore.model.entry import FEATURE_LEVEL, EntryBody, LogId
 from qcore.model.errors import NotFound
 from qcore.server.calls import Call
 from qcore.server.client import Client
-from qcore.server.front.rpc import Conversation, Limits
+from qcore.server.front.rpc import Conversation
+from qcore.server.front.service import Limits
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets
 

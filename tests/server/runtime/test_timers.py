@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from qcore.server.runtime.timers import Debounce, Periodic
+from qcore.server.runtime.timers import Alarm, Debounce, Periodic
 from tests.server.running import until
 
 
@@ -102,5 +102,25 @@ async def test_a_stopped_debounce_calls_no_more() -> None:
     debounce.stop()
     debounce.trigger()
     mark.trigger()
+    await until(lambda: other.count == 1)
+    assert clock.count == 0
+
+
+async def test_an_alarm_that_is_set_again_rings_once_and_for_the_last() -> None:
+    first, second = Clock(), Clock()
+    alarm = Alarm()
+    alarm.set(0.0, first.call)
+    alarm.set(0.001, second.call)
+    await until(lambda: second.count == 1)
+    assert first.count == 0
+
+
+async def test_an_alarm_that_was_cancelled_does_not_ring() -> None:
+    clock, other = Clock(), Clock()
+    alarm, mark = Alarm(), Alarm()
+    alarm.set(0.0, clock.call)
+    alarm.cancel()
+    alarm.cancel()
+    mark.set(0.001, other.call)
     await until(lambda: other.count == 1)
     assert clock.count == 0
