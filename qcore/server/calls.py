@@ -1,7 +1,7 @@
-"""A request on its way: from the frame it came in to the answer it is owed.
+"""One request, from the frame it came in to its answer.
 
-A `Call` carries its deadline and its session number through the rooms and is answered exactly once; later
-answers are dropped. Where the answer goes is the `Sink`'s business: a connection or a batch of one.
+Whichever part of the node carries a call out answers it, exactly once: what comes after the first answer is dropped.
+The answer goes to the call's sink: its conversation, or the batch array it stands in.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ __all__ = ["Call", "Sink", "error_text", "result_text"]
 
 
 class Sink(Protocol):
-    """Takes the text of one answer, None for a notification, which has none."""
+    """Where the answers of calls go."""
 
     def answered(self, call: Call, text: bytes | None) -> None:
-        """The call is done."""
+        """`call` is done; `text` is its answer, None for a notification, which has none."""
 
 
 class Call:
-    """One request. `begun` and `deadline` are monotonic seconds, `size` bytes.
+    """One request, or a command of the node's own.
 
-    `slot` is the sink's: the place in a batch, or how much the request counts.
+    `id` is the JSON of its id, None for a notification, `params` the typed record of its method. `begun` and `deadline`
+    are monotonic seconds, `size` is in bytes. `slot` is the sink's own: a place in a batch array, or how many requests
+    this one counts for.
     """
 
     __slots__ = (
@@ -75,18 +77,20 @@ class Call:
         self.queued = False
         """Whether a write has its place in the order of all writes; some are prepared before they get one."""
         self.on_queued: Callable[[], None] | None = None
-        """Told when it is queued, unless it was answered before."""
+        """Called when it is queued, unless it was answered before."""
         self.proposed = False
+        """Whether a write may have got into the log, so that an error cannot say that it was not applied."""
         self.done = False
+        """Whether it was answered."""
 
     def mark_queued(self) -> None:
-        """The write has its place in the order of all writes."""
+        """Note that a write has got its place in the order of all writes."""
         self.queued = True
         if self.on_queued is not None and not self.done:
             self.on_queued()
 
     def fail_at_deadline(self, error: RequestError) -> None:
-        """Answer with `error` at the deadline; an earlier answer takes the timer away, which would hold the call."""
+        """Answer with `error` at the deadline, unless it is answered before, which also lets go of the timer."""
         delay = max(self.deadline - time.monotonic(), 0)
         self._timer = asyncio.get_running_loop().call_later(delay, self.fail, error)
 
@@ -96,7 +100,7 @@ class Call:
             self._end(None if self.id is None else result_text(self.id, result))
 
     def fail(self, error: RequestError) -> None:
-        """Answer with an error; that of a write has `data.applied`, whether `error` says it or not."""
+        """Answer with an error; `data.applied` is added to that of a write where it does not say it."""
         found = error.wire()
         if self.spec is not None and self.spec.writes:
             found["data"].setdefault("applied", "unknown" if self.proposed else "no")
@@ -114,7 +118,7 @@ class Call:
         self._sink.answered(self, text)
 
     def result(self, result: Any) -> None:
-        """Answer with a result yet to be encoded."""
+        """Answer with a result that is not JSON yet."""
         try:
             raw = encode_json(result)
         except (ValueError, TypeError) as exc:
@@ -124,10 +128,10 @@ class Call:
 
 
 def result_text(id: bytes, result: bytes) -> bytes:
-    """A JSON-RPC answer from the raw id and the raw result."""
+    """The text of an answer, from the JSON of the id and of the result."""
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
 
 
 def error_text(id: bytes, error: bytes) -> bytes:
-    """A JSON-RPC error from the raw id and the raw error object."""
+    """The text of an answer, from the JSON of the id and of the error object."""
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, error)

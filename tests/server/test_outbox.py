@@ -21,7 +21,7 @@ def socket() -> Socket:
     return Socket()
 
 
-def test_messages_are_taken_in_order_as_far_as_there_is_room(socket: Socket) -> None:
+def test_messages_are_taken_in_order_up_to_a_size(socket: Socket) -> None:
     outbox = socket.outbox
     for text in (b"one", b"two", b"three"):
         outbox.append(1, text)
@@ -55,7 +55,7 @@ def test_held_messages_wait_until_all_holds_are_released(socket: Socket) -> None
     assert (socket.woken, outbox.take(99)) == (1, [b"one"])
 
 
-def test_whoever_waits_for_room_is_called_once_there_is(socket: Socket) -> None:
+def test_whoever_waits_is_called_once_enough_was_taken(socket: Socket) -> None:
     outbox, called = socket.outbox, []
     for _ in range(4):
         outbox.append(1, b"x" * 10)
@@ -69,7 +69,7 @@ def test_whoever_waits_for_room_is_called_once_there_is(socket: Socket) -> None:
     assert called == ["half", "empty"]
 
 
-def test_a_closed_feed_keeps_nothing_and_lets_nobody_wait(socket: Socket) -> None:
+def test_a_closed_outbox_keeps_nothing_and_lets_nobody_wait(socket: Socket) -> None:
     outbox, called = socket.outbox, []
     outbox.append(1, b"one")
     outbox.call_when_below(0, lambda: called.append("gone"))

@@ -1,7 +1,7 @@
-"""JSON snapshot documents on their way to clients: one revision, piece by piece, however much changes meanwhile.
+"""Exports: a client reads the JSON snapshot document of one revision in chunks, however much changes meanwhile.
 
-An export pins the state until its last piece was read, or nobody read on for a while. The last piece handed out can
-be asked for again, so that a client may repeat a read whose answer it lost.
+An export pins the state until its last chunk was read, or nobody has read on for `budgets.EXPORT_IDLE_SECONDS`. The
+chunk that was read last can be read again, so that a client may repeat a request whose answer it lost.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _CURSOR = re.compile(r"c\.([0-9a-f]{1,16})\.([0-9]{1,9})")
 
 
 class Exports:
-    """The exports under way, at most `most` at a time."""
+    """The exports under way, at most `max_open` at a time."""
 
-    def __init__(self, state: State, most: int) -> None:
+    def __init__(self, state: State, max_open: int) -> None:
         self._state = state
-        self._most = most
+        self._max_open = max_open
         self._open: dict[str, _Export] = {}
         self._expiry = Periodic(budgets.EXPORT_IDLE_SECONDS / 4, self._expire)
 
     def read(self, query: SnapshotExport) -> Work[ExportPage]:
-        """The piece a cursor stands for, or the first one of a new export.
+        """Read the chunk a cursor stands for, or the first one of a new export.
 
         Raises:
             NotFound: the export is over, or was not read on for too long.
-            BadParams: the cursor is none, or that of a piece long gone.
+            BadParams: the cursor is none, or that of a chunk long gone.
             Busy: too many exports are open.
         """
         name, number = ("", 0) if query.cursor is None else _parse(query.cursor)
@@ -51,15 +51,15 @@ class Exports:
         return found.page(number)
 
     def stop(self) -> None:
-        """Let go of everything."""
+        """End all exports, so that the state is not pinned for them any more."""
         self._expiry.stop()
         self._drop(lambda _export: True)
 
     def _begin(self, query: SnapshotExport) -> _Export:
         over = [name for name, each in self._open.items() if each.over]
-        if len(self._open) - len(over) >= self._most:
-            raise Busy(f"{self._most} exports are open already (max_exports)")
-        for name in over[: max(len(over) - self._most, 0)]:
+        if len(self._open) - len(over) >= self._max_open:
+            raise Busy(f"{self._max_open} exports are open already (max_exports)")
+        for name in over[: max(len(over) - self._max_open, 0)]:
             del self._open[name]
         name = secrets.token_hex(8)
         begun = self._open[name] = _Export(self._state, name, query)
@@ -77,13 +77,13 @@ class Exports:
 
 
 class _Export:
-    """One document; of its pieces only the last one handed out is kept."""
+    """One export; of the chunks that were read only the last one is kept."""
 
     def __init__(self, state: State, name: str, query: SnapshotExport) -> None:
         self.used = time.monotonic()
         self._name = name
         self._view = state.pin()
-        self._pieces = export(self._view, runtime=query.runtime, ids=query.ids)
+        self._parts = export(self._view, runtime=query.runtime, ids=query.ids)
         self._released = False
         self._done: Exported | None = None
         self._number = 0
@@ -92,33 +92,33 @@ class _Export:
 
     @property
     def over(self) -> bool:
-        """Whether everything was handed out."""
+        """Whether the last chunk was read."""
         return self._last is not None and self._last.cursor is None
 
     def page(self, number: int) -> Work[ExportPage]:
-        """The piece of this number, from 0: the next one, or the last one again.
+        """Read the chunk of this number, from 0: the next one, or the last one again.
 
-        Whoever stops in the middle leaves what is there for the next time, and two may wait for the same piece.
+        A read that is given up in the middle leaves what it made to the next one, and two may wait for the same chunk.
         """
         while number == self._number and self._done is None and len(self._next) < budgets.EXPORT_CHUNK_BYTES:
-            self._step()
+            self._make_more()
             yield
         if number == self._number and not self.over:
-            self._last = self._turn()
+            self._last = self._cut()
         if self._last is None or number != self._number - 1:
-            raise BadParams(f"this export stands at piece {self._number}; piece {number} is asked")
+            raise BadParams(f"this export stands at chunk {self._number}; chunk {number} is asked")
         return self._last
 
-    def _step(self) -> None:
+    def _make_more(self) -> None:
         if self._released:
             raise _gone()
         try:
-            self._next += next(self._pieces)
+            self._next += next(self._parts)
         except StopIteration as end:
             self._done = end.value
             self.release()
 
-    def _turn(self) -> ExportPage:
+    def _cut(self) -> ExportPage:
         page = ExportPage(self._view.revision, self._next.decode())
         self._next = bytearray()
         self._number += 1
@@ -129,7 +129,7 @@ class _Export:
         return page
 
     def release(self) -> None:
-        """Let the state go its way; a last piece can still be asked for."""
+        """Pin the state no longer; the last chunk can still be read again."""
         self._released = True
         self._view.release()
 
@@ -139,7 +139,7 @@ def _gone() -> NotFound:
 
 
 def _parse(cursor: str) -> tuple[str, int]:
-    """Name of the export and number of the piece."""
+    """Name of the export and number of the chunk."""
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise BadParams(f"{cursor[:60]!r} is no cursor of an export")

@@ -1,7 +1,7 @@
-"""Planning and restoring JSON snapshot documents: work in threads and slices, one task for each such request.
+"""Plans and restores JSON snapshot documents, each request in a task of its own.
 
-Reading a document and hashing its passwords takes a thread. What is compared with the store runs in slices over a
-pinned view. A restore then goes into the log as one command, in parts if it is long.
+Reading a document and hashing its passwords takes a thread; comparing it with the store runs in slices over a pinned
+view. A restore then goes into the log as one command, in parts if it is long.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class DocumentCalls:
         }
 
     def start(self, call: Call) -> None:
-        """Carry out a call; it is answered in the end."""
+        """Carry out a call: it is answered when its task ends."""
         task = asyncio.create_task(self._run(call))
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._ended(task, call))
 
     def stop(self) -> None:
-        """Give up what is under way, as far as it is not in the log."""
+        """Give up what is not in the log yet; its calls are answered `busy`."""
         for task in self._tasks:
             task.cancel()
 
@@ -117,7 +117,7 @@ class DocumentCalls:
         self._proposals.put_parts(call, parts)
 
     def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
-        """Answer a retry as the first time, for which the document may be gone."""
+        """Answer a retry as the first attempt; its upload may be gone. Whether it was one."""
         answer = self._state.sessions.answer(command.session, command.seq, command.hash)
         if answer is None:
             return False

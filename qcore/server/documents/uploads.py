@@ -1,6 +1,6 @@
-"""JSON snapshot documents that clients hand in, piece by piece, before they are planned or restored.
+"""Uploads: JSON snapshot documents that clients hand in by chunks, before they plan or restore them.
 
-They are this node's alone, not in the log: they may hold passwords in plain text.
+They stay on this node and do not go into the log, as they may hold passwords in plain text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Upload", "Uploads"]
 
 
 class Upload:
-    """A text, and when it was asked for, what was read of it; the text is gone then."""
+    """The text that a client has handed in; once it was planned or restored, the document that was read from it."""
 
     def __init__(self) -> None:
         self.used = time.monotonic()
@@ -43,7 +43,7 @@ class Upload:
         return read
 
     def put(self, offset: int, chunk: bytes) -> None:
-        """Add a piece at its place; one that is there already may be sent again.
+        """Add a chunk at `offset`, in bytes; one that is there already may be sent again.
 
         Raises:
             BadParams: there is a gap, the text there is another, or it was read already.
@@ -54,24 +54,24 @@ class Upload:
             self.text += chunk
             self.size += len(chunk)
         elif not (0 <= offset < self.size and self.text[offset : offset + len(chunk)] == chunk):
-            raise BadParams(f"the next piece of this upload begins at {self.size}, one at {offset} is given")
+            raise BadParams(f"the next chunk of this upload begins at {self.size}, one at {offset} is given")
 
 
 class Uploads:
-    """All uploads, of `most` bytes together."""
+    """All uploads, which may have `max_bytes` together."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._open: dict[str, Upload] = {}
         self._expiry = Periodic(budgets.UPLOAD_IDLE_SECONDS / 4, self._expire)
 
     def put(self, query: SnapshotUpload) -> Uploaded:
-        """Take a piece.
+        """Take a chunk.
 
         Raises:
-            BadParams: no name, or a piece that does not follow the ones before.
-            TooLarge: more than `most` bytes.
-            Busy: other uploads take the room.
+            BadParams: no name, or a chunk that does not follow the ones before.
+            TooLarge: more than `max_bytes`.
+            Busy: other uploads leave too little of them.
         """
         if not 1 <= len(query.upload) <= budgets.UPLOAD_NAME_CHARACTERS:
             raise BadParams(
@@ -84,16 +84,16 @@ class Uploads:
         if upload is None:
             raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
         more = max(query.offset + len(chunk) - upload.size, 0)
-        if upload.size + more > self._most:
-            raise TooLarge(f"an upload has at most {self._most} bytes (max_upload_mb)")
-        if sum(each.size for each in self._open.values()) + more > self._most:
-            raise Busy("other uploads take the room there is (max_upload_mb); try again later")
+        if upload.size + more > self._max_bytes:
+            raise TooLarge(f"an upload has at most {self._max_bytes} bytes (max_upload_mb)")
+        if sum(each.size for each in self._open.values()) + more > self._max_bytes:
+            raise Busy("other uploads take all that there may be (max_upload_mb); try again later")
         upload.put(query.offset, chunk)
         upload.used = time.monotonic()
         return Uploaded(query.upload, upload.size)
 
     def get(self, name: str) -> Upload:
-        """An upload that was handed in.
+        """The upload of a name.
 
         Raises:
             NotFound: there is none of that name.
@@ -105,7 +105,7 @@ class Uploads:
         return upload
 
     def stop(self) -> None:
-        """Look for old ones no more."""
+        """Let no upload expire any more."""
         self._expiry.stop()
 
     def _begin(self, name: str) -> Upload:

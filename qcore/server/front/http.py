@@ -1,7 +1,7 @@
-"""The front door: HTTP endpoints, and who may open a WebSocket.
+"""The front door: answers HTTP requests, and decides who may open a WebSocket.
 
-Doors, until there are logins: a web page's Origin must be allowed by name, a client from another machine needs
-`--insecure`. The body of every answer is text.
+Until there are logins, a web page has to come from an Origin that is allowed by name, and a client from another machine
+is let in only with `--insecure`. The body of every answer is text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["FrontDoor"]
 
 
 class FrontDoor:
-    """Decides on each request; knows the limits every connection lives under."""
+    """The `Front` of all connections: their limits, and the answer to each request."""
 
     def __init__(self, node: Node) -> None:
         settings = node.settings
@@ -51,7 +51,7 @@ class FrontDoor:
         self._empty.set()
 
     def joined(self, connection: Connection) -> None:
-        """See `Front.joined`; far above the limit there is not even a refusal, as each socket costs a file."""
+        """See `Front.joined`; far above the limit a socket is dropped without an answer, as each costs a file."""
         self.connections.add(connection)
         self._empty.clear()
         if len(self.connections) > self.max_connections + budgets.REFUSED_CONNECTIONS:
@@ -64,7 +64,7 @@ class FrontDoor:
             self._empty.set()
 
     async def close(self, grace: float) -> None:
-        """Say goodbye to every client; who has not left after `grace` seconds is dropped."""
+        """Close every connection; those that are open after `grace` seconds are dropped."""
         for connection in list(self.connections):
             connection.close(1001, "the node is stopping")
         with contextlib.suppress(TimeoutError):
@@ -73,7 +73,7 @@ class FrontDoor:
             connection.abort()
 
     def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
-        """The answer to a request: 101 to a WebSocket client that may come in."""
+        """See `Front.respond`."""
         path = request.path.partition("?")[0].partition("#")[0]
         if request.method not in ("GET", "HEAD"):
             refusal = self._refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served here")
@@ -112,7 +112,7 @@ class FrontDoor:
         return protocol.accept(request)
 
     def _closed_door(self, request: Request, peer: str) -> str | None:
-        """Why this client may not come in."""
+        """Why this client may not open a WebSocket, None where it may."""
         origins = request.headers.get_all("Origin")
         for origin in origins:
             if origin.lower() not in self._settings.allow_origin:

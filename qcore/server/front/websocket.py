@@ -50,13 +50,13 @@ class Front(Protocol):
     turn: TurnBudget
 
     def joined(self, connection: Connection) -> None:
-        """A socket was accepted."""
+        """Count a connection whose socket was accepted."""
 
     def left(self, connection: Connection) -> None:
-        """A socket is closed."""
+        """Count a connection no more: its socket is closed."""
 
     def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
-        """The HTTP answer to a request; status 101 opens the conversation."""
+        """Make the answer to an HTTP request; with status 101 the connection is a WebSocket."""
 
 
 class Connection(asyncio.Protocol):
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             self._schedule_flush()
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye; the socket closes when the client agrees, or soon."""
+        """Begin the closing handshake; the socket closes when the client agrees, or `CLOSE_SECONDS` later."""
         if self._protocol.state is OPEN:
             try:
                 self._protocol.send_close(code, reason[:120])

@@ -1,4 +1,4 @@
-"""Filters on their way to a search: parsed off the loop, bound to the types of now, both kept for the next time."""
+"""Filters of searches and listeners: parsed in a thread, bound to the types there are, both kept for the next time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ V = TypeVar("V")
 
 
 class _Recent(OrderedDict[K, V], Generic[K, V]):
-    """The most recently used values."""
+    """The values used last, `budgets.KEPT_FILTERS` of them."""
 
     def use(self, key: K) -> V | None:
         found = self.get(key)
@@ -38,7 +38,7 @@ class _Recent(OrderedDict[K, V], Generic[K, V]):
 
 
 class Filters:
-    """Parses and binds; a text that was parsed is found again by itself, a bound one by text and types."""
+    """Parses filters and binds them to types; what was parsed is kept, and what was bound until the types change."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -69,7 +69,7 @@ class Filters:
         done(problem)
 
     def parsed(self, text: str) -> Parsed:
-        """A filter not bound to types yet; parsed here and now where `prepare` was not asked.
+        """A filter that is not bound to types yet; parsed on the spot where `prepare` was not called for it.
 
         Raises:
             BadFilter, TooLarge: it cannot be; says where.

@@ -1,4 +1,4 @@
-"""What each read of the API does: from its typed params to its result, or a work that returns it."""
+"""What each read of the API does: from its typed params to its result, or to a work that returns it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LIMITS = (
 
 
 class ReadTable:
-    """Runs reads against the state; knows the node for `info` and `machine`."""
+    """Runs reads against the state, and those that ask about this node or what it keeps for a client."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ReadTable:
         self._history = history
         self._begun = time.monotonic()
         self.filters = Filters(state)
-        most = settings.max_page
+        max_page = settings.max_page
         self._runs: dict[type[Any], Callable[[Any], Any]] = {
             queries.Ping: lambda _query: "PONG",
             queries.Info: self._info,
@@ -76,12 +76,12 @@ class ReadTable:
             queries.Digest: lambda query: read.digest(state, query),
             queries.Exists: lambda query: read.exists(state, query),
             queries.Get: lambda query: read.get(state, query),
-            queries.Find: lambda query: search.find(state, query, most, self.filters.bound(query)),
+            queries.Find: lambda query: search.find(state, query, max_page, self.filters.bound(query)),
             queries.Count: lambda query: search.count(state, query, self.filters.bound(query)),
             queries.FieldGet: lambda query: read.field_get(state, query),
             queries.FieldExists: lambda query: read.field_exists(state, query),
             SchemaSet: lambda command: try_schemas(state, command),
-            queries.TypesList: lambda query: read.types(state, query, most),
+            queries.TypesList: lambda query: read.types(state, query, max_page),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),
             queries.SnapshotExport: exports.read,
@@ -89,7 +89,7 @@ class ReadTable:
         }
 
     def run(self, params: Any) -> Any:
-        """The result of a read, or a work that returns it.
+        """Run a read: its result, or a work that returns it.
 
         Raises:
             RequestError: the answer.

@@ -1,4 +1,4 @@
-"""Calls that wait until the node has come up to a number: a log index for a barrier, a revision a client has seen."""
+"""Reads that wait until this node has applied the log up to an index, or the state has reached a revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["WaitingReads"]
 
 
 class WaitingReads:
-    """Waiting calls, found by the lowest number, so that coming up by one costs nothing for those who wait longer."""
+    """A heap of waiting reads by the number they wait for, so that those that wait longer cost nothing meanwhile."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Call]] = []
@@ -23,18 +23,18 @@ class WaitingReads:
         return len(self._heap)
 
     def add(self, number: int, call: Call) -> None:
-        """Let a call wait for a number."""
+        """Let a read wait until `number` is reached."""
         heapq.heappush(self._heap, (number, next(self._ticket), call))
 
     def due(self, reached: int) -> list[Call]:
-        """Take out those who need wait no more."""
+        """Take out the reads that wait for `reached` or less, the lowest first."""
         calls = []
         while self._heap and self._heap[0][0] <= reached:
             calls.append(heapq.heappop(self._heap)[2])
         return calls
 
     def sweep(self, now: float, late: Callable[[int], RequestError]) -> None:
-        """Drop whose client is gone, and fail whose deadline has passed; `late` says so to who waits for a number."""
+        """Fail the reads whose client is gone or whose deadline has passed; `late` makes the error of their number."""
         kept = []
         for entry in self._heap:
             number, _, call = entry
@@ -47,7 +47,7 @@ class WaitingReads:
             self._heap = kept
 
     def fail(self, error: RequestError) -> None:
-        """Fail all of them."""
+        """Fail all that wait."""
         waiting, self._heap = self._heap, []
         for _, _, call in waiting:
             call.fail(error)

@@ -1,11 +1,12 @@
-"""Garbage collection that keeps out of the way: full collections wait for an idle moment.
+"""Full garbage collections and giving memory back, when nobody asks for anything.
 
-A full collection walks every container alive, a quarter of a second for 200,000 entities. So what is loaded at
-start is frozen out of it, the automatic one is put off for ever, and this room runs it when nobody asks for anything.
+A full collection walks every container that is alive, a quarter of a second for 200,000 entities. So what is loaded at
+a start is frozen out of it, the automatic full one never comes, and the `Collector` runs it while the node is idle.
 
-It also gives freed memory back: glibc keeps the pages of a burst of long messages, and would for ever. To have it map
-each long block by itself costs twice the time per message. Giving back holds up whoever needs memory meanwhile, 20 ms
-with half a gigabyte of long values: it is done when nobody asks, after a burst, and else as rarely as the collection.
+It also gives freed memory back to the system: glibc keeps the pages of a burst of long messages for ever. (To have it
+map each long block by itself costs twice the time per message.) Giving back delays whoever needs memory meanwhile, 20
+ms with half a gigabyte of long values: it is done while the node is idle, after a burst, and else as rarely as the
+collection.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def freeze_loaded() -> None:
-    """Take what was loaded out of later collections; young objects are still looked after automatically."""
+    """Take what was loaded out of later collections; automatic ones look at young objects only, from now on."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(budgets.YOUNG_CONTAINERS, budgets.YOUNG_COLLECTIONS, 1_000_000)
@@ -46,11 +47,11 @@ class Collector:
         self._timer = Periodic(budgets.COLLECTOR_LOOK_SECONDS, self._look)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Begin to look whether there is something to do."""
         self._timer.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """End that."""
         self._timer.stop()
 
     def _look(self) -> bool:
@@ -61,7 +62,7 @@ class Collector:
         return True
 
     def may_give_back(self, now: float, resident: int) -> bool:
-        """Whether freed memory is worth the time now, at so many resident bytes; the answer counts as done."""
+        """Whether to give freed memory back now, at so many `resident` bytes; a yes counts as done."""
         called = self._last_activity()
         burst = resident >= self._resident + budgets.MEMORY_BURST_BYTES
         self._resident = resident
@@ -73,7 +74,7 @@ class Collector:
         return True
 
     def collect_if_idle(self, now: float) -> bool:
-        """Collect if it is time and nobody waits; whether it did."""
+        """Run a full collection if it is time and the node is idle; whether it ran."""
         called = self._last_activity()
         idle = now - called >= budgets.COLLECTOR_IDLE_SECONDS
         due = now - self._collected >= budgets.COLLECTION_SECONDS

@@ -1,4 +1,4 @@
-"""Words to systemd: READY, STATUS, STOPPING, and more time while the log is read. ASCII only."""
+"""Tells systemd how the daemon fares: READY, STATUS, STOPPING, and that it needs more time. ASCII only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening through the API: what `listen` and `unlisten` do, and what happens to listeners as time goes by."""
+"""The watch API: what `listen` and `unlisten` do, and what happens to listeners as time goes by."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ log = logs.get("qcore.watch")
 
 
 class WatchApi:
-    """All listeners of a node. `live` runs what is for those that are up to date, `schedule` all else."""
+    """Begins and ends the listeners of a node.
+
+    `live` runs the dispatcher, which tells those that are up to date; `schedule` runs everything else.
+    """
 
     def __init__(
         self, settings: Settings, state: State, history: History, live: Schedule, schedule: Schedule, filters: Filters
@@ -40,10 +43,10 @@ class WatchApi:
         self._history = history
         self._schedule = schedule
         self._filters = filters
-        self._most_listeners = settings.max_subscriptions
-        self._most = settings.watch_queue_mb * budgets.MEGABYTE
+        self._max_listeners = settings.max_subscriptions
+        self._max_outbox = settings.watch_queue_mb * budgets.MEGABYTE
         self._listeners = Listeners(schedule)
-        self._dispatcher = Dispatcher(state, history, self._listeners, live, self._most)
+        self._dispatcher = Dispatcher(state, history, self._listeners, live, self._max_outbox)
         self._streams: dict[Client, WatchStream] = {}
         self._ticks = Periodic(budgets.WATCH_TICK_SECONDS, self._tick)
 
@@ -51,11 +54,11 @@ class WatchApi:
         return len(self._listeners.all)
 
     def applied(self) -> None:
-        """Something may have changed."""
+        """Tell listeners of what was applied."""
         self._dispatcher.kick()
 
     def state_replaced(self) -> None:
-        """Another state has been adopted: who listens is lost, in slices, and the history begins anew."""
+        """Lose all listeners, in slices, and begin the history anew: another state has been adopted."""
         outdated = self._listeners.outdate(self._dispatcher.known)
         self._schedule(step_of(self._history.reset()))
         self._dispatcher.reset()
@@ -68,7 +71,7 @@ class WatchApi:
             yield
 
     def stop(self) -> None:
-        """Look at the clock no more."""
+        """Send no bookmarks any more."""
         self._ticks.stop()
 
     # -- the API -------------------------------------------------------------------------------------------
@@ -78,7 +81,7 @@ class WatchApi:
         return self.listen(call) if isinstance(call.params, Listen) else self.unlisten(call)
 
     def listen(self, call: Call) -> Listening:
-        """Begin to listen; the first event comes after this answer.
+        """Begin a listener. Its first event comes after this answer.
 
         Raises:
             NotFound, WrongKind, BadParams, TooLarge: the target or a path cannot be, or there are too many listeners.
@@ -90,17 +93,17 @@ class WatchApi:
         wish = self._wish(query)
         check_wish(wish, self._state.types)
         since = self._since(query)
-        if len(stream.listeners) >= self._most_listeners:
-            raise TooLarge(f"a connection has at most {self._most_listeners} listeners (max_subscriptions)")
+        if len(stream.listeners) >= self._max_listeners:
+            raise TooLarge(f"a connection has at most {self._max_listeners} listeners (max_subscriptions)")
         listener = self._listeners.add(wish, self._bound(wish), stream, since)
         if query.initial or not self._join_at_once(listener):
             parts = (self._state, self._history, self._listeners, self._dispatcher)
-            CatchUp(*parts, self._most, listener, query.initial)
+            CatchUp(*parts, self._max_outbox, listener, query.initial)
         self._ticks.start()
         return Listening(listener.token, listener.revision)
 
     def unlisten(self, call: Call) -> Unlistened:
-        """End a listener; nothing of it comes after the answer.
+        """End a listener. Nothing of it comes after this answer.
 
         Raises:
             NotFound: the connection has no such token.
@@ -168,7 +171,7 @@ class WatchApi:
         return query.since
 
     def _join_at_once(self, listener: Listener) -> bool:
-        """Make a listener live that has nothing to catch up with."""
+        """Make a listener live at once if it has nothing to catch up with; whether it has not."""
         if not (self._dispatcher.idle and listener.revision == self._history.head):
             return False
         wish, tracker = listener.interest.wish, None
@@ -189,7 +192,7 @@ class WatchApi:
         return bool(self._listeners.all)
 
     def _look_after(self) -> Work[None]:
-        """Bookmarks for the idle, an end for those whom the history has overtaken while they waited."""
+        """Send bookmarks to those that were told nothing, and end those that the history has overtaken in a wait."""
         catching_up = False
         for listener in list(self._listeners.all.values()):
             if listener.gone:
@@ -198,7 +201,7 @@ class WatchApi:
                 catching_up = True
                 if listener.revision < self._history.gone:
                     self._listeners.lose(listener, "slow", listener.revision)
-            elif listener.told or listener.within or listener.outbox.size:
+            elif listener.told or listener.mid_revision or listener.outbox.size:
                 listener.told = False
             else:
                 listener.tell(event_text.bookmark(self._dispatcher.known(listener)))

@@ -1,7 +1,8 @@
-"""A listener on its way to the present: initial values, then what the history has, then it is live.
+"""A listener catches up: it is told initial values, then the past that the history has; then it becomes live.
 
-It takes its own steps in the lane of its connection and stops while its client's feed is full. The history may overtake
-it; then it is lost, and so nothing is kept for whoever does not read.
+It takes its steps in turn with the other catch-ups of its client, and waits while its client's outbox is half full. The
+history drops old events meanwhile; a listener that has not been told of them then is lost, and so nothing is kept for
+a client that does not read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from qcore.server.runtime.scheduler import Work
 from qcore.server.watch import event_text
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners
+from qcore.server.watch.revision_messages import AnyEvent
 from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
 from qcore.store.watch.events import DELETED, RETYPED, Event, PathEvent
@@ -28,19 +30,22 @@ from qcore.store.watch.tracker import Revision, Tracker
 
 __all__ = ["CatchUp"]
 
-_AnyEvent = Event | PathEvent
-
 log = logs.get("qcore.watch")
 
 
 class _Lost(Exception):
+    """The listener cannot go on: `reason`, and up to which `revision` it was told everything."""
+
     def __init__(self, reason: LostReason, revision: int) -> None:
         self.reason: LostReason = reason
         self.revision = revision
 
 
 class CatchUp:
-    """One listener's way. `most` is how many bytes a feed may hold; here it is filled to a half."""
+    """The catch-up of one listener; `initial` asks for the values there are before the events.
+
+    `max_outbox` is how many bytes an outbox may hold. A catch-up fills half of that, and goes on at a quarter.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,7 @@ class CatchUp:
         history: History,
         listeners: Listeners,
         dispatcher: Dispatcher,
-        most: int,
+        max_outbox: int,
         listener: Listener,
         initial: bool,
     ) -> None:
@@ -57,7 +62,7 @@ class CatchUp:
         self._listeners = listeners
         self._dispatcher = dispatcher
         self._queue = listener.stream.catch_ups
-        self._most = most
+        self._max_outbox = max_outbox
         self._listener = listener
         self._interest: Interest = listener.interest
         self._view = Past(state, history, listener.revision)
@@ -65,10 +70,11 @@ class CatchUp:
         self._initial = initial
         self._looks_back = initial or listener.interest.wish.looks_back
         self._retyped = listener.revision
-        """The last change of schemas that was looked at."""
-        self._turns = 0
+        """The newest change of schemas that was looked at."""
+        self._passed = 0
+        """Entities and events passed over."""
         self._awaited: Literal["outbox", "dispatcher"] | None = None
-        """What the work waits for in this pause: an outbox below half its limit, a dispatcher that has moved on."""
+        """What the work waits for in this pause: an outbox that is less than half full, a dispatcher that has moved."""
         self._work = self._run()
         self._ended = False
         listener.stop = self._end
@@ -80,8 +86,8 @@ class CatchUp:
         if self._ended or listener.outbox.closed:
             self._end()
             return False
-        if self._awaited == "outbox" and listener.outbox.size > self._most // 2:  # another may have been quicker
-            listener.outbox.call_when_below(self._most // 4, self._resume)
+        if self._awaited == "outbox" and listener.outbox.size > self._max_outbox // 2:  # another may have been quicker
+            listener.outbox.call_when_below(self._max_outbox // 4, self._resume)
             return False
         try:
             self._advance()
@@ -110,11 +116,11 @@ class CatchUp:
         next(self._work)
 
     def _check(self) -> None:
-        """See whether the way is still open.
+        """See whether the listener can still be told the truth.
 
         Raises:
-            _Lost: the state is another one, the history has overtaken the listener, or schemas are others than at the
-                view's revision and the view no longer shows what was there.
+            _Lost: the state is another one, the history has dropped events that it was not told, or schemas are others
+                than at the revision of the view, which no longer shows what was there then.
         """
         listener, history = self._listener, self._history
         if listener.outdated:
@@ -134,7 +140,7 @@ class CatchUp:
         self._listeners.lose(self._listener, reason, revision)
 
     def _end(self) -> None:
-        """Leave nothing behind, wherever it stands."""
+        """End, wherever the work stands, and leave nothing behind."""
         if self._ended:
             return
         self._ended = True
@@ -145,11 +151,11 @@ class CatchUp:
             self._listeners.free(self._tracker)
         self._queue.leave(self._step)
 
-    def _is_time(self) -> bool:
-        self._turns += 1
-        return self._looks_back or self._turns % budgets.CATCH_UP_STEP_ENTITIES == 0
+    def _pause_is_due(self) -> bool:
+        self._passed += 1
+        return self._looks_back or self._passed % budgets.CATCH_UP_STEP_ENTITIES == 0
 
-    # -- the way -------------------------------------------------------------------------------------------
+    # -- the work ------------------------------------------------------------------------------------------
 
     def _run(self) -> Work[None]:
         if self._tracker is not None:
@@ -172,19 +178,19 @@ class CatchUp:
         self._tracker = None
 
     def _track(self, tracker: Tracker) -> Work[None]:
-        """Find out where the path leads from each entity at the revision where the listener begins."""
+        """Find out where the path leads from each entity, at the revision where the listener begins."""
         yield from self._history.prepare(self._view.revision)
         for ids in self._members():
             for id in ids:
                 tracker.add(self._view, id)
                 if tracker.size > budgets.TRACKED_ENTITIES:
                     raise _Lost("too_large", self._view.revision)
-                if self._is_time():
+                if self._pause_is_due():
                     yield
             yield
 
     def _members(self) -> Iterator[Sequence[int]]:
-        """Ids among which are all of the target at the view's revision, some at a time; take a pause behind each."""
+        """Ids in parts, a pause after each; among them are all of the target at the revision of the view."""
         wish = self._interest.wish
         if wish.entity:
             yield (wish.entity,)
@@ -218,7 +224,7 @@ class CatchUp:
                         self._awaited = "outbox"
                         yield
                         context = self._tell_one(id, field, context)
-                if self._is_time():
+                if self._pause_is_due():
                     yield
             yield
         self._listener.tell(event_text.bookmark(self._listener.revision))
@@ -230,7 +236,7 @@ class CatchUp:
         return [field] if "->" in field or field in entity.schema.by_name else []
 
     def _tell_one(self, id: int, field: str, context: bytes | None) -> bytes | None:
-        """Tell of one field; returns the text of the context for the next one, if it is short enough to be kept."""
+        """Tell the initial value of a field; returns the text of the context for the next field, if it is short."""
         view, interest = self._view, self._interest
         entity = view.entities.get(id)  # anew for each field: what a view gives does not outlive a pause
         assert entity is not None
@@ -241,17 +247,17 @@ class CatchUp:
         return context if len(context) <= budgets.KEPT_CONTEXT_BYTES else None
 
     def _tell(self, events: list[Event]) -> Work[None]:
-        """Tell of one revision; the last event waits until it is known to be that."""
+        """Tell of one revision. An event is told once the next one is found, as the last one is told to be that."""
         number = self._view.revision = events[0].revision
         if events[0].kind == RETYPED and self._interest.altered_by(events[0].value):
             raise _Lost("schema", number)
         if self._looks_back:
             yield from self._history.prepare(number)
-        last: _AnyEvent | None = None
+        last: AnyEvent | None = None
         for event in events:
             if self._interest.wants(event):
                 last = yield from self._tell_one_more(event, last)
-            elif self._is_time():
+            elif self._pause_is_due():
                 yield
         if self._tracker is not None:
             revision: Revision | None = None
@@ -261,7 +267,7 @@ class CatchUp:
                 moved = self._tracker.refresh(self._view, id, revision)
                 if moved is not None:
                     last = yield from self._tell_one_more(moved, last)
-                elif self._is_time():
+                elif self._pause_is_due():
                     yield
         if last is not None:
             self._awaited = "outbox"
@@ -271,9 +277,9 @@ class CatchUp:
     def _tell_one_more(
         self, event: Event | PathEvent, last: Event | PathEvent | None
     ) -> Work[Event | PathEvent | None]:
-        """Tell of `last`, which is not the last one if this event passes; returns which is the last so far."""
+        """Tell `last` if `event` passes, as it is not the last one then; returns which is the last so far."""
         if not self._interest.passes(event, self._view):
-            if self._is_time():
+            if self._pause_is_due():
                 yield
             return last
         if last is not None:
@@ -282,7 +288,7 @@ class CatchUp:
             self._say(last, event_text.MORE)
         return event
 
-    def _say(self, event: _AnyEvent, end: bytes) -> None:
+    def _say(self, event: AnyEvent, end: bytes) -> None:
         context = b""
         if self._interest.wish.context:
             context = event_text.context(self._interest.context(event, self._view))

@@ -1,4 +1,4 @@
-"""Catch-ups take turns by connection, and few of one at a time: no client takes the time and memory of the others."""
+"""The catch-ups of one client take turns, few at a time, so that none takes the time and memory of other clients."""
 
 from __future__ import annotations
 
@@ -11,40 +11,46 @@ __all__ = ["CatchUpQueue"]
 
 
 class CatchUpQueue:
-    """The catch-ups of one connection, which `schedule` runs as one."""
+    """Runs the steps of one client's catch-ups in turns, as a single step of the scheduler's.
+
+    There are `budgets.CATCH_UPS` places; a catch-up takes one, or more where it needs much memory, and keeps them until
+    it leaves. The others wait in the order they came.
+    """
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._ready: deque[Step] = deque()
-        self._stepping = False
-        self._queue: dict[Step, int] = {}
-        """Who waits for a place, and how many it takes."""
+        """Steps to take, the next one first."""
+        self._scheduled = False
+        self._waiting: dict[Step, int] = {}
+        """Those that wait for places, and how many each takes."""
         self._places: dict[Step, int] = {}
+        """Those that have places, and how many."""
 
     def enter(self, step: Step, places: int = 1) -> None:
-        """Call `step` as soon as there are places, until it returns False."""
-        self._queue[step] = places
+        """Take `step` once there are `places`, again and again until it returns False."""
+        self._waiting[step] = places
         self._admit()
 
     def leave(self, step: Step) -> None:
-        """Give up a place, or the wait for one."""
-        if self._queue.pop(step, None) is None:
+        """Give up the places of `step`, or its wait for them."""
+        if self._waiting.pop(step, None) is None:
             self._places.pop(step, None)
         self._admit()
 
     def resume(self, step: Step) -> None:
-        """Call `step` again, which has a place and had returned False."""
+        """Take `step` again, which returned False and kept its places."""
         self._ready.append(step)
-        if not self._stepping:
-            self._stepping = True
+        if not self._scheduled:
+            self._scheduled = True
             self._schedule(self._step)
 
     def _admit(self) -> None:
-        while self._queue:
-            step, places = next(iter(self._queue.items()))
+        while self._waiting:
+            step, places = next(iter(self._waiting.items()))
             if sum(self._places.values()) + places > budgets.CATCH_UPS:
                 return
-            del self._queue[step]
+            del self._waiting[step]
             self._places[step] = places
             self.resume(step)
 
@@ -52,5 +58,5 @@ class CatchUpQueue:
         step = self._ready.popleft()
         if step():
             self._ready.append(step)
-        self._stepping = bool(self._ready)
-        return self._stepping
+        self._scheduled = bool(self._ready)
+        return self._scheduled

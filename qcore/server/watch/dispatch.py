@@ -1,8 +1,9 @@
-"""From the history to the feeds of live listeners: each revision whole, in order, in slices behind apply.
+"""Tells live listeners of each revision: whole, in order, in slices that follow apply.
 
-Each event is judged once for an interest and written once for all. Nothing but references is kept while a revision is
-judged, and one message at a time is written, so that what is kept does not grow with the number of listeners. A client
-whose feed has grown over its bound loses its listeners; nobody waits for it.
+All live listeners have this one reader of the history in common. It judges each event once for all who want the same,
+and writes what they share once. While it judges a revision it keeps references only, and it writes one message at a
+time, so that the memory it needs does not grow with the number of listeners. It waits for nobody: a client whose outbox
+grows over its limit loses its listeners.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Schedule, Work
 from qcore.server.watch import event_text
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
+from qcore.server.watch.revision_messages import AnyEvent, JudgedEvents, SharedTexts
 from qcore.store.state.state import State
-from qcore.store.watch.events import RETYPED, Event, PathEvent
+from qcore.store.watch.events import RETYPED, Event
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import Interest
 from qcore.store.watch.past import Past
@@ -32,82 +34,35 @@ T = TypeVar("T")
 log = logs.get("qcore.watch")
 
 
-class _Round:
-    """One revision on its way. `wanted`: what each interest is told next; `held`: what it may be told last."""
-
-    def __init__(self) -> None:
-        self.wanted: dict[Interest, list[Event | PathEvent]] = {}
-        self.held: dict[Interest, Event | PathEvent] = {}
-        self.count = 0
-        """Events in `wanted`."""
-
-    def add(self, interest: Interest, event: Event | PathEvent) -> None:
-        self.wanted.setdefault(interest, []).append(event)
-        self.count += 1
-
-    def drop(self, interest: Interest) -> None:
-        self.count -= len(self.wanted.pop(interest, ()))
-        self.held.pop(interest, None)
-
-    def next(self) -> Iterable[tuple[Interest, list[Event | PathEvent]]]:
-        """What can be told now: all but the last event of each interest."""
-        wanted, self.wanted, self.count = self.wanted, {}, 0
-        for interest, events in wanted.items():
-            if interest in self.held:
-                events.insert(0, self.held[interest])
-            self.held[interest] = events.pop()
-            if events:
-                yield interest, events
-
-
-class _Texts:
-    """The part of the messages of a revision that all share; forgotten where it takes more than `most` bytes."""
-
-    def __init__(self, view: Past, most: int) -> None:
-        self._view = view
-        self._most = most
-        self._size = 0
-        self._kept: dict[int, tuple[Event | PathEvent, bytes]] = {}
-
-    def of(self, event: Event | PathEvent) -> bytes:
-        kept = self._kept.get(id(event))
-        if kept is not None:
-            return kept[1]
-        text = event_text.common(event, self._view)
-        self._size += len(text)
-        if self._size > self._most:
-            self._kept.clear()
-            self._size = len(text)
-        self._kept[id(event)] = event, text
-        return text
-
-
 class Dispatcher:
-    """Serves live listeners; `position` is the revision up to which all of them were served.
+    """Tells live listeners what happens; `position` is the revision up to which all of them were told everything.
 
-    `most` is how many bytes a feed may hold.
+    `max_outbox` is how many bytes a client's outbox may hold.
     """
 
-    def __init__(self, state: State, history: History, listeners: Listeners, schedule: Schedule, most: int) -> None:
+    def __init__(
+        self, state: State, history: History, listeners: Listeners, schedule: Schedule, max_outbox: int
+    ) -> None:
         self.position = history.head
         self._history = history
         self._listeners = listeners
         self._schedule = schedule
-        self._most = most
+        self._max_outbox = max_outbox
         self._view = Past(state, history, history.head)
         self._work: Work[None] | None = None
-        self._turns = 0
+        self._units = 0
+        """Units of work since the last pause, see `budgets.DISPATCH_STEP_UNITS`."""
         self._retyped = 0
-        """The last change of schemas that was looked at."""
+        """The newest change of schemas that was looked at."""
         self._waiting: list[Callable[[], None]] = []
 
     @property
     def idle(self) -> bool:
-        """Whether live listeners were told everything."""
+        """Whether live listeners were told everything that is applied."""
         return self.position == self._history.head
 
     def kick(self) -> None:
-        """Something may have been applied: serve it soon."""
+        """Tell soon what may have been applied."""
         if self._work is None and not self.idle:
             if self._listeners.live:
                 self._work = self._run()
@@ -132,8 +87,8 @@ class Dispatcher:
         self.position = position
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            for then in waiting:
-                then()
+            for callback in waiting:
+                callback()
 
     def _step(self) -> bool:
         if self._work is None:  # reset meanwhile
@@ -149,23 +104,24 @@ class Dispatcher:
         return True
 
     def _run(self) -> Work[None]:
+        """Tell one revision after the other; lose all listeners where the history has dropped the next one."""
         history = self._history
         while not self.idle:
             self._view.revision = self.position
             yield from self._look_ahead()
-            there = self.position >= history.gone
-            events = history.following(self.position) if there else []
+            kept = self.position >= history.gone
+            events = history.following(self.position) if kept else []
             for _ in self._serve(events) if events else ():
                 yield
                 yield from self._look_ahead()
-                there = self._view.revision > history.gone  # it may overtake us in every pause
-                if not there:
+                kept = self._view.revision > history.gone  # it may have dropped this revision in the pause
+                if not kept:
                     break
-            if not there:
+            if not kept:
                 yield from self._lose_all("slow")
                 return
             self._moved(events[-1].revision if events else history.head)
-            if self._is_time():
+            if self._pause_is_due():
                 yield
 
     def _serve(self, events: list[Event]) -> Work[None]:
@@ -176,56 +132,58 @@ class Dispatcher:
             yield from self._retype(events[0].value, number)
         if registry.looking_back:
             yield from self._history.prepare(number)
-        texts, round = _Texts(self._view, self._most), _Round()
+        texts, judged = SharedTexts(self._view, self._max_outbox), JudgedEvents()
         for event in events:
-            yield from self._judge(event, list(registry.wanting(event)), round, texts)
-        yield from self._serve_paths(events, round, texts)
-        yield from self._hand_out(round, texts)
-        for interest, last in round.held.items():
+            yield from self._judge(event, list(registry.wanting(event)), judged, texts)
+        yield from self._serve_paths(events, judged, texts)
+        yield from self._hand_out(judged, texts)
+        for interest, last in judged.last.items():
             yield from self._tell(interest, last, texts, event_text.LAST)
 
-    def _serve_paths(self, events: list[Event], round: _Round, texts: _Texts) -> Work[None]:
+    def _serve_paths(self, events: list[Event], judged: JudgedEvents, texts: SharedTexts) -> Work[None]:
         registry = self._listeners.registry
         revision: Revision | None = None
         for tracker in list(registry.trackers.values()):
             touched = yield from tracker.touched(events)
-            self._turns += len(events) // budgets.DISPATCH_UNIT_LOOKUPS
-            if self._is_time():
+            self._units += len(events) // budgets.DISPATCH_UNIT_LOOKUPS
+            if self._pause_is_due():
                 yield
             for id in touched:
                 if revision is None:
                     revision = yield from Revision.of(events)
                 found = tracker.refresh(self._view, id, revision)
                 if found is not None:
-                    yield from self._judge(found, list(registry.wanting_path(found, tracker)), round, texts)
-                elif self._is_time():
+                    yield from self._judge(found, list(registry.wanting_path(found, tracker)), judged, texts)
+                elif self._pause_is_due():
                     yield
 
-    def _is_time(self) -> bool:
-        self._turns += 1
-        if self._turns < budgets.DISPATCH_STEP_UNITS:
+    def _pause_is_due(self) -> bool:
+        self._units += 1
+        if self._units < budgets.DISPATCH_STEP_UNITS:
             return False
-        self._turns = 0
+        self._units = 0
         return True
 
-    def _judge(self, event: Event | PathEvent, interests: list[Interest], round: _Round, texts: _Texts) -> Work[None]:
-        """Note for whom of those who want it the event is."""
+    def _judge(
+        self, event: AnyEvent, interests: list[Interest], judged: JudgedEvents, texts: SharedTexts
+    ) -> Work[None]:
+        """Note the event for those of `interests` whose filter and `change` it passes."""
         for interest in interests:
             try:
                 if self._passes(interest, event):
-                    round.add(interest, event)
+                    judged.note(interest, event)
             except BadFilter:
-                round.drop(interest)
+                judged.forget(interest)
                 yield from self._lose_interest(interest, "filter", event.revision - 1)
-            if self._is_time():
+            if self._pause_is_due():
                 yield
-        if self._is_time():
+        if self._pause_is_due():
             yield
-        if round.count >= budgets.JUDGED_EVENTS:
-            yield from self._hand_out(round, texts)
+        if judged.count >= budgets.JUDGED_EVENTS:
+            yield from self._hand_out(judged, texts)
 
-    def _passes(self, interest: Interest, event: Event | PathEvent) -> bool:
-        """Whether the interest is told of an event.
+    def _passes(self, interest: Interest, event: AnyEvent) -> bool:
+        """Whether an event passes what the interest asks of it.
 
         Raises:
             BadFilter: the filter takes too many steps, or too much time in all.
@@ -236,17 +194,17 @@ class Dispatcher:
         passes = interest.passes(event, self._view)
         spent = time.monotonic() - begun
         interest.spent += spent
-        self._turns += int(spent / budgets.DISPATCH_UNIT_SECONDS)
+        self._units += int(spent / budgets.DISPATCH_UNIT_SECONDS)
         if interest.spent > budgets.FILTER_SECONDS:
             raise BadFilter(f"the filter took more than {budgets.FILTER_SECONDS} s")
         return passes
 
-    def _hand_out(self, round: _Round, texts: _Texts) -> Work[None]:
-        for interest, events in round.next():
+    def _hand_out(self, judged: JudgedEvents, texts: SharedTexts) -> Work[None]:
+        for interest, events in judged.tellable():
             for event in events:
                 yield from self._tell(interest, event, texts, event_text.MORE)
 
-    def _tell(self, interest: Interest, event: Event | PathEvent, texts: _Texts, end: bytes) -> Work[None]:
+    def _tell(self, interest: Interest, event: AnyEvent, texts: SharedTexts, end: bytes) -> Work[None]:
         """Tell all listeners of an interest of one event."""
         listeners = list(self._listeners.live.get(interest, {}).values())
         if not listeners:
@@ -254,56 +212,57 @@ class Dispatcher:
         body = texts.of(event)
         if interest.wish.context:
             body += event_text.context(interest.context(event, self._view))
-            self._turns += len(interest.wish.context)
+            self._units += len(interest.wish.context)
         body += end
-        most, turns, is_last = self._most, 1 + len(body) // budgets.DISPATCH_UNIT_BYTES, end is event_text.LAST
+        most, units, is_last = self._max_outbox, 1 + len(body) // budgets.DISPATCH_UNIT_BYTES, end is event_text.LAST
         for listener in listeners:
             if listener.gone:
                 continue
             outbox, message = listener.outbox, listener.head + body
             if outbox.size + len(message) > most:
-                self._turns += len(listener.stream.listeners)
+                self._units += len(listener.stream.listeners)
                 self._overflow(listener.stream)
             else:
                 outbox.append(listener.token, message)
                 listener.told = True
-                listener.within = not is_last
+                listener.mid_revision = not is_last
                 if is_last:
                     listener.revision = event.revision
-            self._turns += turns
-            if self._turns >= budgets.DISPATCH_STEP_UNITS:
-                self._turns = 0
+            self._units += units
+            if self._units >= budgets.DISPATCH_STEP_UNITS:
+                self._units = 0
                 yield
 
-    # -- ends ----------------------------------------------------------------------------------------------
+    # -- listeners that are lost ---------------------------------------------------------------------------
 
     def _retype(self, change: Retyped, number: int) -> Work[None]:
-        for interest in _taken(self._listeners.registry.interests):
+        """Lose those whose types or paths a change of schemas alters."""
+        for interest in _released(self._listeners.registry.interests):
             if interest.altered_by(change):
                 yield from self._lose_interest(interest, "schema", number)
-            if self._is_time():
+            if self._pause_is_due():
                 yield
 
     def _look_ahead(self) -> Work[None]:
-        """Where schemas have changed meanwhile, whoever looks back from there no longer sees what was."""
+        """Lose those who look back over a change of schemas that was applied meanwhile: they no longer see what was."""
         while self._retyped < self._history.retyped:
             seen, self._retyped = self._retyped, self._history.retyped
             for event in self._history.retypings(max(seen, self.position)):
-                for interest in _taken(self._listeners.registry.interests):
+                for interest in _released(self._listeners.registry.interests):
                     if interest.wish.looks_back and interest.altered_by(event.value):
                         yield from self._lose_interest(interest, "schema", event.revision)
-                    if self._is_time():
+                    if self._pause_is_due():
                         yield
 
     def _lose_interest(self, interest: Interest, reason: LostReason, revision: int) -> Work[None]:
-        for listener in _taken(self._listeners.live.get(interest, {}).values()):
+        for listener in _released(self._listeners.live.get(interest, {}).values()):
             if not listener.gone:
                 self._listeners.lose(listener, reason, revision)
-            if self._is_time():
+            if self._pause_is_due():
                 yield
 
     def _overflow(self, stream: WatchStream) -> None:
-        """The client is behind: each of its listeners hears up to where it was told everything."""
+        """Lose the listeners of a client that does not read; each is told up to where it knows everything."""
         for listener in list(stream.listeners.values()):
             self._listeners.lose(listener, "slow", self.known(listener))
 
@@ -312,17 +271,17 @@ class Dispatcher:
         return max(listener.revision, self.position) if listener.live else listener.revision
 
     def _lose_all(self, reason: LostReason) -> Work[None]:
-        for live in _taken(self._listeners.live.values()):
-            for listener in _taken(live.values()):
+        for live in _released(self._listeners.live.values()):
+            for listener in _released(live.values()):
                 if not listener.gone:
                     self._listeners.lose(listener, reason, self.known(listener))
-                if self._is_time():
+                if self._pause_is_due():
                     yield
         self._moved(self._history.head)
 
 
-def _taken(things: Iterable[T]) -> Iterator[T]:
-    """All that there are now, each kept no longer than its turn: freeing 20,000 filters at once takes 10 ms."""
+def _released(things: Iterable[T]) -> Iterator[T]:
+    """All there are now, each referred to until the next one: to free 20,000 filters at once takes 10 ms."""
     left = list(things)
     while left:
         yield left.pop()

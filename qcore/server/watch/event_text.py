@@ -1,6 +1,7 @@
-"""Events as text: what all listeners of an event are told is written once; token, context and `last` are put around.
+"""Writes events as JSON: `head`, then members, then `MORE` or `LAST`.
 
-The shapes are those of `qcore.model.requests.events.Event`.
+So what all listeners of an event are told is written once, and the rest put around it. The shapes are those of
+`qcore.model.requests.events.Event`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from qcore.store.watch.events import CHANGED, KINDS, Event, PathEvent, Reading
 __all__ = ["LAST", "MORE", "bookmark", "common", "context", "head", "initial", "lost"]
 
 MORE, LAST = b"}}", b',"last":true}}'
-"""How a message ends."""
+"""The end of a message: more of its revision may follow, or it was the last of it."""
 
 
 class _Common(msgspec.Struct):
-    """The part of an event that does not depend on who is told."""
+    """The members that all listeners of an event have in common."""
 
     revision: int
     kind: str
@@ -36,12 +37,12 @@ class _Common(msgspec.Struct):
 
 
 def head(token: int) -> bytes:
-    """How every message to a listener begins."""
+    """The beginning of every message to a listener."""
     return b'{"jsonrpc":"2.0","method":"event","params":{"token":%d,' % token
 
 
 def common(event: Event | PathEvent, view: Holder) -> bytes:
-    """The members of an event that are the same for all; `view` tells missing references apart."""
+    """The members of an event that are the same for all listeners; `view` says which references lead nowhere."""
     type_name = "" if event.schema is None else event.schema.type
     told = _Common(event.revision, KINDS[event.kind], event.id, type_name, event.name or None)
     if event.kind == CHANGED:
@@ -52,7 +53,7 @@ def common(event: Event | PathEvent, view: Holder) -> bytes:
 
 
 def initial(entity: Entity, field: str, found: Reading | FieldError, revision: int, view: Holder) -> bytes:
-    """The members of an initial event."""
+    """The members of the initial event of a field, at `revision`."""
     told = _Common(revision, "initial", entity.id, entity.type, field)
     if isinstance(found, FieldError):
         told.current, told.error = None, found
@@ -62,7 +63,7 @@ def initial(entity: Entity, field: str, found: Reading | FieldError, revision: i
 
 
 def context(values: dict[str, Any]) -> bytes:
-    """The member that follows them where paths were asked for."""
+    """The member with the values of context paths, which follows those of the event; nothing without paths."""
     return b',"context":' + encode_json(values) if values else b""
 
 

@@ -1,4 +1,4 @@
-"""Who listens: every listener from `listen` to its end, and the interests and trackers that they share."""
+"""Who listens: each listener from its request to its end, and what those share who want the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Listener", "Listeners", "WatchStream"]
 
 
 class WatchStream:
-    """What is kept of one client that listens: its listeners by token, and the queue of those that catch up."""
+    """What is kept of one client that listens: its outbox, its listeners by token, and the queue of its catch-ups."""
 
     __slots__ = ("catch_ups", "listeners", "outbox")
 
@@ -31,10 +31,12 @@ class WatchStream:
 
 
 class Listener:
-    """One token. `live`: the dispatcher serves it; before, it catches up by itself, until that is told to `stop`.
+    """One listener, known to its client by `token`.
 
-    `revision`: everything up to it was put into the feed, if it is not live or was told of it; `told` since the last
-    bookmark. `within`: of the revision that is served it was told a part. `gone`: it has ended, whoever still holds it.
+    It begins with a catch-up of its own, which `stop` ends, and then is `live`: the dispatcher tells it what happens.
+    It was told everything up to `revision`, and a part of the next one where `mid_revision` says so; of a live one
+    that is the newest revision that had anything for it. `told` is whether it was sent anything since the last tick.
+    `gone` is whether it has ended; others may still hold it then.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class Listener:
         "head",
         "interest",
         "live",
+        "mid_revision",
         "outbox",
         "outdated",
         "revision",
@@ -49,7 +52,6 @@ class Listener:
         "stream",
         "token",
         "told",
-        "within",
     )
 
     def __init__(self, token: int, interest: Interest, stream: WatchStream, revision: int) -> None:
@@ -64,16 +66,19 @@ class Listener:
         self.outdated = False
         """Whether another state has taken the place of the one it was told of, so that it is about to be lost."""
         self.told = True
-        self.within = False
+        self.mid_revision = False
         self.stop: Callable[[], None] | None = None
 
     def tell(self, members: bytes) -> None:
-        """Send a message that stands alone."""
+        """Put a message that is no part of a revision into the outbox."""
         self.outbox.append(self.token, self.head + members + event_text.MORE)
 
 
 class Listeners:
-    """All of them, by token, and for each interest those that are live. `schedule` runs long work."""
+    """All listeners of a node. `schedule` runs long work.
+
+    Listeners that want the same share an interest, which is judged once; those of a path share a tracker in `registry`.
+    """
 
     def __init__(self, schedule: Schedule) -> None:
         self.registry = Registry()
@@ -85,7 +90,7 @@ class Listeners:
         self._users: dict[Interest, int] = {}
 
     def add(self, wish: Wish, filter: Filter | None, stream: WatchStream, revision: int) -> Listener:
-        """A new listener, which is not live yet."""
+        """Make a listener that was told everything up to `revision`; it is not live yet."""
         interest = self._shared.get(wish)
         if interest is None:
             interest = self._shared[wish] = Interest(wish, filter)
@@ -96,7 +101,7 @@ class Listeners:
         return listener
 
     def join(self, listener: Listener, tracker: Tracker | None = None) -> None:
-        """Make a listener live; it and `tracker`, which an indirect one brings, are where the dispatcher is."""
+        """Make a listener live. It has to be at the dispatcher's position, as has its `tracker` where it has a path."""
         interest = listener.interest
         listener.live = True
         if interest in self.live:
@@ -110,7 +115,7 @@ class Listeners:
                 self.free(spare)
 
     def remove(self, listener: Listener) -> None:
-        """End a listener and free what only it needed."""
+        """End a listener without a word, and free what only it needed."""
         interest = listener.interest
         listener.gone = True
         if listener.stop is not None:
@@ -130,12 +135,12 @@ class Listeners:
                 del self._shared[interest.wish]
 
     def lose(self, listener: Listener, reason: LostReason, revision: int) -> None:
-        """End a listener with its last message."""
+        """End a listener with a message that says why, and up to which revision it was told everything."""
         listener.tell(event_text.lost(revision, reason))
         self.remove(listener)
 
     def outdate(self, known: Callable[[Listener], int]) -> list[Listener]:
-        """Serve none of those that are there any more, as another state has been adopted; returns them, to be lost.
+        """Make none of the listeners live any more, as another state has been adopted; returns them, to be lost.
 
         `known` says up to which revision each was told everything.
         """
@@ -152,6 +157,6 @@ class Listeners:
         return outdated
 
     def free(self, tracker: Tracker) -> None:
-        """Take a tracker apart, in slices."""
+        """Take a tracker apart, as a long one is not freed at once."""
         if tracker.size:
             self._schedule(lambda: tracker.shrink(budgets.FREE_STEP_ENTITIES))

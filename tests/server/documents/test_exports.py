@@ -1,4 +1,4 @@
-"""Exports: one revision in pieces, whatever changes meanwhile; repeated pieces, cursors, and what is let go."""
+"""Exports: one revision in chunks, whatever changes meanwhile; repeated chunks, cursors, and what is let go."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rest(opened: Exports, page: ExportPage) -> Generator[ExportPage, None, None]
         yield page
 
 
-async def test_the_pieces_are_the_document_of_one_revision(log: Log) -> None:
+async def test_the_chunks_are_the_document_of_one_revision(log: Log) -> None:
     opened = Exports(log.state, 8)
     text, left = take(log.state)
     page = first(opened)
@@ -58,14 +58,14 @@ async def test_the_pieces_are_the_document_of_one_revision(log: Log) -> None:
     opened.stop()
 
 
-async def test_what_is_asked_for_first_holds_for_all_pieces(log: Log) -> None:
+async def test_what_is_asked_for_first_holds_for_all_chunks(log: Log) -> None:
     opened = Exports(log.state, 8)
     pages = list(rest(opened, first(opened, runtime=True, ids=False)))
     assert "".join(page.chunk for page in pages).encode() == take(log.state, runtime=True, ids=False)[0]
     opened.stop()
 
 
-async def test_a_piece_may_be_asked_for_again_the_last_one_too(log: Log) -> None:
+async def test_a_chunk_may_be_asked_for_again_the_last_one_too(log: Log) -> None:
     opened = Exports(log.state, 8)
     page = first(opened)
     while page.cursor is not None:
@@ -75,7 +75,7 @@ async def test_a_piece_may_be_asked_for_again_the_last_one_too(log: Log) -> None
     opened.stop()
 
 
-async def test_two_who_wait_for_one_piece_get_the_same(log: Log) -> None:
+async def test_two_who_wait_for_one_chunk_get_the_same(log: Log) -> None:
     opened = Exports(log.state, 8)
     asked = SnapshotExport(cursor=first(opened).cursor)
     one, other = opened.read(asked), opened.read(asked)
@@ -101,15 +101,15 @@ async def test_what_is_no_cursor_is_refused(log: Log, cursor: str) -> None:
         through(Exports(log.state, 8).read(SnapshotExport(cursor=cursor)))
 
 
-async def test_pieces_long_gone_and_those_to_come_are_refused(log: Log) -> None:
+async def test_chunks_long_gone_and_those_to_come_are_refused(log: Log) -> None:
     opened = Exports(log.state, 8)
     page = first(opened)
     old = page.cursor
     page = through(opened.read(SnapshotExport(cursor=page.cursor)))
     through(opened.read(SnapshotExport(cursor=page.cursor)))
-    with pytest.raises(BadParams, match="stands at piece 3; piece 1 is asked"):
+    with pytest.raises(BadParams, match="stands at chunk 3; chunk 1 is asked"):
         through(opened.read(SnapshotExport(cursor=old)))
-    with pytest.raises(BadParams, match="piece 7 is asked"):
+    with pytest.raises(BadParams, match="chunk 7 is asked"):
         through(opened.read(SnapshotExport(cursor=str(old)[:-1] + "7")))
     opened.stop()
 
@@ -128,7 +128,7 @@ async def test_only_so_many_are_open_and_one_that_is_over_makes_room(log: Log) -
     opened.stop()
 
 
-async def test_the_last_pieces_of_as_many_that_are_over_can_be_asked_for_again(log: Log) -> None:
+async def test_the_last_chunks_of_as_many_that_are_over_can_be_asked_for_again(log: Log) -> None:
     opened = Exports(log.state, 4)
     ends: list[tuple[str | None, ExportPage]] = []
     for _ in range(5):

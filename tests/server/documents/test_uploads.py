@@ -1,4 +1,4 @@
-"""Uploads: pieces in order, repeated ones, and limits."""
+"""Uploads: chunks in order, repeated ones, and limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def put(opened: Uploads, offset: int, chunk: str, name: str = "a") -> int:
     return opened.put(SnapshotUpload(name, offset, chunk)).size
 
 
-async def test_pieces_are_put_together_and_read_once() -> None:
+async def test_chunks_are_put_together_and_read_once() -> None:
     opened = Uploads(1000)
     size = 0
     for place in range(0, len(TEXT), 7):
@@ -32,7 +32,7 @@ async def test_pieces_are_put_together_and_read_once() -> None:
     opened.stop()
 
 
-async def test_a_piece_may_come_twice() -> None:
+async def test_a_chunk_may_come_twice() -> None:
     opened = Uploads(1000)
     assert put(opened, 0, "abc") == put(opened, 0, "abc") == 3
     assert put(opened, 3, "de") == put(opened, 3, "de") == 5
@@ -40,7 +40,7 @@ async def test_a_piece_may_come_twice() -> None:
     opened.stop()
 
 
-async def test_the_last_piece_may_come_twice_at_the_limit() -> None:
+async def test_the_last_chunk_may_come_twice_at_the_limit() -> None:
     opened = Uploads(5)
     put(opened, 0, "abc")
     assert put(opened, 3, "de") == put(opened, 3, "de") == 5
@@ -92,7 +92,7 @@ async def test_names_and_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     put(opened, 0, "éé")
     with pytest.raises(TooLarge, match="at most 10 bytes"):
         put(opened, 4, "1234567")
-    with pytest.raises(Busy, match="other uploads take the room"):
+    with pytest.raises(Busy, match="other uploads take all that there may be"):
         put(opened, 0, "1234567", "b")
     put(opened, 4, "123456")
     monkeypatch.setattr(budgets, "UPLOADS", 2)
@@ -101,7 +101,7 @@ async def test_names_and_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     opened.stop()
 
 
-async def test_what_was_read_takes_no_more_pieces() -> None:
+async def test_what_was_read_takes_no_more_chunks() -> None:
     opened = Uploads(1000)
     put(opened, 0, TEXT)
     await opened.get("a").prepared()

@@ -48,7 +48,7 @@ def test_a_past_of_no_interest_is_passed_over_in_steps() -> None:
     assert [event["kind"] for event in hall.told()] == ["created"]
 
 
-def test_it_waits_while_the_feed_is_full_and_goes_on_when_it_is_read() -> None:
+def test_it_waits_while_the_outbox_is_full_and_goes_on_when_it_is_read() -> None:
     hall = Hall(most=100_000)
     for number in range(50):
         hall.log.create("Part", f"n{number}", Label="x" * 10_000)
@@ -63,7 +63,7 @@ def test_it_waits_while_the_feed_is_full_and_goes_on_when_it_is_read() -> None:
     assert [event["kind"] for event in heard] == ["initial"] * 50 + ["bookmark"]
 
 
-def test_many_of_a_client_that_does_not_read_hold_one_message_more_than_half_a_feed() -> None:
+def test_many_of_a_client_that_does_not_read_hold_one_message_more_than_half_an_outbox() -> None:
     hall = Hall(most=100_000)
     hall.log.create("Part", "x", Label="x" * 40_000)
     hall.work()
@@ -117,7 +117,7 @@ def test_those_that_end_while_they_wait_leave_nothing(field: str) -> None:
     hall.work()
     assert not hall.outbox._waiting
     queue = hall.stream.catch_ups
-    assert not any((queue._queue, queue._places, queue._ready))
+    assert not any((queue._waiting, queue._places, queue._ready))
     assert not hall.listeners.all
 
 

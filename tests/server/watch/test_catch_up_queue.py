@@ -10,7 +10,7 @@ from qcore.server.watch.catch_up_queue import CatchUpQueue
 
 
 class Road:
-    """A lane, and the steps that were asked for; who takes a step notes it."""
+    """A queue, and the steps that were asked for; who takes a step notes it."""
 
     def __init__(self) -> None:
         self.scheduled: deque[Callable[[], bool]] = deque()

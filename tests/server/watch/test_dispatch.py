@@ -213,7 +213,7 @@ def test_contexts_of_many_listeners_are_not_there_at_once() -> None:
         hall.listen(field="Size", context=("Label", f"All->{number}"), stream=stream)
     hall.work()
     for stream in streams[1:]:
-        stream.outbox.closed = True  # it takes nothing, and so the memory is not the feeds'
+        stream.outbox.closed = True  # it takes nothing, and so the memory is not the outboxes'
     hall.log.set(2, "Size", 1)
     tracemalloc.start()
     hall.work()
