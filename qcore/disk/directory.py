@@ -9,7 +9,7 @@
         logs/           one file per entry
         snapshots/      the whole state at some places of the log
 
-Every save belongs to the one thread that writes the log.
+Every save is `qcore.disk.writer`'s, but for those of `open` itself.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import msgspec
 
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
+from qcore.disk.hint import committed_at_start
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
 from qcore.disk.lock import share_lock, take_lock
 from qcore.disk.log.log import Log
@@ -123,7 +124,7 @@ class Directory:
             _remove_temporary(self._files, folder)
         self._marks.settle()
         self.log.settle()
-        self._marks.replace_committed(_between(self.log.purged, self._marks.committed, self.log.last), self.log.last)
+        self._marks.replace_committed(committed_at_start(self._marks.committed, self.log), self.log.last)
         for folder in [*folders, *_readable(self.path.parent, self.path.parent.parent)]:
             self._files.sync_folder(folder)
 
@@ -134,8 +135,8 @@ class Directory:
 
     @property
     def committed(self) -> LogId | None:
-        """How far the log was last known to be committed; never below the purge mark or above the last entry
-        when the directory is opened."""
+        """How far the log was last known to be committed; when the directory is opened it is an entry of the log, the
+        purge mark, or None."""
         return self._marks.committed
 
     @property
@@ -211,13 +212,6 @@ def _renamed(identity: Identity, machine: str | None) -> Identity:
 def _is_new(files: Files, path: Path) -> bool:
     """Tell whether nothing but empty folders is there; node.json is durable before anything else is written."""
     return not files.names(str(path / "logs")) and not any(name.endswith(".json") for name in files.names(str(path)))
-
-
-def _between(low: LogId | None, hint: LogId | None, high: LogId | None) -> LogId | None:
-    """Return the hint, moved into the range that the log allows."""
-    if hint is None or high is None or (low is not None and hint.index < low.index):
-        return low
-    return high if hint.index > high.index else hint
 
 
 def _readable(*folders: Path) -> list[str]:

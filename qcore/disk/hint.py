@@ -1,18 +1,36 @@
-"""When committed.json is written anew, and what it will say. No I/O and no clock here."""
+"""What committed.json says of how far the log is committed: when it is written, and what a start may take from it.
+
+No I/O and no clock here.
+"""
 
 from __future__ import annotations
 
 from math import inf
 
+from qcore.disk.log.log import Log
 from qcore.model.entry import LogId
 
-__all__ = ["BUSY_SECONDS", "QUIET_SECONDS", "CommittedHint"]
+__all__ = ["BUSY_SECONDS", "QUIET_SECONDS", "CommittedHint", "committed_at_start"]
 
 BUSY_SECONDS = 0.1
 """At least so long lies between two writings while one hint follows the other."""
 
 QUIET_SECONDS = 1.0
 """So long after the last change, what was not written yet is written once."""
+
+
+def committed_at_start(hint: LogId | None, log: Log) -> LogId | None:
+    """Return how far a log is known to be committed, None if not at all: by a hint, but no further than it is stored.
+
+    A hint that is not in the log is ignored: what it tells of was replaced, or never came here. One above the last
+    entry tells of it too if one leader wrote both. What is purged is committed.
+    """
+    last = log.last
+    if hint is None or last is None:
+        return log.purged
+    if hint.index > last.index and (hint.term, hint.node) == (last.term, last.node):
+        return last
+    return hint if log.log_id(hint.index) == hint else log.purged
 
 
 class CommittedHint:

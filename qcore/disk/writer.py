@@ -22,7 +22,7 @@ from qcore.disk.log.record import RawEntry, encode
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal
 
-__all__ = ["Completion", "DiskWriter", "Job", "Jobs"]
+__all__ = ["UNANSWERED", "Completion", "DiskWriter", "Job", "Jobs"]
 
 
 class Completion(NamedTuple):
@@ -33,8 +33,12 @@ class Completion(NamedTuple):
     seconds: float
 
 
+UNANSWERED = object()
+"""The token of what is not answered."""
+
+
 class Job(NamedTuple):
-    """One thing to do; answered if it has a token."""
+    """One thing to do."""
 
     action: Callable[[], None]
     token: Any
@@ -53,14 +57,11 @@ class Jobs(Protocol):
         """Tell whether there is none."""
 
 
-_UNANSWERED = object()
-
-
 class DiskWriter:
     """Writes to `directory`. `completed` hears, on the writer's thread and in the order of the queue, what is done.
 
-    Until `start`, `run_pending` does what is asked on the caller's thread. Every method but `run`, `step` and
-    `run_pending` may be called from any thread and returns at once, `stop` within its limit.
+    What is asked without a token is not answered. Until `start`, `run_pending` does it on the caller's thread. Every
+    method but `run`, `step` and `run_pending` may be called from any thread and returns at once, `stop` in its limit.
 
     Attributes:
         failure: why nothing is written any more, None as long as all is well.
@@ -96,28 +97,28 @@ class DiskWriter:
         """
         self._jobs.put(Job(partial(self._append, entries, committed), token))
 
-    def truncate(self, index: int, token: Any) -> None:
+    def truncate(self, index: int, token: Any = UNANSWERED) -> None:
         """Remove entry `index` and all above it."""
         self._jobs.put(Job(partial(self._truncate, index), token))
 
-    def save_vote(self, vote: Vote, token: Any) -> None:
+    def save_vote(self, vote: Vote, token: Any = UNANSWERED) -> None:
         """Store the vote."""
         self._jobs.put(Job(partial(self._directory.save_vote, vote), token))
 
-    def save_identity(self, identity: Identity, token: Any) -> None:
+    def save_identity(self, identity: Identity, token: Any = UNANSWERED) -> None:
         """Replace node.json."""
         self._jobs.put(Job(partial(self._directory.save_identity, identity), token))
 
     def purge(self, upto: LogId) -> None:
         """Drop the log up to and including `upto`, which a durable snapshot holds; not answered."""
-        self._jobs.put(Job(partial(self._purge, upto), _UNANSWERED))
+        self._jobs.put(Job(partial(self._purge, upto), UNANSWERED))
 
     def note_committed(self, committed: LogId) -> None:
         """Take a hint how far the log is committed, for the next start; not answered.
 
         One that is not in the log when its turn comes is ignored.
         """
-        self._jobs.put(Job(partial(self._note_committed, committed), _UNANSWERED))
+        self._jobs.put(Job(partial(self._note_committed, committed), UNANSWERED))
 
     # -- start and stop ------------------------------------------------------------------------------------
 
@@ -194,7 +195,7 @@ class DiskWriter:
         begun = self._clock()
         error = self._attempt(job.action)
         now = self._clock()
-        if job.token is not _UNANSWERED:
+        if job.token is not UNANSWERED:
             self._finished.append(Completion(job.token, error, now - begun))
         if error is None or self._jobs.empty():
             self._deliver()
@@ -239,7 +240,9 @@ class DiskWriter:
 
     def _purge(self, upto: LogId) -> None:
         self._log.purge(upto)
-        self._note_committed(upto)
+        committed = self._hint.committed
+        if committed != upto and (committed is None or committed.index <= upto.index):
+            self._hint.take(upto, self._clock())
 
     def _note_committed(self, committed: LogId) -> None:
         before = self._hint.committed

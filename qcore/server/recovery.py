@@ -6,9 +6,10 @@ from collections.abc import Generator
 
 from qcore.disk.damage import damaged, newer
 from qcore.disk.directory import Directory
+from qcore.disk.repair import refuse_gap
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
 from qcore.engine.base import SnapshotMeta
-from qcore.model.entry import FEATURE_LEVEL, LogId
+from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import Damaged, QcoreError
 from qcore.store.state.snapshot_lines import Loader
 from qcore.store.state.state import State
@@ -35,9 +36,9 @@ def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
                 raise
             snapshots.discard(found, problem)
             continue
-        _check_purged(directory, found.header.last)
+        refuse_gap(directory, found.header.last)
         return state, meta_of(found)
-    _check_purged(directory, None)
+    refuse_gap(directory, None)
     return State(), None
 
 
@@ -77,15 +78,3 @@ def _whole(work: Generator[None, None, State]) -> State:
         except StopIteration as done:
             state: State = done.value
             return state
-
-
-def _check_purged(directory: Directory, last: LogId | None) -> None:
-    purged = directory.purged
-    if purged is None or (last is not None and last.index >= purged.index):
-        return
-    problems = "; ".join(problem.message for problem in directory.snapshots.problems)
-    raise damaged(
-        str(directory.path / "snapshots"),
-        f"expected a good snapshot at log index {purged.index} or above, up to which the log is gone, "
-        f"found {'none' if last is None else f'one at {last.index}'}{f' ({problems})' if problems else ''}",
-    )

@@ -19,7 +19,7 @@ from typing import Any
 
 from qcore.disk.files import Files
 
-__all__ = ["SECTOR", "Image", "Killed", "Operation", "Recorder", "crash_states", "materialise", "torn"]
+__all__ = ["SECTOR", "Image", "Killed", "Operation", "Recorder", "crash_states", "image_of", "materialise", "torn"]
 
 Image = dict[str, bytes | None]
 """Content by path below the root; None is a folder."""
@@ -285,6 +285,15 @@ def crash_states(base: Image, trace: Iterable[Operation], start: int = 0) -> Ite
         disk.apply(step)
         if count >= start:
             yield from ((count, image) for image in disk.images())
+
+
+def image_of(root: Path) -> Image:
+    """The files below `root`, all of them durable."""
+    return {
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes()
+        for path in root.rglob("*")
+        if path.name != "lock"
+    }
 
 
 def materialise(image: Image, root: Path) -> None:

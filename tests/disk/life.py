@@ -317,6 +317,13 @@ def held(directory: Directory) -> Held:
     return Held(directory.identity, directory.vote, directory.purged, found, good_snapshots(directory))
 
 
+def check_hint(directory: Directory, state: str) -> None:
+    """Hold the hint against the log: it is an entry, or the purge mark."""
+    hint = directory.committed
+    if hint is not None and directory.log.log_id(hint.index) != hint:
+        raise Violation(f"{state}: {hint} is committed, but the log has {directory.log.log_id(hint.index)} there")
+
+
 def check(found: Held, bounds: Bounds, state: str) -> None:
     """Hold what was found against what was promised."""
     before, after = bounds.before, bounds.after
@@ -366,6 +373,7 @@ class Cuts:
             raise Violation(f"{state}: {error}") from error
         try:
             check(held(directory), bounds, state)
+            check_hint(directory, state)
             go_on(directory)
         except Damaged as error:
             raise Violation(f"{state}: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk.crash import Image, crash_states, materialise
+from tests.disk.crash import crash_states, image_of, materialise
 from tests.disk.life import (
     PACES,
     Cuts,
@@ -24,14 +24,6 @@ from tests.disk.life import (
     living,
 )
 from tests.disk.samples import filled, log_id, open_node
-
-
-def image_of(root: Path) -> Image:
-    return {
-        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes()
-        for path in root.rglob("*")
-        if path.name != "lock"
-    }
 
 
 def say(capsys: pytest.CaptureFixture[str], text: str) -> None:

@@ -12,7 +12,7 @@ from qcore.disk.log.blanks import SIZES
 from qcore.disk.log.log import Log
 from qcore.disk.log.ready_files import ReadyFiles
 from qcore.disk.marks import Marks
-from qcore.disk.writer import _UNANSWERED, Completion, DiskWriter, Job
+from qcore.disk.writer import UNANSWERED, Completion, DiskWriter, Job
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
 from tests.disk.crash import Recorder
@@ -192,14 +192,14 @@ class HintAtCallTime(DiskWriter):
 
     def note_committed(self, committed: LogId) -> None:
         marks, stored = self._directory._marks, self._log.last
-        self._jobs.put(Job(lambda: marks.save_committed(committed, stored, sync=False), _UNANSWERED))
+        self._jobs.put(Job(lambda: marks.save_committed(committed, stored, sync=False), UNANSWERED))
 
 
 class AnswersTooEarly(DiskWriter):
     """Says that something is done before it is."""
 
     def _do(self, job: Job) -> None:
-        if job.token is not _UNANSWERED:
+        if job.token is not UNANSWERED:
             self._completed([Completion(job.token, None, 0.0)])
         self._attempt(job.action)
 

@@ -135,6 +135,33 @@ def test_the_hint_is_moved_into_the_log(tmp_path: Path, hint: int | None, expect
     again.close()
 
 
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [((1, 1), (1, 1)), ((3, 2), (3, 2)), ((9, 2), (4, 2)), ((3, 1), None), ((9, 1), None), ((9, 3), None)],
+    ids=[
+        "in the log",
+        "in the log, of the last leader",
+        "above it, of the last leader",
+        "of an entry that was replaced",
+        "above it, of an earlier leader",
+        "above it, of a later leader",
+    ],
+)
+def test_a_hint_that_is_not_in_the_log_is_ignored(
+    tmp_path: Path, hint: tuple[int, int], expected: tuple[int, int] | None
+) -> None:
+    filled(tmp_path, 3)
+    directory = open_node(tmp_path)
+    directory.save_vote(Vote(2, NODE, True))
+    for index in (3, 4):
+        append(directory, index, term=2)
+    directory.save_committed(log_id(*hint))
+    directory.close()
+    again = open_node(tmp_path)
+    assert again.committed == (None if expected is None else log_id(*expected))
+    again.close()
+
+
 def test_a_log_shorter_than_what_was_stored_is_refused(tmp_path: Path) -> None:
     path = filled(tmp_path, 3)
     (path / "logs" / "2.json").unlink()

@@ -175,9 +175,11 @@ class Log:
     def purge(self, upto: LogId) -> None:
         """Drop the entries up to and including `upto`: the mark is durable on return, the files go later.
 
-        A mark above the last entry empties the log, and the next entry is the one after the mark.
+        A mark above the last entry empties the log, and the next entry is the one after the mark. One at the present
+        mark replaces it, one below it changes nothing.
         """
-        if upto.index < self._ids.first_index:
+        purged = self._ids.purged
+        if purged is not None and (upto.index < purged.index or upto == purged):
             return
         self._marks.save_purged(upto)
         entries = range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from qcore.disk.directory import Directory
+from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
 from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import LogId, public_id
@@ -17,8 +18,6 @@ from qcore.store.apply import apply_entry
 from qcore.store.state.state import State
 
 __all__ = ["check"]
-
-_DROPPED = "the log ends below the newest snapshot, or is not the one that led to it: dropped"
 
 
 @click.command(short_help="Check a node's data offline.")
@@ -32,19 +31,13 @@ def check(directory: Path) -> None:
     with closing(Directory.look(node_directory(directory))) as looked:
         found = report(looked)
         state, base = load(looked)
-        fits = base is None or _fits(looked, base.last)
+        fits = log_fits(looked.log, None if base is None else base.last)
         if fits:
             _replay(looked, state, base)
         for line in [*found.warnings, *(problem.message for problem in looked.snapshots.problems)]:
             click.echo(f"qcore: warning: {line}", err=True)
-        facts = [*_facts(found), *_contents(looked, state, base), *(() if fits else [("at start", _DROPPED)])]
+        facts = [*_facts(found), *_contents(looked, state, base), *(() if fits else [("at start", LOG_DROPPED)])]
         click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
-
-
-def _fits(looked: Directory, last: LogId) -> bool:
-    """Tell whether the log goes on where a snapshot leaves off."""
-    log = looked.log
-    return log.last is not None and log.last.index >= last.index and log.log_id(last.index) in (None, last)
 
 
 def _replay(looked: Directory, state: State, base: SnapshotMeta | None) -> None:
