@@ -11,19 +11,20 @@ import secrets
 import threading
 import time as clock
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from qcore.disk.directory import Directory
-from qcore.disk.log.record import encode, encode_body
+from qcore.disk.log.record import HEAD_SIZE, RawEntry, encode_body
+from qcore.disk.repair import drop_log, log_fits
 from qcore.disk.snapshot_files import SnapshotFile
+from qcore.disk.writer import Completion, DiskWriter
 from qcore.engine.alone import Alone
 from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal, SnapshotMeta
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
-from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, Timeout
+from qcore.model.errors import ExtensionMissing, Fatal, Timeout
 
 __all__ = ["NOTHING_TO_WAIT_FOR", "EmbeddedEngine"]
 
@@ -37,19 +38,14 @@ them each gathers less, which costs a tenth of the writes of 50 clients and gain
 _UNAPPLIED_ENTRIES = 8
 """Committed entries that may wait to be applied when another is proposed."""
 
-_HINT_SECONDS = 0.1
-"""Time between two writings of committed.json, which is a hint."""
-
 
 class _Append:
     """An entry on its way to the disk; `opens` says that it is the first one of a term."""
 
-    __slots__ = ("entry", "id", "opens", "record", "token")
+    __slots__ = ("entry", "opens", "token")
 
-    def __init__(self, id: LogId, body: EntryBody, token: Any, opens: bool = False) -> None:
-        self.id = id
-        self.record = encode(id, encode_body(body))
-        self.entry = Entry(id, body)
+    def __init__(self, entry: Entry, token: Any, opens: bool) -> None:
+        self.entry = entry
         self.token = token
         self.opens = opens
 
@@ -79,12 +75,13 @@ class EmbeddedEngine(Alone):
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._jobs: SimpleQueue[_Append | LogId | None] = SimpleQueue()
-        """For the log's thread, in order: an append, a purge up to a log id, None at the end."""
-        self._done: list[_Append | Fatal] = []
-        self._failed = False
+        directory.log.cache.max_bytes = 0  # nobody follows, so nobody reads ranges
+        self._writer = DiskWriter(directory, self._tell)
+        self._told: list[Completion | Fatal] = []
+        """What the writer said and the loop has not heard yet."""
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._write, name="qcore-log", daemon=True)
+        self._ended = False
+        """Nothing is heard of the writer any more."""
         self._host: Host
         self._loop: asyncio.AbstractEventLoop
 
@@ -99,29 +96,20 @@ class EmbeddedEngine(Alone):
         """
         self._host = host
         log = self._directory.log
-        known: Membership | None = None
-        if snapshot is not None:
-            known = snapshot.membership
-            self._fit(snapshot.last)
-        for entry in log.replay(None if snapshot is None else snapshot.last, log.last):
+        base = None if snapshot is None else snapshot.last
+        fits = log_fits(log, base)
+        known = None if snapshot is None else snapshot.membership
+        for entry in log.replay(base, log.last) if fits else ():
             known = entry.body.membership or known
             replay(entry)
         if known is not None:
             self._check_alone(known)
+        if base is not None and not fits:
+            drop_log(self._writer, base)
+            self._writer.run_pending()
         self._blank_disk = known is None and log.last is None
         self._last = self._committed = log.last
         self._applied = -1 if log.last is None else log.last.index
-
-    def _fit(self, last: LogId) -> None:
-        """Drop a log that ends below a snapshot, or is not the one that led to it."""
-        log = self._directory.log
-        reaches = log.last is not None and log.last.index >= last.index
-        if reaches and log.log_id(last.index) not in (None, last):
-            assert log.first is not None
-            log.truncate(log.first.index)
-            reaches = False
-        if not reaches:
-            log.purge(last)
 
     def _check_alone(self, membership: Membership) -> None:
         if membership.configs != [[self._self]] or list(membership.nodes) != [self._self]:
@@ -137,41 +125,37 @@ class EmbeddedEngine(Alone):
         self._loop = asyncio.get_running_loop()
         if self._blank_disk:
             if not directory.identity.cluster:
-                directory.save_identity(msgspec.structs.replace(directory.identity, cluster=secrets.token_hex(16)))
+                named = msgspec.structs.replace(directory.identity, cluster=secrets.token_hex(16))
+                self._writer.save_identity(named)
             member = Member(self._addr, directory.identity.incarnation)
             membership = Membership([[self._self]], {self._self: member})
             self._append(EntryBody(level, 0, "membership", membership=membership), None)
         vote = directory.vote
         self._term = max(vote.term if vote is not None else 0, self._last.term if self._last else 0) + 1
-        directory.save_vote(Vote(self._term, self._self, committed=True))
+        self._writer.save_vote(Vote(self._term, self._self, committed=True))
         self._append(EntryBody(level, 0, "blank"), None, opens=True)
-        directory.prepare(self._finish)
-        self._thread.start()
+        self._writer.start(lambda error: self._tell([error]))
 
     async def stop(self, limit: float) -> bool:
         """See `Engine.stop`; nothing may be proposed any more."""
         end = clock.monotonic() + limit
         self._stopping = True
-        if self._thread.is_alive():
-            try:
-                async with asyncio.timeout(limit):
-                    await self._idle.wait()
-            except TimeoutError:
-                pass
-            self._jobs.put(None)
-            left = max(end - clock.monotonic(), 0.0)
-            await asyncio.get_running_loop().run_in_executor(None, self._thread.join, left)
-            if self._thread.is_alive():
-                self._reject_open("the disk did not answer in time")
-                return False
-        self._directory.save_committed(self._committed, sync=True)
-        return True
+        try:
+            async with asyncio.timeout(limit):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+        left = max(end - clock.monotonic(), 0.0)
+        through = await asyncio.get_running_loop().run_in_executor(None, self._writer.stop, left)
+        self._ended = True
+        self._reject_open("the disk did not answer in time")
+        return through
 
     def abandon(self) -> None:
         """See `Engine.abandon`."""
-        self._failed = self._stopping = True
+        self._ended = self._stopping = True
         self._leads = False
-        self._jobs.put(None)
+        self._writer.stop(0.0)
 
     def _reject_open(self, reason: str) -> None:
         while self._open:
@@ -189,17 +173,19 @@ class EmbeddedEngine(Alone):
         return self._committed is not None and self._committed.index - self._applied >= _UNAPPLIED_ENTRIES
 
     def propose(self, proposal: Proposal) -> None:
-        """See `Engine.propose`; the entry is encoded here and written by the log's thread."""
+        """See `Engine.propose`; the body is encoded here and written by the log's thread."""
         self._append(proposal.body, proposal.token)
 
     def _append(self, body: EntryBody, token: Any, opens: bool = False) -> None:
         index = 0 if self._last is None else self._last.index + 1
-        append = _Append(LogId(self._term, self._self, index), body, token, opens)
-        self._last = append.id
-        self._appended += len(append.record)
+        id = LogId(self._term, self._self, index)
+        raw = RawEntry(id, encode_body(body))
+        append = _Append(Entry(id, body), token, opens)
+        self._last = id
+        self._appended += HEAD_SIZE + len(raw.body)
         self._open.append(append)
         self._idle.clear()
-        self._jobs.put(append)
+        self._writer.append([raw], append, committed=id)
 
     def applied(self, id: LogId) -> None:
         """See `Engine.applied`."""
@@ -218,7 +204,7 @@ class EmbeddedEngine(Alone):
     def purge(self, upto: LogId) -> None:
         """See `Engine.purge`; the log's thread does it between two entries."""
         if not self._stopping:
-            self._jobs.put(upto)
+            self._writer.purge(upto)
 
     def status(self) -> EngineStatus:
         """See `Engine.status`."""
@@ -237,58 +223,42 @@ class EmbeddedEngine(Alone):
             quorum_age=0.0 if self._leads else None,
         )
 
-    # -- the log's thread ----------------------------------------------------------------------------------
+    # -- what the writer says ------------------------------------------------------------------------------
 
-    def _write(self) -> None:
-        """Do one job after another: an entry is durable before the next is begun."""
-        hinted = 0.0
-        try:
-            while (job := self._jobs.get()) is not None:
-                if isinstance(job, LogId):
-                    self._directory.log.purge(job)
-                    continue
-                begun = clock.monotonic()
-                self._directory.log.append(job.id, job.record)
-                self._finish(job)
-                took = clock.monotonic() - begun
-                if took > self._slow_fsync:
-                    self._loop.call_soon_threadsafe(self._on_slow, took)
-                if begun - hinted > _HINT_SECONDS:
-                    self._directory.save_committed(job.id)
-                    hinted = begun
-        except DiskFailed as exc:
-            self._finish(exc)
-        except Exception as exc:
-            self._finish(Fatal(f"writing the log failed: {exc!r}"))
-
-    def _finish(self, done: _Append | Fatal) -> None:
+    def _tell(self, said: Sequence[Completion | Fatal]) -> None:
         """Tell the loop; called from the log's thread and, of a failure, from the one that makes files ready."""
         with self._lock:
-            self._done.append(done)
-            if len(self._done) > 1:
-                return
-        self._loop.call_soon_threadsafe(self._drain)
+            wakes = not self._told
+            self._told += said
+        if wakes:
+            self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
         with self._lock:
-            finished, self._done = self._done, []
-        if self._failed:
+            told, self._told = self._told, []
+        if self._ended:
             return
-        durable: list[_Append] = []
-        for each in finished:
-            if isinstance(each, Fatal):
-                self._failed = True
-                self._host.failed(each)
+        durable: list[Completion] = []
+        for each in told:
+            error = each if isinstance(each, Fatal) else each.error
+            if error is not None:
+                self.abandon()
+                self._host.failed(error)
                 return
-            self._open.popleft()
-            self._committed = each.id
+            assert isinstance(each, Completion)
+            self._committed = self._open.popleft().entry.id
             durable.append(each)
+        self._deliver(durable)
+
+    def _deliver(self, durable: list[Completion]) -> None:
         if self._leads:
             self._host.accepting()  # first: what waits is written while this entry is applied
-        for append in durable:
+        for append, _, seconds in durable:
             self._host.committed(append.entry, append.token)
             if append.opens:
                 self._leads = True
                 self._host.leading(self._term)
+            if seconds > self._slow_fsync:
+                self._on_slow(seconds)
         if not self._open:
             self._idle.set()

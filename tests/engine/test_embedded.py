@@ -14,7 +14,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.log.record import encode, encode_body
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.engine.base import Proposal
+from qcore.engine.base import Proposal, SnapshotMeta
 from qcore.engine.embedded import NOTHING_TO_WAIT_FOR, EmbeddedEngine
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, RequestError
@@ -36,6 +36,7 @@ class Recorder:
         self.entries: list[Entry] = []
         self.failures: list[Fatal] = []
         self.terms: list[int] = []
+        self.rejections: list[tuple[Any, RequestError]] = []
         self.engine: EmbeddedEngine
 
     def replay(self, entry: Entry) -> None:
@@ -49,7 +50,7 @@ class Recorder:
             self.engine.applied(entry.id)
 
     def rejected(self, token: Any, error: RequestError) -> None:
-        raise AssertionError(f"{token} rejected: {error}")
+        self.rejections.append((token, error))
 
     def accepting(self) -> None:
         self.heard.append("accepting")
@@ -91,13 +92,15 @@ class Bench:
         self.directory = Directory.open(self.folder, 1, files=files)
         return self.directory
 
-    def recover(self, files: GatedFiles | None = None, slow_fsync: float = 3600.0) -> tuple[EmbeddedEngine, Recorder]:
+    def recover(
+        self, files: GatedFiles | None = None, slow_fsync: float = 3600.0, snapshot: SnapshotMeta | None = None
+    ) -> tuple[EmbeddedEngine, Recorder]:
         """Start, and do not run yet."""
         self.slow: list[float] = []
         engine = EmbeddedEngine(self.open(files), ADDR, slow_fsync, self.slow.append)
         host = Recorder()
         host.engine = engine
-        engine.start(host, host.replay, None)
+        engine.start(host, host.replay, snapshot)
         return engine, host
 
     async def start(
@@ -129,6 +132,12 @@ def commands(time: int = 1) -> EntryBody:
 
 def on_disk(directory: Directory) -> list[Entry]:
     return list(directory.log.read(0, 1_000_000))
+
+
+def on_disk_above(directory: Directory) -> list[Entry]:
+    """The entries above the purge mark."""
+    assert directory.log.first is not None
+    return list(directory.log.read(directory.log.first.index, 1_000_000))
 
 
 async def prepared(bench: Bench) -> None:
@@ -335,6 +344,79 @@ def test_a_log_that_is_not_this_node_s_alone_is_refused(bench: Bench, nodes: lis
         bench.recover()
     assert caught.value.exit_code == 71
     assert [entry.id.index for entry in on_disk(bench.open())] == [0], "nothing was written"
+
+
+def alone() -> Membership:
+    return Membership([[SELF]], {SELF: Member(ADDR, "00" * 16)})
+
+
+def meta(term: int, index: int, membership: Membership) -> SnapshotMeta:
+    """Where a snapshot leaves off that was loaded."""
+    return SnapshotMeta(LogId(term, SELF, index), 1, membership, LogId(0, SELF, 0))
+
+
+@pytest.mark.parametrize("last", [(1, 7), (0, 1)], ids=["the log ends below it", "another log led to it"])
+async def test_a_snapshot_of_a_cluster_is_refused_and_the_log_left_as_it_was(
+    bench: Bench, last: tuple[int, int]
+) -> None:
+    engine, _ = await bench.start()
+    await engine.stop(DEADLINE)
+    before = on_disk(bench.open())
+    bench.close()
+    nodes = [SELF, raft_node_id(2, 0)]
+    members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
+    with pytest.raises(ExtensionMissing, match=r"the nodes \[2\]"):
+        bench.recover(snapshot=meta(*last, Membership([nodes], members)))
+    assert on_disk(bench.open()) == before
+    assert bench.open().purged is None
+
+
+@pytest.mark.parametrize("last", [(1, 7), (0, 1)], ids=["the log ends below it", "another log led to it"])
+async def test_a_log_that_does_not_fit_the_snapshot_is_dropped_and_goes_on_after_it(
+    bench: Bench, last: tuple[int, int]
+) -> None:
+    engine, _ = await bench.start()
+    engine.propose(Proposal(commands(), "a"))
+    await until(engine.accepts_proposals)
+    await engine.stop(DEADLINE)
+    engine, host = bench.recover(snapshot=meta(*last, alone()))
+    assert host.replayed == []
+    assert engine.status().last == last[1]
+    engine.run()
+    await until(lambda: host.terms)
+    await engine.stop(DEADLINE)
+    directory = bench.open()
+    assert directory.purged == LogId(last[0], SELF, last[1])
+    assert [(entry.id, entry.body.kind) for entry in on_disk_above(directory)] == [
+        (LogId(2, SELF, last[1] + 1), "blank")
+    ]
+
+
+async def test_a_log_that_fits_the_snapshot_is_replayed_behind_it(bench: Bench) -> None:
+    engine, _ = await bench.start()
+    for token in ("a", "b"):
+        engine.propose(Proposal(commands(), token))
+        await until(engine.accepts_proposals)
+    await engine.stop(DEADLINE)
+    _, host = bench.recover(snapshot=meta(1, 2, alone()))
+    assert [entry.id.index for entry in host.replayed] == [3]
+    assert [entry.id.index for entry in on_disk(bench.open())] == [0, 1, 2, 3]
+
+
+async def test_stop_ends_in_time_though_the_disk_hangs(bench: Bench) -> None:
+    files = GatedFiles()
+    engine, host = await bench.start(files)
+    files.open.clear()
+    engine.propose(Proposal(commands(), "a"))
+    await until(lambda: files.held)
+    assert not await engine.stop(0.01)
+    assert [(token, error.data) for token, error in host.rejections] == [("a", {"applied": "unknown"})]
+    before = host.heard[:]
+    files.open.set()
+    await until(lambda: "qcore-log" not in {thread.name for thread in threading.enumerate()})
+    await asyncio.sleep(0)
+    assert host.heard == before
+    assert host.failures == []
 
 
 async def test_the_last_membership_counts(bench: Bench) -> None:
