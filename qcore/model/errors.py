@@ -34,7 +34,7 @@ The tree::
         ├── Damaged               (exit 65)   a file that fails its checks; names the file and the way out
         │   └── Newer             (exit 65)   a file that a newer version wrote
         ├── Diverged              (exit 70)   the state is not what the log's digest check says
-        ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore._openraft
+        ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore_openraft
         ├── AlreadyRunning        (exit 73)   address or data directory in use
         └── DiskFailed            (exit 74)   a write or fsync failed; never retried
 """

@@ -45,14 +45,20 @@ def logs_of(node: NodeProcess) -> Path:
     return node.data_dir / "logs"
 
 
+def holds_an_entry(path: Path) -> bool:
+    try:
+        return bool(path.read_bytes().strip(b" "))
+    except FileNotFoundError:  # purged and taken away just now
+        return False
+
+
 @pytest.mark.parametrize("entries", [1_100, 5_000])
 def test_a_node_starts_again_after_many_entries_with_all_of_them(node_factory: NodeFactory, entries: int) -> None:
     """With the limits of the log as they are: snapshots are taken, and old entries go."""
     node = filled(node_factory, entries)
     for end in (node.kill, node.stop):
         node.start()
-        names = [path for path in logs_of(node).iterdir() if path.read_bytes().strip(b" ")]
-        assert len(names) < entries
+        assert sum(map(holds_an_entry, logs_of(node).iterdir())) < entries
         assert asyncio.run(counted(node.url)) == entries
         end()
 
@@ -113,7 +119,7 @@ def test_a_bad_schema_file_is_refused_with_its_lines(node_factory: NodeFactory, 
 
 @pytest.mark.parametrize("flags", [["--engine", "openraft"], ["--enable-discovery"], ["--peers", "127.0.0.1:9"]])
 def test_a_cluster_is_refused_while_the_extension_is_missing(node_factory: NodeFactory, flags: list[str]) -> None:
-    assert "qcore._openraft" in refused(node_factory(*flags), 71)
+    assert "qcore_openraft" in refused(node_factory(*flags), 71)
 
 
 def test_a_file_that_differs_later_is_told_and_changes_nothing(node_factory: NodeFactory, tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def small_disk(tmp_path: Path) -> Path:
 
 
 def test_a_full_disk_ends_the_node_and_loses_nothing_acknowledged(node_factory: NodeFactory, small_disk: Path) -> None:
-    node = node_factory(name="small/data")
+    node = node_factory("--disk-reserve-mb", "0", name="small/data")
     try:
         node.start()
         made = asyncio.run(create_until_gone(node.url))
