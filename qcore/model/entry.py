@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Create,
@@ -37,8 +37,11 @@ __all__ = [
     "raft_node_id",
 ]
 
-FEATURE_LEVEL = 1
-"""Highest rules of apply this code knows; the level in force is part of the state."""
+FEATURE_LEVEL = 2
+"""Highest rules of apply this code knows; the level in force is part of the state.
+
+2: epochs, session ids made of them, the state's time from `commands` entries alone.
+"""
 
 GENERATIONS = 65_536
 """Raft's NodeId is node id x GENERATIONS + generation: a new disk is a new node to Raft."""
@@ -100,12 +103,16 @@ Logged = (
     | RunStaged
     | CheckDigest
     | RaiseLevel
+    | OpenEpoch
 )
 """Everything an entry may hold."""
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An entry without its log id, in the order of its JSON on disk. `time` is ns since 1970, UTC."""
+    """An entry without its log id, in the order of its JSON on disk. `time` is ns since 1970, UTC.
+
+    From level 2 on only the time of commands counts.
+    """
 
     feature: int
     time: int

@@ -15,6 +15,7 @@ __all__ = [
     "ROOT_ID",
     "check_entity_name",
     "is_digits",
+    "is_epoch",
     "is_identifier",
     "parse_id",
     "split_typed_id",
@@ -28,11 +29,17 @@ MAX_NAME = 255
 
 _FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
 _REST = _FIRST | frozenset("0123456789")
+_HEX = frozenset("0123456789abcdef")
 
 
 def is_identifier(name: str) -> bool:
     """Whether `name` matches ``[A-Za-z_][A-Za-z0-9_]*``: the rule for type and field names."""
     return bool(name) and name[0] in _FIRST and _REST.issuperset(name)
+
+
+def is_epoch(text: str) -> bool:
+    """Whether a text names an epoch: 16 lower hex digits."""
+    return len(text) == 16 and _HEX.issuperset(text)
 
 
 def is_digits(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qcore.model.requests.commands import Command
 
-__all__ = ["CheckDigest", "RaiseLevel", "RunStaged", "StagePart"]
+__all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RunStaged", "StagePart"]
 
 
 class StagePart(Command, tag="stage"):
@@ -45,3 +45,11 @@ class RaiseLevel(Command, tag="raise"):
     method = "raise"
 
     level: int
+
+
+class OpenEpoch(Command, tag="epoch"):
+    """Open a leadership: 16 lower hex digits by chance that name the history from the next revision on."""
+
+    method = "epoch"
+
+    epoch: str

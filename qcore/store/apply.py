@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.entry import Entry, Logged
-from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, RequestError, TooLarge
-from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
-from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
+from qcore.model.entry import FEATURE_LEVEL, Entry, Logged
+from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, Newer, RequestError, TooLarge
+from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name, is_epoch
+from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Command,
@@ -40,6 +40,7 @@ from qcore.store.resolve import entity_at
 from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
 from qcore.store.sessions.sessions import Answer
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.journal import Change
 from qcore.store.state.state import State
 from qcore.store.write import check_depth, parse_whole, set_fields, stamp
@@ -67,6 +68,9 @@ class Outcome:
         self.changes = changes
 
 
+_COMMAND_TIME_LEVEL = 2
+"""Feature level from which on no other entries than those of commands move the state's time."""
+
 _decode_staged = msgspec.json.Decoder(Logged).decode
 
 
@@ -75,11 +79,22 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
 
     The entry counts as applied when the iterator is exhausted. `read` carries out the reads inside pipelines and
     transactions; given only where their answers are owed.
+
+    Raises:
+        Diverged: the leader's digest was another one.
+        Newer: the entry puts rules in force that this version does not know.
     """
-    context = Context(max(entry.body.time, state.time), read)
+    context = Context(_time(state, entry), read)
     for command in entry.body.commands:
         yield _outcome(state, command, context)
     state.entry_applied(entry.id.index, context.time)
+
+
+def _time(state: State, entry: Entry) -> int:
+    """The state's time when an entry is applied, which never goes back."""
+    if entry.body.kind != "commands" and state.level >= _COMMAND_TIME_LEVEL:
+        return state.time
+    return max(entry.body.time, state.time)
 
 
 def _outcome(state: State, command: Command, context: Context) -> Outcome:
@@ -208,7 +223,8 @@ def _delete(state: State, command: Delete, context: Context) -> Deleted:
 
 
 def _open_session(state: State, _command: SessionOpen, context: Context) -> SessionOpened:
-    return SessionOpened(state.sessions.open(context.time))
+    epoch = (state.epochs.current or "") if state.level >= EPOCHS_LEVEL else None
+    return SessionOpened(state.sessions.open(context.time, epoch))
 
 
 def _check(state: State, command: CheckDigest, _context: Context) -> None:
@@ -216,7 +232,20 @@ def _check(state: State, command: CheckDigest, _context: Context) -> None:
 
 
 def _raise(state: State, command: RaiseLevel, _context: Context) -> None:
+    if command.level > FEATURE_LEVEL:
+        raise Newer(
+            f"the log was written by a newer qcore: it puts feature level {command.level} in force, this version knows "
+            f"up to {FEATURE_LEVEL}. Start the version that wrote it, or a later one."
+        )
     state.raise_level(command.level)
+
+
+def _open_epoch(state: State, command: OpenEpoch, _context: Context) -> None:
+    if state.level < EPOCHS_LEVEL:
+        raise BadParams(f"epochs begin with feature level {EPOCHS_LEVEL}, {state.level} is in force")
+    if not is_epoch(command.epoch):
+        raise BadParams(f"an epoch is 16 lower hex digits, given {command.epoch[:80]!r}")
+    state.open_epoch(command.epoch)
 
 
 def _stage(state: State, command: StagePart, context: Context) -> None:
@@ -268,6 +297,7 @@ _COMMANDS: dict[type[Any], Any] = {
     FieldSet: set_field_schema,
     Create: _create,
     Delete: _delete,
+    OpenEpoch: _open_epoch,
     RaiseLevel: _raise,
     Restore: restore,
     StagePart: _stage,

@@ -23,7 +23,7 @@ from qcore.store.context import Context, Made, Read
 from qcore.store.resolve import entity_at, made_at, walk
 from qcore.store.state.entity import Entity
 from qcore.store.state.state import State
-from qcore.store.write import parse_field, present
+from qcore.store.write import OF_ANOTHER, is_foreign, parse_field, present
 
 __all__ = ["check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
 
@@ -136,12 +136,12 @@ def check_conditions(state: State, conditions: list[Condition]) -> None:
             _check_field(state, condition, condition.field, number)
         else:
             raise BadParams(
-                f"condition {number} is {{id, exists}}, {{id, field, op, value}} or {{id, field, revision}}"
+                f"condition {number} is {{id, exists}}, {{id, field, op, value}} or {{id, field, revision, epoch?}}"
             )
 
 
 def _check_exists(state: State, condition: Condition, number: int) -> None:
-    if condition.field is not None or condition.op is not None or condition.revision is not None:
+    if (condition.field, condition.op, condition.revision, condition.epoch) != (None,) * 4:
         raise BadParams(f"condition {number}: exists stands alone beside id")
     try:
         entity_at(state, condition.id)
@@ -160,9 +160,13 @@ def _check_field(state: State, condition: Condition, path: str, number: int) -> 
     if (condition.revision is None) == (condition.op is None):
         raise BadParams(f"condition {number} needs either op and value or revision")
     if condition.revision is not None:
+        if is_foreign(state, condition.revision, condition.epoch):
+            raise _unmet(state, entity, field.slot, number, f"revision {condition.revision}{OF_ANOTHER}")
         if entity.revision(field.slot) != condition.revision:
             raise _unmet(state, entity, field.slot, number, f"revision {condition.revision}")
         return
+    if condition.epoch is not None:
+        raise BadParams(f"condition {number}: an epoch goes with a revision, not with op and value")
     assert condition.op is not None
     if condition.value is msgspec.UNSET:
         raise BadParams(f"condition {number} has an op without a value")

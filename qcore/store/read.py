@@ -94,12 +94,12 @@ def types(state: State, query: TypesList, max_page: int) -> TypesPage:
     """Type names, sorted."""
     names = state.types.names()
     if query.cursor is not None:
-        names = names[bisect_right(names, *read_cursor(query.cursor, str)) :]
+        names = names[bisect_right(names, *read_cursor(query.cursor, state.epochs, str)) :]
     if query.limit is None:
         return TypesPage(names)
     check_limit(query.limit, max_page)
     page = names[: query.limit]
-    return TypesPage(page, write_cursor(page[-1:]) if len(names) > len(page) else None)
+    return TypesPage(page, write_cursor(page[-1:], state.epochs) if len(names) > len(page) else None)
 
 
 def schema_get(state: State, query: SchemaGet) -> EntitySchema:

@@ -17,9 +17,24 @@ from qcore.model.values import INT_MAX, INT_MIN, Kind, check_size, parse_value, 
 from qcore.store.context import Context, Made
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.state import State
 
-__all__ = ["CARRIED", "MAX_AHEAD", "check_depth", "parse_field", "parse_whole", "present", "set_fields", "stamp"]
+__all__ = [
+    "CARRIED",
+    "MAX_AHEAD",
+    "OF_ANOTHER",
+    "check_depth",
+    "is_foreign",
+    "parse_field",
+    "parse_whole",
+    "present",
+    "set_fields",
+    "stamp",
+]
+
+OF_ANOTHER = " of another history"
+"""What is said of a revision that does not belong to this one."""
 
 MAX_AHEAD = 10 * NS
 """How far, in ns, a client's write time may lie after the entry's."""
@@ -130,10 +145,13 @@ def present(state: State, entity: Entity, field: CompleteField) -> tuple[str, di
 
 def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect, context: Context) -> None:
     if (expect.value is msgspec.UNSET) == (expect.revision is msgspec.UNSET):
-        raise BadParams('expect is {"value": v} or {"revision": n}')
+        raise BadParams('expect is {"value": v} or {"revision": n}, with an epoch where it is known')
     if expect.revision is not msgspec.UNSET:
-        holds = entity.revision(field.slot) == expect.revision
-        wanted = f"revision {expect.revision}"
+        foreign = is_foreign(state, expect.revision, expect.epoch)
+        holds = not foreign and entity.revision(field.slot) == expect.revision
+        wanted = f"revision {expect.revision}{OF_ANOTHER if foreign else ''}"
+    elif expect.epoch is not None:
+        raise BadParams("expect: an epoch goes with a revision, not with a value")
     else:
         expected = parse_field(state, field, expect.value, made=context.made, gone_too=True)
         stored = entity.read(field.slot)
@@ -142,6 +160,19 @@ def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Ex
     if not holds:
         found, current = present(state, entity, field)
         raise Conflict(f"field {field.name} of entity {entity.id}: expected {wanted}, found {found}", **current)
+
+
+def is_foreign(state: State, revision: int, epoch: str | None) -> bool:
+    """Whether a field's revision was read in another history, where the client says in which epoch it read it.
+
+    Raises:
+        BadParams: the rules in force know no epochs.
+    """
+    if epoch is None:
+        return False
+    if state.level < EPOCHS_LEVEL:
+        raise BadParams(f"epochs begin with feature level {EPOCHS_LEVEL}, {state.level} is in force")
+    return not state.epochs.reaches(epoch, revision)
 
 
 def _write_time(state: State, entity: Entity, field: CompleteField, command: SetFields, now: int) -> int:

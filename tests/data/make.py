@@ -55,7 +55,7 @@ def facts(state: State) -> dict[str, Any]:
         "time": state.time,
         "level": state.level,
         "next_id": state.next_id,
-        "next_session": state.sessions.next_id,
+        "next_session": state.sessions.next_number,
         "mark": state.mark,
         "counts": counts,
         "sessions": sessions,

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.model.errors import BadParams, BadValue
-from qcore.model.ids import MAX_ID, MAX_NAME, check_entity_name, is_digits, is_identifier, parse_id, split_typed_id
+from qcore.model.ids import (
+    MAX_ID,
+    MAX_NAME,
+    check_entity_name,
+    is_digits,
+    is_epoch,
+    is_identifier,
+    parse_id,
+    split_typed_id,
+)
 
 
 @pytest.mark.parametrize("name", ["A", "_", "a1", "_1", "Name", "CamelCase_9", "x" * 1000])
@@ -113,6 +122,12 @@ def test_ascii_digits_are_digits(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-1", "1.", "٣", "²", "１", "1 ", "a"])
 def test_other_characters_are_no_digits(text: str) -> None:
     assert not is_digits(text)
+
+
+def test_an_epoch_has_sixteen_lower_hex_digits() -> None:
+    assert is_epoch("0123456789abcdef")
+    for text in ("", "0" * 15, "0" * 17, "0" * 15 + "A", "0" * 15 + "g", "0" * 15 + "٣", " " + "0" * 15):
+        assert not is_epoch(text)
 
 
 @pytest.mark.parametrize(

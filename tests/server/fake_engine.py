@@ -36,8 +36,6 @@ class FakeEngine(Alone):
         self.purged: LogId | None = None
         self.taken: list[SnapshotFile] = []
         self.abandoned = False
-        self.automatic = False
-        """Whether what is proposed is committed by itself, soon."""
         self.quorum = True
         """Whether read barriers are answered; without it their deadline answers them."""
         self.barriers: list[BarrierDone] = []
@@ -135,8 +133,6 @@ class FakeEngine(Alone):
     def propose(self, proposal: Proposal) -> None:
         assert self.accepts_proposals()
         self.proposed.append(proposal)
-        if self.automatic:
-            asyncio.get_running_loop().call_soon(lambda: self.commit(min(len(self.proposed), 1)))
 
     def applied(self, id: LogId) -> None:
         self.applied_ids.append(id)

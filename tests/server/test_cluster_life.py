@@ -31,10 +31,11 @@ class Life:
     async def led(self) -> Life:
         """Let the node lead, and wait until writes flow; from then on the test commits."""
         ready = self.run.ready
-        self.engine.automatic = True
         self.engine.lead()
-        await until(lambda: self.run.ready > ready)
-        self.engine.automatic = False
+        while self.run.ready == ready:
+            await until(lambda: self.engine.proposed or self.run.ready > ready)
+            if self.run.ready == ready:
+                self.engine.commit()
         return self
 
     def create(self, name: str, **params: Any) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.documents.text import read_document
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
+from qcore.model.leader_commands import OpenEpoch, RaiseLevel
 from qcore.model.requests.commands import (
     Command,
     Create,
@@ -43,6 +44,7 @@ __all__ = [
     "any_command",
     "busy_log",
     "dump",
+    "epoch",
     "field",
     "full_digest",
     "replay",
@@ -154,6 +156,7 @@ def dump(state: State) -> dict[str, Any]:
         "counts": {name: count for name, count in state.counts.items() if count},
         "ids": {name: [i for i in state.ids(name) if i in state.entities] for name, n in state.counts.items() if n},
         "sessions": state.sessions.dump(),
+        "epochs": (state.level, state.epochs.all),
         "digest": state.digest(),
     }
 
@@ -200,16 +203,26 @@ PART = type_of(
 )
 
 
-def busy_log(seed: int, entries: int) -> Log:
+def epoch(number: int) -> str:
+    """The name of an epoch."""
+    return f"{number:016x}"
+
+
+def busy_log(seed: int, entries: int, level: int = 1) -> Log:
     """A log with everything in it, refusals and retries too; the same for the same seed."""
-    chance = random.Random(seed)
+    chance, names = random.Random(seed), random.Random(seed)
     log = Log(PART, type_of("Device", field("Serial", Kind.Blob), inherits=["Part"]))
-    log.do(SessionOpen())
+    if level > 1:
+        log.do(RaiseLevel(level))
+        log.do(OpenEpoch(epoch(seed)))
+    session = log.do(SessionOpen()).session
     sent: list[Command] = []
     for number in range(entries):
+        if level > 1 and names.random() < 0.1:
+            log.entry(OpenEpoch(epoch(names.getrandbits(64))), SessionOpen())
         commands = [any_command(chance, log.state) for _ in range(chance.randint(1, 4))]
         if chance.random() < 0.3:
-            commands[0].session, commands[0].seq, commands[0].hash = 1, len(sent) + 1, str(number)
+            commands[0].session, commands[0].seq, commands[0].hash = session, len(sent) + 1, str(number)
             sent.append(commands[0])
         if sent and chance.random() < 0.2:
             commands.append(chance.choice(sent))

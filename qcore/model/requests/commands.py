@@ -108,10 +108,14 @@ class Delete(Command, tag="delete"):
 
 
 class Expect(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The field's value or revision the writer believes is there; otherwise `conflict`."""
+    """The field's value or revision the writer believes is there; otherwise `conflict`.
+
+    `epoch` is the one that was current when the writer read the revision: of another history, it is a `conflict` too.
+    """
 
     value: Any = msgspec.UNSET
     revision: int | msgspec.UnsetType = msgspec.UNSET
+    epoch: str | None = None
 
 
 class SetFields(Command, tag="set"):

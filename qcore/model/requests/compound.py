@@ -45,7 +45,7 @@ class Pipeline(Command, tag="pipeline"):
 
 
 class Condition(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What must hold: ``{id, exists}``, ``{id, field, op, value}`` or ``{id, field, revision}``."""
+    """What must hold: ``{id, exists}``, ``{id, field, op, value}`` or ``{id, field, revision, epoch?}``."""
 
     id: IdForm
     field: str | None = None
@@ -53,6 +53,7 @@ class Condition(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     value: Any = msgspec.UNSET
     revision: int | None = None
     exists: bool | None = None
+    epoch: str | None = None
 
 
 class Transaction(Command, tag="transaction"):

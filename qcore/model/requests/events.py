@@ -13,7 +13,7 @@ from qcore.model.requests.results import FieldError
 
 __all__ = ["Event", "LostReason", "Written"]
 
-LostReason = Literal["slow", "schema", "compacted", "filter", "too_large", "internal"]
+LostReason = Literal["slow", "schema", "compacted", "other_history", "filter", "too_large", "internal"]
 
 
 class Written(msgspec.Struct, kw_only=True):
@@ -32,7 +32,8 @@ class Event(msgspec.Struct, kw_only=True):
     entity) are absent in a bookmark and in `lost`.
 
     `previous` is null where there was nothing before, `current` is null where an indirect field leads nowhere now:
-    `error` says why. `last` stands in the last event of a revision for this listener.
+    `error` says why. `last` stands in the last event of a revision for this listener. A bookmark and `lost` bear the
+    `epoch` that was the current one at their revision, where there are epochs.
     """
 
     token: int
@@ -47,3 +48,4 @@ class Event(msgspec.Struct, kw_only=True):
     context: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     last: bool | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    epoch: str | msgspec.UnsetType = msgspec.UNSET

@@ -178,7 +178,7 @@ class Listen(StoreQuery, tag="listen"):
 
     `target` is an entity in any id form, else a type. `field` may be a path, `change` leaves out writes of the same
     value, `context` are paths told with each event, `since` a revision to go on behind, `initial` asks for what is
-    there first.
+    there first, `epoch` is the one that was current at `since`.
     """
 
     target: IdForm
@@ -188,6 +188,7 @@ class Listen(StoreQuery, tag="listen"):
     filter: str | None = None
     since: int | None = None
     initial: bool = False
+    epoch: str | None = None
 
 
 class Unlisten(Query, tag="unlisten"):

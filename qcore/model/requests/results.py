@@ -217,11 +217,12 @@ class PlanResult(msgspec.Struct, omit_defaults=True):
     more: int = 0
 
 
-class Listening(msgspec.Struct):
-    """Answer of `listen`: events bear the `token`, and tell of everything after `revision`."""
+class Listening(msgspec.Struct, omit_defaults=True):
+    """Answer of `listen`: events bear the `token`, and tell of everything after `revision`, at which `epoch` was."""
 
     token: int
     revision: int
+    epoch: str | None = None
 
 
 class Unlistened(msgspec.Struct):
@@ -243,7 +244,7 @@ class MemberInfo(msgspec.Struct):
 class InfoResult(msgspec.Struct):
     """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log).
 
-    `oldest_event` is the oldest revision whose events are all in the history.
+    `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one.
     """
 
     node: int
@@ -268,3 +269,4 @@ class InfoResult(msgspec.Struct):
     data_dir: str
     limits: dict[str, float]
     waiting: str | None
+    epoch: str | None = None

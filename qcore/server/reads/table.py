@@ -125,4 +125,5 @@ class ReadTable:
             data_dir=str(self._directory.path),
             limits={name: getattr(self._settings, name) for name in LIMITS},
             waiting=None,
+            epoch=state.epochs.current,
         )

@@ -17,6 +17,7 @@ from qcore.store.search.filter import Filter, FilterError
 from qcore.store.search.order import Least, Order
 from qcore.store.search.pages import MAX_BYTES, check_limit, check_paths, no_cursor, read_cursor, weight, write_cursor
 from qcore.store.state.entity import Entity
+from qcore.store.state.epochs import Epochs
 from qcore.store.state.indexes import Hits
 from qcore.store.state.state import State
 
@@ -99,7 +100,7 @@ def candidates(state: State, query: Find | Count) -> list[str]:
 
 
 def _by_id(state: State, query: Find, search: _Search, hops: int) -> Generator[None, None, Page]:
-    after = 0 if query.cursor is None else _read_id(query.cursor)
+    after = 0 if query.cursor is None else _read_id(query.cursor, state.epochs)
     yield from search.prepare()
     total = (yield from search.count()) if query.total else None
     items: list[Item] = []
@@ -110,7 +111,7 @@ def _by_id(state: State, query: Find, search: _Search, hops: int) -> Generator[N
             yield
             continue
         if len(items) == query.limit or size > MAX_BYTES:
-            cursor = write_cursor([items[-1].id])
+            cursor = write_cursor([items[-1].id], state.epochs)
             break
         items.append(_item(state, entity, query.fields))
         size += _size(items[-1])
@@ -121,8 +122,8 @@ def _by_id(state: State, query: Find, search: _Search, hops: int) -> Generator[N
     return Page(items, cursor, total, search.errors, search.error)
 
 
-def _read_id(token: str) -> int:
-    (last,) = read_cursor(token, int)
+def _read_id(token: str, epochs: Epochs) -> int:
+    (last,) = read_cursor(token, epochs, int)
     if not 0 <= last < 1 << 64:
         raise no_cursor(token)
     return int(last)
@@ -130,7 +131,7 @@ def _read_id(token: str) -> int:
 
 def _by_fields(state: State, query: Find, search: _Search, hops: int, order: Order) -> Generator[None, None, Page]:
     """Every candidate is looked at for each page, so a deep page costs what the first one does."""
-    after = None if query.cursor is None else order.position(query.cursor)
+    after = None if query.cursor is None else order.position(query.cursor, state.epochs)
     least = Least(query.limit + 1)
     total = work = 0
     yield from search.prepare()
@@ -147,12 +148,12 @@ def _by_fields(state: State, query: Find, search: _Search, hops: int, order: Ord
             work = 0
             yield
     keys = least.keys()
-    cursor = order.cursor(keys[query.limit - 1]) if len(keys) > query.limit else None
+    cursor = order.cursor(keys[query.limit - 1], state.epochs) if len(keys) > query.limit else None
     items: list[Item] = []
     size = 0
     for place, key in enumerate(keys[: query.limit]):
         if size > MAX_BYTES:
-            cursor = order.cursor(keys[place - 1])
+            cursor = order.cursor(keys[place - 1], state.epochs)
             break
         entity = state.entities.get(key[-1])
         if entity is not None and search.holds(entity):  # in a pause it may have changed

@@ -20,6 +20,7 @@ from qcore.model.wire import encode_json
 from qcore.store.resolve import reach
 from qcore.store.search.pages import check_paths, no_cursor, read_cursor, write_cursor
 from qcore.store.state.entity import Entity
+from qcore.store.state.epochs import Epochs
 from qcore.store.state.view import View
 
 __all__ = ["MAX_FIELDS", "MAX_TEXT", "Key", "Least", "Order"]
@@ -184,17 +185,18 @@ class Order:
         parts.append(entity.id)
         return tuple(parts)
 
-    def cursor(self, key: Key) -> str:
+    def cursor(self, key: Key, epochs: Epochs) -> str:
         """A token for what comes after a key, in this order and no other."""
-        return write_cursor([self._mark, *key])
+        return write_cursor([self._mark, *key], epochs)
 
-    def position(self, token: str) -> Key:
+    def position(self, token: str, epochs: Epochs) -> Key:
         """The key that a token holds.
 
         Raises:
             BadParams: it is no cursor of this order.
+            Compacted: it is of another history.
         """
-        mark, *parts = read_cursor(token) or [None]
+        mark, *parts = read_cursor(token, epochs) or [None]
         try:
             if mark != self._mark or len(parts) != 2 * len(self._fields) + 1 or type(parts[-1]) is not int:
                 raise ValueError(mark)

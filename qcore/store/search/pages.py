@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import BadParams, TooLarge
+from qcore.model.errors import BadParams, Compacted, TooLarge
 from qcore.model.ids import MAX_NAME
 from qcore.model.requests.results import FailedField
 from qcore.model.wire import decode_json, encode_json, text_size
+from qcore.store.state.epochs import Epochs
 
 __all__ = [
     "MAX_BYTES",
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_VALUES",
     "check_limit",
     "check_paths",
+    "epoch_of_cursor",
     "no_cursor",
     "read_cursor",
     "weight",
@@ -36,6 +38,10 @@ MAX_BYTES = 8 << 20
 
 _MAX_CURSOR = 200_000
 """Characters; the longest we make hold 16 texts of 1,000 characters, up to 8 for each."""
+
+_EPOCH = b"e"
+"""What the bytes of a cursor with an epoch begin with; eight more are the epoch, then comes what is in others."""
+_EPOCH_BYTES = 9
 
 
 def check_limit(limit: int, most: int) -> None:
@@ -75,27 +81,54 @@ def weight(value: Any) -> int:
     return 8 * len(value) if kind is list else 8
 
 
-def write_cursor(parts: Sequence[Any]) -> str:
-    """A token that begins with ``c.``, so that no number is one."""
-    return "c." + base64.urlsafe_b64encode(encode_json(parts)).decode("ascii").rstrip("=")
+def write_cursor(parts: Sequence[Any], epochs: Epochs) -> str:
+    """A token that begins with ``c.``, so that no number is one; it holds the current epoch where there is one."""
+    head = b"" if epochs.current is None else _EPOCH + bytes.fromhex(epochs.current)
+    return "c." + base64.urlsafe_b64encode(head + encode_json(parts)).decode("ascii").rstrip("=")
 
 
-def read_cursor(token: str, *kinds: type[Any]) -> list[Any]:
+def read_cursor(token: str, epochs: Epochs, *kinds: type[Any]) -> list[Any]:
     """The parts of a cursor; `kinds` are their types, where it is known how many there are.
 
     Raises:
         BadParams: it is none, or one of something else.
+        Compacted: it was made in an epoch that is not of this history, as far as this node has applied the log.
     """
+    epoch, body = _split(token)
+    if epoch is not None and epoch not in epochs:
+        raise Compacted("this cursor is of another history: begin with the first page")
     try:
-        body = token.removeprefix("c.")
-        if body == token or len(token) > _MAX_CURSOR:
-            raise ValueError(token)
-        parts = decode_json(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (ValueError, TypeError, msgspec.DecodeError, RecursionError):
+        parts = decode_json(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise no_cursor(token) from None
     if type(parts) is not list or (kinds and [type(part) for part in parts] != list(kinds)):
         raise no_cursor(token)
     return parts
+
+
+def epoch_of_cursor(token: str) -> str | None:
+    """The epoch in which a cursor was made, None where it does not say.
+
+    Raises:
+        BadParams: it is no cursor.
+    """
+    return _split(token)[0]
+
+
+def _split(token: str) -> tuple[str | None, bytes]:
+    """The epoch of a cursor and the JSON of its parts."""
+    try:
+        text = token.removeprefix("c.")
+        if text == token or len(token) > _MAX_CURSOR:
+            raise ValueError(token)
+        body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (ValueError, TypeError):
+        raise no_cursor(token) from None
+    if not body.startswith(_EPOCH):
+        return None, body
+    if len(body) <= _EPOCH_BYTES:
+        raise no_cursor(token)
+    return body[1:_EPOCH_BYTES].hex(), body[_EPOCH_BYTES:]
 
 
 def no_cursor(token: str) -> BadParams:

@@ -1,14 +1,16 @@
 """Sessions: what makes a retried write exactly once.
 
-A session's id is given by the state machine. Each numbered write leaves its answer here, refusals too, until
-the client says it has it (`acked`) or the window is full. What fell out of the window is never applied again:
-its number is answered `session_expired`. Expiry happens only inside apply, by entry time.
+A session's id is given by the state machine: a number, or where there are epochs what the current one makes of it, so
+that a session of another history is not taken for one of this. Each numbered write leaves its answer here, refusals
+too, until the client says it has it (`acked`) or the window is full. What fell out of the window is never applied
+again: its number is answered `session_expired`. Expiry happens only inside apply, by entry time.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from hashlib import blake2b
 
 from qcore.model.errors import InvalidRequest, SessionExpired
 from qcore.model.times import NS
@@ -96,7 +98,7 @@ class Sessions:
     """All open sessions, the longest unused first."""
 
     def __init__(self) -> None:
-        self.next_id = 1
+        self.next_number = 1
         self.size = 0
         """Bytes of all answers."""
         self._open: OrderedDict[int, Session] = OrderedDict()
@@ -105,14 +107,21 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, time: int) -> int:
-        """Open a session at entry time `time`; returns its id."""
+    def open(self, time: int, epoch: str | None = None) -> int:
+        """Open a session at entry time `time`; returns its id, which without an epoch is a number that counts."""
         self.expire(time)
         while len(self._open) >= MAX_SESSIONS:
             self._drop_oldest()
-        session, self.next_id = self.next_id, self.next_id + 1
-        self._open[session] = Session(time, self)
-        return session
+        id = self._next_id(epoch)
+        self._open[id] = Session(time, self)
+        return id
+
+    def _next_id(self, epoch: str | None) -> int:
+        while True:
+            number, self.next_number = self.next_number, self.next_number + 1
+            id = number if epoch is None else _id_of(epoch, number)
+            if id and id not in self._open:
+                return id
 
     def answer(self, id: int, seq: int, hash: str) -> Answer | None:
         """The answer that a numbered command was given, None if it is new or not known any more; changes nothing."""
@@ -157,9 +166,9 @@ class Sessions:
         for pinned in self._pins.open:
             pinned.keep(id, session)
 
-    def count_on(self, next_id: int) -> None:
-        """Let ids be made of numbers from `next_id` on, as a snapshot says."""
-        self.next_id = next_id
+    def count_on(self, next_number: int) -> None:
+        """Make ids of numbers from `next_number` on, as a snapshot says."""
+        self.next_number = next_number
 
     def load(self, id: int, used: int, low: int, answers: dict[int, Answer]) -> None:
         """Take a session of a snapshot; they come with the longest unused first."""
@@ -190,6 +199,11 @@ class Sessions:
             (id, session.used, session.low, [(seq, a.hash, a.failed, a.raw) for seq, a in session.answers.items()])
             for id, session in self._open.items()
         ]
+
+
+def _id_of(epoch: str, number: int) -> int:
+    """53 bits, which every JSON reader keeps."""
+    return int.from_bytes(blake2b(f"{epoch} {number}".encode(), digest_size=8).digest(), "big") >> 11
 
 
 class PinnedSessions:

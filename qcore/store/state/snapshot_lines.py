@@ -1,8 +1,8 @@
 """The whole replicated state as lines of JSON, and back: what a snapshot file holds between its header and footer.
 
 Written in pieces over a pinned view, so that nobody waits; read line by line. Everything replicas must agree on is
-in it: types, entities with times and revisions, sessions with their answers, staged commands, digest checks. Files,
-checksums and log ids are the business of `qcore.disk.snapshot_files`.
+in it: types, entities with times and revisions, sessions with their answers, staged commands, digest checks, epochs.
+Files, checksums and log ids are the business of `qcore.disk.snapshot_files`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,13 @@ class _Check(_Line, tag="check"):
     check: DigestCheck
 
 
-_decode = msgspec.json.Decoder(_Counters | _Type | _Slots | _Entity | _Session | _Staged | _Check).decode
+class _Epochs(_Line, tag="epochs"):
+    """Each with its first revision, the oldest first; there is no such line where there are none."""
+
+    epochs: list[tuple[str, int]]
+
+
+_decode = msgspec.json.Decoder(_Counters | _Type | _Slots | _Entity | _Session | _Staged | _Check | _Epochs).decode
 
 
 class StateSnapshot:
@@ -95,11 +101,12 @@ class StateSnapshot:
         self._sessions = state.sessions.pin()
         self._staged = [_Staged(stage, parts.used, list(parts.texts)) for stage, parts in state.staged.open.items()]
         self._checks = [_Check(check) for check in state.checks.last]
+        self._epochs = [_Epochs(state.epochs.all)] if state.epochs else []
         self._counters = _Counters(
             state.time,
             state.revision,
             state.next_id,
-            state.sessions.next_id,
+            state.sessions.next_number,
             state.level,
             state.mark,
             self.digest,
@@ -120,6 +127,7 @@ class StateSnapshot:
         for staged in self._staged:
             yield _text([staged])
         yield _text(self._checks)
+        yield _text(self._epochs)
 
     def _entities(self, name: str) -> Generator[bytes, None, None]:
         slots = self._view.types.of(name).slots
@@ -179,6 +187,8 @@ class Loader:
                 self._state.staged.load(record.stage, record.used, record.texts)
             case _Check():
                 self._state.checks.last.append(record.check)
+            case _Epochs():
+                self._state.epochs.load(record.epochs)
 
     def done(self, applied: int) -> State:
         """The state, the log being applied up to index `applied`.

@@ -18,6 +18,7 @@ from qcore.store.sessions.sessions import Sessions
 from qcore.store.sessions.staged import Staged
 from qcore.store.state.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.state.epochs import Epochs
 from qcore.store.state.indexes import Indexes
 from qcore.store.state.journal import (
     PLACED,
@@ -52,6 +53,7 @@ class State:
         self.sessions = Sessions()
         self.staged = Staged()
         self.checks = DigestChecks()
+        self.epochs = Epochs()
         self.journal: list[Change] = []
         self.observer: Callable[[list[Change]], None] | None = None
         """Hears the changes of each command when it ends, the state being exactly behind it; must not change it."""
@@ -115,6 +117,10 @@ class State:
     def raise_level(self, level: int) -> None:
         """Put the rules of a level in force; they are never taken back."""
         self.level = max(self.level, level)
+
+    def open_epoch(self, epoch: str) -> None:
+        """Let an epoch begin with the next revision; it is no write, and not in the digest."""
+        self.epochs.open(epoch, self.revision + 1)
 
     def entry_applied(self, index: int, time: int) -> None:
         """Every command of the entry at a log index has ended; its time is from now on that of the state."""
@@ -311,7 +317,8 @@ class State:
         self._use(loaded._tables)
         self.applied, self.time, self.revision = loaded.applied, loaded.time, loaded.revision
         self.level, self.mark = loaded.level, loaded.mark
-        self.sessions, self.staged, self.checks = loaded.sessions, loaded.staged, loaded.checks
+        self.sessions, self.staged = loaded.sessions, loaded.staged
+        self.checks, self.epochs = loaded.checks, loaded.epochs
         self._sum = loaded._sum
         self.begin()
         for each in before:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.entry import Logged
 from qcore.model.errors import BadValue
-from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import (
     Bootstrap,
     Command,
@@ -60,6 +60,7 @@ COMMANDS: list[Command] = [
     RunStaged("00ff", 4),
     CheckDigest(12, "ab" * 16),
     RaiseLevel(2),
+    OpenEpoch("00ff" * 4),
 ]
 
 

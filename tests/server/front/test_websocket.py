@@ -112,7 +112,8 @@ async def test_after_its_goodbye_the_server_carries_out_nothing(serve: Serve) ->
     await client.ended()
     other = await run.open()
     other.send(request("session.open", 1))
-    assert (await other.answer())["result"] == {"session": 1}
+    assert "session" in (await other.answer())["result"]
+    assert len(run.state.sessions) == 1
 
 
 @pytest.mark.parametrize("fragments", [1, 4])
@@ -407,7 +408,7 @@ async def test_a_client_that_leaves_a_full_inbox_behind_harms_nobody(serve: Serv
     client.send(struct.pack("!H", 1000), Opcode.CLOSE)
     await client.ended()
     client.close()
-    await until(lambda: run.state.sessions.next_id == total + 1 and not run.front.connections)
+    await until(lambda: run.state.sessions.next_number == total + 1 and not run.front.connections)
 
 
 async def test_when_the_node_stops_clients_hear_1001(serve: Serve) -> None:

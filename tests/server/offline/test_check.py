@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from qcore.disk.snapshot_files import examine
 from qcore.server.main import main
 from tests.disk.samples import filled, open_node
 from tests.server.running import running, until
@@ -22,12 +23,19 @@ async def lived(folder: Path) -> Path:
         return run.directory.path
 
 
+def first(path: Path) -> int:
+    """The log index of the first snapshot."""
+    return examine(str(min((path / "snapshots").iterdir()))).header.last.index
+
+
 async def test_check_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = await lived(tmp_path)
     directory = open_node(tmp_path)
-    last = directory.log.last
+    purged, last = directory.log.purged, directory.log.last
     directory.close()
+    assert purged is not None
     assert last is not None
+    there = last.index - purged.index
     (path / "vote.json.tmp").write_bytes(b"half")
     (path / "logs" / "notes.txt").write_bytes(b"mine")
     assert main(["check", str(tmp_path)]) == 0
@@ -36,14 +44,14 @@ async def test_check_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFi
     assert lines[0] == f"OK: {path}"
     assert lines[1].startswith("  node       1, machine testbed, cluster ")
     assert lines[2:] == [
-        f"  entries    {last.index - 3}, index 4..{last.index}, terms 1..1 ({last.index - 3} commands)",
+        f"  entries    {there}, index {purged.index + 1}..{last.index}, terms 1..1 ({there} commands)",
         "  vote       term 1 for node 1, committed",
         f"  committed  up to index {last.index}, term 1",
         f"  stored     up to index {last.index}, term 1",
-        "  purged     up to index 3, term 1",
+        f"  purged     up to index {purged.index}, term 1",
         "  ready      8 blank files for the next entries",
         "  at start   1 temporary files are left: removed",
-        "  snapshots  2, the newest up to index 4, term 1",
+        f"  snapshots  2, the newest up to index {purged.index + 1}, term 1",
         "  state      4 entities at revision 4",
     ]
     assert "qcore: warning:" in err
@@ -58,7 +66,7 @@ async def test_check_warns_of_a_damaged_snapshot_that_is_not_needed(
     newest.write_bytes(newest.read_bytes().replace(b'"b"', b'"x"'))
     assert main(["check", str(path)]) == 0
     out, err = capsys.readouterr()
-    assert "snapshots  1, the newest up to index 3" in out
+    assert f"snapshots  1, the newest up to index {first(path)}" in out
     assert "4 entities at revision 4" in out
     assert f"qcore: warning: {newest} is damaged" in err
 
@@ -67,10 +75,11 @@ async def test_check_refuses_a_directory_whose_log_begins_above_its_snapshots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = await lived(tmp_path)
+    index = first(path)
     for snapshot in (path / "snapshots").iterdir():
         snapshot.unlink()
     assert main(["check", str(path)]) == 65
-    assert "expected a good snapshot at log index 3 or above" in capsys.readouterr().err
+    assert f"expected a good snapshot at log index {index} or above" in capsys.readouterr().err
 
 
 async def test_check_tells_of_a_log_that_ends_below_the_newest_snapshot(

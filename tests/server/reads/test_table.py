@@ -54,9 +54,9 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "term": 1,
         "members": [{"node": 1, "addr": "127.0.0.1:1", "role": "leader", "lag": 0, "alive": True}],
         "log_first": 0,
-        "log_last": 3,
-        "committed": 3,
-        "applied": 3,
+        "log_last": 4,
+        "committed": 4,
+        "applied": 4,
         "revision": 2,
         "counts": {"Folder": 1, "Root": 1},
         "sessions": 0,
@@ -64,6 +64,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "durability": "fsync",
         "data_dir": str(run.directory.path),
         "waiting": None,
+        "epoch": None,
     }
     assert uptime >= 0
     assert limits["max_page"] == 50

@@ -291,7 +291,7 @@ def forged(log: Log, cursor: str, *parts: Any) -> str:
     """The cursor with other parts after its mark."""
     body = cursor.removeprefix("c.")
     mark = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))[0]
-    return write_cursor([mark, *parts])
+    return write_cursor([mark, *parts], log.state.epochs)
 
 
 def test_a_cursor_of_anything_else_is_refused(log: Log) -> None:

@@ -55,7 +55,8 @@ def everything(state: State) -> dict[str, Any]:
         "staged": (state.staged.size, staged),
         "checks": list(state.checks.last),
         "level": state.level,
-        "session": (state.sessions.next_id, state.sessions.size),
+        "epochs": state.epochs.all,
+        "session": (state.sessions.next_number, state.sessions.size),
     }
 
 
