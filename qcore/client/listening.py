@@ -37,6 +37,11 @@ class Events:
         return self._subscription.known
 
     @property
+    def epoch(self) -> str | None:
+        """The epoch that was current at `revision`: both together are a place in the history."""
+        return self._subscription.epoch
+
+    @property
     def token(self) -> int:
         """By which the server knows it; another one after a lost connection."""
         return self._subscription.token

@@ -58,6 +58,8 @@ class Event(msgspec.Struct):
     whole entity, `previous` also where there was nothing before, `current` also where an indirect field leads nowhere
     now (`error` says why); of Children no value is told. `context` has the paths that were asked for, with
     ``{"error": ...}`` for one that fails. `last` stands in the last event of a revision. `reason` says why it is lost.
+    The last event of a revision, and what is lost, have the `epoch`: with it the revision names a place in the history,
+    for `listen` to go on from.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Event(msgspec.Struct):
     error: FieldError | None = None
     last: bool = False
     reason: str | None = None
+    epoch: str | None = None
 
 
 class TransactionDone(msgspec.Struct):

@@ -152,7 +152,8 @@ class Store:
         """Write one field (`field`, `value`), or several of one entity at once (`fields`), all or nothing.
 
         `mode` is "set", "add" or "subtract"; `when="changes"` writes nothing where the value would stay; `time`
-        is the write time (RFC 3339, or ns since 1970); `expect` is ``{"value": v}`` or ``{"revision": n}``.
+        is the write time (RFC 3339, or ns since 1970); `expect` is ``{"value": v}`` or ``{"revision": n}``, the
+        latter with the ``"epoch"`` of the history it was read in, where that is known.
 
         Raises:
             Conflict: the field is not as expected; carries what it is.
@@ -307,6 +308,7 @@ class Store:
         context: Sequence[str] = (),
         filter: str | None = None,
         since: int | None = None,
+        epoch: str | None = None,
         initial: bool = False,
         consistency: Consistency | None = None,
         timeout: float | None = None,
@@ -321,7 +323,8 @@ class Store:
         entities are created and deleted. `change` leaves out writes of the same value; `context` are paths read with
         each event; a `filter` (CEL) must hold behind the change. `since` is a revision behind which to begin, `initial`
         begins with what is there now. A lost connection is made again, and goes on where it was; where that cannot be,
-        an event of kind "lost" says so, and with `initial` the values of now follow.
+        an event of kind "lost" says so, and with `initial` the values of now follow. With the `epoch` that was current
+        at `since`, that is also said where the server has another history by now, such as that of an older backup.
 
         `timeout` is for the server to take it. Entering the block, or the first event, raises what it says.
 
@@ -329,7 +332,7 @@ class Store:
             Compacted: the server's history does not reach back to `since`; ``data["oldest"]`` is where it begins.
             BadFilter, NotFound: the filter, the target or the field cannot be.
         """
-        params = _given(target=target, field=field, filter=filter, since=since, consistency=consistency)
+        params = _given(target=target, field=field, filter=filter, since=since, epoch=epoch, consistency=consistency)
         params |= _given(change=change or None, initial=initial or None, context=list(context) or None)
         return Events(self._connection, params, self._seconds(timeout))
 

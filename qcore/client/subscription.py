@@ -46,7 +46,8 @@ class Subscription:
 
     `state`: "idle" until a request may be sent, "asking" until it is answered, "refused" for a while, "live" while
     events come, "held" while the program has enough, "ended" with an `error` or when it was closed. `known`: everything
-    up to this revision is in `ready` or was taken.
+    up to this revision is in `ready` or was taken; `epoch` was the current one at it, by which a server can tell
+    whether it has the same history.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -54,6 +55,7 @@ class Subscription:
         self.state: State = "idle"
         self.error: QcoreError | None = None
         self.known: int | None = self.params.pop("since", None)
+        self.epoch: str | None = self.params.pop("epoch", None)
         self.ready: deque[Event] = deque()
         self.token = 0
         self.started = False
@@ -72,6 +74,8 @@ class Subscription:
         params = dict(self.params)
         if self.known is not None:
             params["since"] = self.known
+            if self.epoch is not None:
+                params["epoch"] = self.epoch
         elif self._initial:
             params["initial"] = True
         self._beginning = "initial" in params
@@ -87,7 +91,7 @@ class Subscription:
             self.token = answer.token
             self.state, self.started = "live", True
             if not self._beginning and self.known is None:
-                self.known = answer.revision
+                self.known, self.epoch = answer.revision, answer.epoch
         else:
             self._refused(request.error)
 
@@ -101,7 +105,7 @@ class Subscription:
         if event.kind == "lost":
             self._lost(event)
         elif event.kind == "bookmark":
-            self._bookmark(event.revision)
+            self._bookmark(event)
         elif event.kind == "initial":
             self._told = True
             self.ready.append(_told(event))
@@ -109,7 +113,7 @@ class Subscription:
             if event.kind in ("created", "changed", "deleted"):
                 self._revision.append(_told(event))
             if event.last is True:
-                self._bookmark(event.revision)
+                self._bookmark(event)
 
     def disconnected(self) -> None:
         """The connection is gone; what came of an unfinished revision will come again."""
@@ -144,16 +148,15 @@ class Subscription:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _bookmark(self, revision: int) -> None:
-        """Everything up to this revision was sent."""
-        if self._revision and self._revision[0].revision > revision:
-            self.known = revision
+    def _bookmark(self, event: events.Event) -> None:
+        """Everything up to the revision of this event was sent."""
+        self.known, self.epoch = event.revision, _epoch_of(event)
+        if self._revision and self._revision[0].revision > event.revision:
             return
         self._told = self._told or bool(self._revision)
         self.ready.extend(self._revision)
         self._revision.clear()
         self._beginning = False
-        self.known = revision
 
     def _again(self) -> None:
         """Ask anew, from where we are."""
@@ -170,7 +173,7 @@ class Subscription:
     def _refused(self, error: QcoreError) -> None:
         if isinstance(error, Compacted) and self.started:
             self._doubt(self.known or 0, "compacted")
-            self.known = None
+            self.known = self.epoch = None
             self.state = "idle"
         elif isinstance(error, _LATER) and self.started:
             self.state = "refused"
@@ -187,10 +190,14 @@ class Subscription:
         if reason == "compacted" and not self._beginning:
             return  # another server may have what comes after `known`; this one will say that it has not
         if reason in ("slow", "internal") and not self._beginning:
-            self.known = event.revision
+            self.known, self.epoch = event.revision, _epoch_of(event)
             return
         self._doubt(event.revision, reason)
-        self.known = None if self._initial else event.revision
+        self.known, self.epoch = (None, None) if self._initial else (event.revision, _epoch_of(event))
+
+
+def _epoch_of(event: events.Event) -> str | None:
+    return None if event.epoch is msgspec.UNSET else event.epoch
 
 
 def _told(event: events.Event) -> Event:

@@ -34,6 +34,7 @@ Route = Literal["write", "read", "local", "watch", "document", "snapshot"]
 
 _Filters = Callable[[Any], Iterable[str]]
 _Revision = Callable[[Any], int]
+_Claim = Callable[[Any], tuple[str, int] | None]
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """The texts of the filters in params, which are to be parsed before; None where there never is one."""
     revision: _Revision | None = None
     """The revision that the node must have applied before, 0 for any; None where a request cannot name one."""
+    claim: _Claim | None = None
+    """Epoch and revision of the history that params go on in, None where they name none; None where they never do."""
     elsewhere: bool = True
     """Whether any other node of a cluster can carry it out as well: it is neither about this node nor about what this
     node keeps for the client (its listeners, uploads and exports)."""
@@ -72,6 +75,10 @@ def _min_revision(query: queries.StoreQuery) -> int:
 
 def _since(query: queries.Listen) -> int:
     return max(query.min_revision, query.since or 0)
+
+
+def _history_of(query: queries.Listen) -> tuple[str, int] | None:
+    return None if query.epoch is None or query.since is None else (query.epoch, query.since)
 
 
 def _filter(query: queries.Find | queries.Count | queries.Listen) -> tuple[str, ...]:
@@ -114,6 +121,7 @@ def _read(
     route: Route = "read",
     filters: _Filters | None = None,
     revision: _Revision = _min_revision,
+    claim: _Claim | None = None,
     elsewhere: bool = True,
 ) -> Method:
     return Method(
@@ -124,6 +132,7 @@ def _read(
         barrier=True,
         filters=filters,
         revision=revision,
+        claim=claim,
         elsewhere=elsewhere,
     )
 
@@ -154,7 +163,15 @@ METHODS: dict[str, Method] = {
         _read("field.get", queries.FieldGet, FieldSchema),
         _write("field.set", commands.FieldSet, results.SchemaDone),
         _read("field.exists", queries.FieldExists, bool),
-        _read("listen", queries.Listen, results.Listening, route="watch", filters=_filter, revision=_since),
+        _read(
+            "listen",
+            queries.Listen,
+            results.Listening,
+            route="watch",
+            filters=_filter,
+            revision=_since,
+            claim=_history_of,
+        ),
         _here("unlisten", queries.Unlisten, results.Unlistened, route="watch"),
         _write("pipeline", compound.Pipeline, list[results.StepDone | results.StepFailed], filters=_filters_of_steps),
         _write("transaction", compound.Transaction, results.TransactionDone, filters=_filters_of_steps),

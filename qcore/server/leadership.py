@@ -6,11 +6,12 @@ applied, and then writes of clients flow. Losing the lead ends all of it; the ne
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 
 from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import ConfigError, Fatal, RequestError, error_from_wire
-from qcore.model.leader_commands import RaiseLevel
+from qcore.model.leader_commands import OpenEpoch, RaiseLevel
 from qcore.model.requests.commands import Bootstrap, Command
 from qcore.model.wire import decode_json
 from qcore.server.calls import Call
@@ -18,12 +19,10 @@ from qcore.server.config.settings import Settings
 from qcore.server.runtime import logs
 from qcore.server.writes.digest_checks import DigestCheckProposals
 from qcore.server.writes.proposals import Proposals
+from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.state import State
 
-__all__ = ["EPOCHS_SINCE", "Leadership"]
-
-EPOCHS_SINCE = 2
-"""Feature level from which on a leadership opens with an epoch."""
+__all__ = ["Leadership"]
 
 log = logs.get("qcore.node")
 
@@ -78,6 +77,8 @@ class Leadership:
         level = min(FEATURE_LEVEL, self._settings.max_feature_level or FEATURE_LEVEL)
         if self._state.level < level:
             yield RaiseLevel(level)
+        if self._state.level >= EPOCHS_LEVEL:
+            yield OpenEpoch(secrets.token_hex(8))
         if self._schema_file is not None and not self._state.mark:
             yield self._schema_file
 

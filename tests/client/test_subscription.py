@@ -285,3 +285,55 @@ def test_what_is_not_there_is_none_to_the_program() -> None:
         {"Name": "x"},
         True,
     )
+
+
+def place(params: dict[str, Any]) -> tuple[int | None, str | None]:
+    """Where in which history a request begins."""
+    return params.get("since"), params.get("epoch")
+
+
+def answer_in(subscription: Subscription, revision: int, epoch: str) -> dict[str, Any]:
+    """As `answer`, of a server that names its history."""
+    request = subscription.request()
+    request.finish(msgspec.json.encode({"token": 1, "revision": revision, "epoch": epoch}), None)
+    subscription.answered(request)
+    return params_of(request)
+
+
+def tell_in(subscription: Subscription, kind: str, revision: int, epoch: str, **members: Any) -> None:
+    subscription.take(events.Event(token=1, revision=revision, kind=kind, epoch=epoch, **members))
+
+
+def test_it_goes_on_with_the_epoch_that_came_with_the_revision() -> None:
+    subscription = Subscription({"target": "User"})
+    answer_in(subscription, 5, "a")
+    subscription.disconnected()
+    assert place(answer_in(subscription, 5, "b")) == (5, "a")
+    tell_in(subscription, "bookmark", 6, "b")
+    subscription.disconnected()
+    assert place(answer_in(subscription, 6, "b")) == (6, "b")
+    tell_in(subscription, "changed", 7, "c", id=1, last=True)
+    assert (subscription.known, subscription.epoch) == (7, "c")
+    tell_in(subscription, "changed", 8, "d", id=1)
+    subscription.disconnected()
+    assert place(answer_in(subscription, 7, "d")) == (7, "c"), "revision 8 was not whole"
+
+
+def test_a_program_may_say_in_which_history_it_was() -> None:
+    assert place(params_of(Subscription({"target": "User", "since": 3, "epoch": "a"}).request())) == (3, "a")
+
+
+@pytest.mark.parametrize("initial", [False, True])
+def test_another_history_is_told_and_it_goes_on_in_that_or_reads_anew(initial: bool) -> None:
+    subscription = Subscription({"target": "User", "initial": initial})
+    answer_in(subscription, 90, "a")
+    tell_in(subscription, "bookmark", 90, "a")
+    subscription.disconnected()
+    answer_in(subscription, 40, "b")
+    tell_in(subscription, "lost", 40, "b", reason="other_history")
+    event = subscription.pop()
+    assert event is not None
+    assert (event.kind, event.reason, event.revision) == ("lost", "other_history", 40)
+    params = answer_in(subscription, 40, "b")
+    assert place(params) == ((None, None) if initial else (40, "b"))
+    assert params.get("initial", False) is initial

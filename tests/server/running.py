@@ -161,9 +161,11 @@ class Client:
         return str(answer["error"]["data"]["kind"])
 
     async def told(self, token: int, count: int) -> list[dict[str, Any]]:
-        """Wait for so many events of a token, and return all that came, without it."""
+        """Wait for so many events of a token, and return all that came, without it and without their epochs."""
         await until(lambda: sum(event["token"] == token for event in self.events) >= count)
-        return [{k: v for k, v in event.items() if k != "token"} for event in self.events if event["token"] == token]
+        left_out = ("token", "epoch")
+        found = [event for event in self.events if event["token"] == token]
+        return [{k: v for k, v in event.items() if k not in left_out} for event in found]
 
     def hang_up(self) -> None:
         """End as a connection does that is lost."""

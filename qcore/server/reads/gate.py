@@ -66,10 +66,24 @@ class ReadGate:
 
     def _wait_for_revision(self, call: Call) -> None:
         revision_of = call.spec.revision if call.spec is not None else None
-        if revision_of is not None and (revision := revision_of(call.params)) > self._state.revision:
-            self._wait(self._for_revision, revision, call)
-        else:
+        if revision_of is None or (revision := revision_of(call.params)) <= self._state.revision:
             self._ready(call)
+        elif self._is_of_another_history(call):
+            self._ready(call)  # its revision never comes, and the read says so
+        else:
+            self._wait(self._for_revision, revision, call)
+
+    def _is_of_another_history(self, call: Call) -> bool:
+        """Whether a read goes on in a history that is not this one, as far as this node can know by now.
+
+        An epoch that is not known here may be one that this node has not applied yet, unless it has passed a barrier.
+        """
+        claim_of = call.spec.claim if call.spec is not None else None
+        claim = None if claim_of is None else claim_of(call.params)
+        if claim is None:
+            return False
+        judgement = self._state.epochs.judge(*claim)
+        return judgement == "other" or (judgement == "unknown" and call.params.consistency != "local")
 
     def _wait(self, waiting: WaitingReads, number: int, call: Call) -> None:
         if len(waiting) >= self._max_waiting:

@@ -117,6 +117,7 @@ class ReadTable:
             applied=state.applied if state.applied >= 0 else None,
             revision=state.revision,
             oldest_event=self._history.oldest,
+            epoch=state.epochs.current,
             counts={name: count for name, count in sorted(state.counts.items()) if count},
             sessions=len(state.sessions),
             engine=self._engine.name,
@@ -125,5 +126,4 @@ class ReadTable:
             data_dir=str(self._directory.path),
             limits={name: getattr(self._settings, name) for name in LIMITS},
             waiting=None,
-            epoch=state.epochs.current,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qcore.model.errors import BadParams, Busy, Compacted, NotFound, TooLarge
 from qcore.model.ids import is_digits
+from qcore.model.requests.events import LostReason
 from qcore.model.requests.queries import Listen, Unlisten
 from qcore.model.requests.results import Listening, Unlistened
 from qcore.server.calls import Call
@@ -45,7 +46,7 @@ class WatchApi:
         self._filters = filters
         self._max_listeners = settings.max_subscriptions
         self._max_outbox = settings.watch_queue_mb * budgets.MEGABYTE
-        self._listeners = Listeners(schedule)
+        self._listeners = Listeners(schedule, lambda revision: state.epochs.at(revision))
         self._dispatcher = Dispatcher(state, history, self._listeners, live, self._max_outbox)
         self._streams: dict[Client, WatchStream] = {}
         self._ticks = Periodic(budgets.WATCH_TICK_SECONDS, self._tick)
@@ -62,12 +63,12 @@ class WatchApi:
         outdated = self._listeners.outdate(self._dispatcher.known)
         self._schedule(step_of(self._history.reset()))
         self._dispatcher.reset()
-        self._schedule(step_of(self._lose(outdated)))
+        self._schedule(step_of(self._lose(outdated, "compacted")))
 
-    def _lose(self, outdated: list[Listener]) -> Work[None]:
-        for listener in outdated:
+    def _lose(self, listeners: list[Listener], reason: LostReason) -> Work[None]:
+        for listener in listeners:
             if not listener.gone:
-                self._listeners.lose(listener, "compacted", listener.revision)
+                self._listeners.lose(listener, reason, listener.revision)
             yield
 
     def stop(self) -> None:
@@ -87,20 +88,25 @@ class WatchApi:
             NotFound, WrongKind, BadParams, TooLarge: the target or a path cannot be, or there are too many listeners.
             BadFilter: the filter cannot be.
             Compacted: the history does not reach back to `since`.
+
+        Where `since` is of another history the listener is lost at once.
         """
         query: Listen = call.params
         stream = self._stream(call)
         wish = self._wish(query)
         check_wish(wish, self._state.types)
-        since = self._since(query)
+        foreign = self._is_of_another_history(query)
+        since = self._history.head if foreign else self._since(query)
         if len(stream.listeners) >= self._max_listeners:
             raise TooLarge(f"a connection has at most {self._max_listeners} listeners (max_subscriptions)")
         listener = self._listeners.add(wish, self._bound(wish), stream, since)
-        if query.initial or not self._join_at_once(listener):
+        if foreign:
+            self._schedule(step_of(self._lose([listener], "other_history")))
+        elif query.initial or not self._join_at_once(listener):
             parts = (self._state, self._history, self._listeners, self._dispatcher)
             CatchUp(*parts, self._max_outbox, listener, query.initial)
         self._ticks.start()
-        return Listening(listener.token, listener.revision)
+        return Listening(listener.token, listener.revision, self._state.epochs.at(listener.revision))
 
     def unlisten(self, call: Call) -> Unlistened:
         """End a listener. Nothing of it comes after this answer.
@@ -154,6 +160,14 @@ class WatchApi:
         names = [wish.type] if wish.entity else types.descendants[wish.type]
         return bind(self._filters.parsed(wish.filter), [types.of(name) for name in names], steps=STEPS)
 
+    def _is_of_another_history(self, query: Listen) -> bool:
+        """Whether `since` is a revision of another history than this; the read has waited until that can be known."""
+        if query.epoch is None:
+            return False
+        if query.since is None:
+            raise BadParams("epoch goes with since: it is the one that was current at that revision")
+        return self._state.epochs.judge(query.epoch, query.since) != "known"
+
     def _since(self, query: Listen) -> int:
         """The revision after which events are told."""
         if query.since is None:
@@ -204,7 +218,8 @@ class WatchApi:
             elif listener.told or listener.mid_revision or listener.outbox.size:
                 listener.told = False
             else:
-                listener.tell(event_text.bookmark(self._dispatcher.known(listener)))
+                known = self._dispatcher.known(listener)
+                listener.tell(event_text.bookmark(known, self._state.epochs.at(known)))
             yield
         if not catching_up:
             self._history.forget_indexes()

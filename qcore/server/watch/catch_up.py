@@ -227,7 +227,8 @@ class CatchUp:
                 if self._pause_is_due():
                     yield
             yield
-        self._listener.tell(event_text.bookmark(self._listener.revision))
+        revision = self._listener.revision
+        self._listener.tell(event_text.bookmark(revision, self._state.epochs.at(revision)))
 
     def _fields(self, entity: Entity) -> list[str]:
         field = self._interest.wish.field
@@ -272,7 +273,7 @@ class CatchUp:
         if last is not None:
             self._awaited = "outbox"
             yield
-            self._say(last, event_text.LAST)
+            self._say(last, event_text.last(self._state.epochs.at(number)))
 
     def _tell_one_more(
         self, event: Event | PathEvent, last: Event | PathEvent | None

@@ -44,6 +44,7 @@ class Dispatcher:
         self, state: State, history: History, listeners: Listeners, schedule: Schedule, max_outbox: int
     ) -> None:
         self.position = history.head
+        self._state = state
         self._history = history
         self._listeners = listeners
         self._schedule = schedule
@@ -137,8 +138,9 @@ class Dispatcher:
             yield from self._judge(event, list(registry.wanting(event)), judged, texts)
         yield from self._serve_paths(events, judged, texts)
         yield from self._hand_out(judged, texts)
+        end = event_text.last(self._state.epochs.at(number))
         for interest, last in judged.last.items():
-            yield from self._tell(interest, last, texts, event_text.LAST)
+            yield from self._tell(interest, last, texts, end)
 
     def _serve_paths(self, events: list[Event], judged: JudgedEvents, texts: SharedTexts) -> Work[None]:
         registry = self._listeners.registry
@@ -214,7 +216,11 @@ class Dispatcher:
             body += event_text.context(interest.context(event, self._view))
             self._units += len(interest.wish.context)
         body += end
-        most, units, is_last = self._max_outbox, 1 + len(body) // budgets.DISPATCH_UNIT_BYTES, end is event_text.LAST
+        most, units, is_last = (
+            self._max_outbox,
+            1 + len(body) // budgets.DISPATCH_UNIT_BYTES,
+            end is not event_text.MORE,
+        )
         for listener in listeners:
             if listener.gone:
                 continue

@@ -1,4 +1,4 @@
-"""Writes events as JSON: `head`, then members, then `MORE` or `LAST`.
+"""Writes events as JSON: `head`, then members, then `MORE` or `last`.
 
 So what all listeners of an event are told is written once, and the rest put around it. The shapes are those of
 `qcore.model.requests.events.Event`.
@@ -17,10 +17,10 @@ from qcore.store.state.entity import Entity
 from qcore.store.state.view import Holder
 from qcore.store.watch.events import CHANGED, KINDS, Event, PathEvent, Reading
 
-__all__ = ["LAST", "MORE", "bookmark", "common", "context", "head", "initial", "lost"]
+__all__ = ["MORE", "bookmark", "common", "context", "head", "initial", "last", "lost"]
 
-MORE, LAST = b"}}", b',"last":true}}'
-"""The end of a message: more of its revision may follow, or it was the last of it."""
+MORE = b"}}"
+"""The end of a message behind which more of its revision may follow."""
 
 
 class _Common(msgspec.Struct):
@@ -67,14 +67,24 @@ def context(values: dict[str, Any]) -> bytes:
     return b',"context":' + encode_json(values) if values else b""
 
 
-def bookmark(revision: int) -> bytes:
+def last(epoch: str | None) -> bytes:
+    """The end of the last message of a revision, with the epoch of that."""
+    return b',"last":true%b}}' % _epoch(epoch)
+
+
+def bookmark(revision: int, epoch: str | None) -> bytes:
     """The members of a bookmark."""
-    return b'"revision":%d,"kind":"bookmark"' % revision
+    return b'"revision":%d,"kind":"bookmark"%b' % (revision, _epoch(epoch))
 
 
-def lost(revision: int, reason: LostReason) -> bytes:
+def lost(revision: int, epoch: str | None, reason: LostReason) -> bytes:
     """The members of a listener's last message."""
-    return b'"revision":%d,"kind":"lost","reason":%b' % (revision, encode_json(reason))
+    return b'"revision":%d,"kind":"lost","reason":%b%b' % (revision, encode_json(reason), _epoch(epoch))
+
+
+def _epoch(epoch: str | None) -> bytes:
+    """The member that names the history; nothing where it has no name yet."""
+    return b"" if epoch is None else b',"epoch":"%b"' % epoch.encode()
 
 
 def _written(found: Reading | None, view: Holder) -> Written | None:

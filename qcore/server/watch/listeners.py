@@ -80,11 +80,12 @@ class Listeners:
     Listeners that want the same share an interest, which is judged once; those of a path share a tracker in `registry`.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, epoch_at: Callable[[int], str | None]) -> None:
         self.registry = Registry()
         self.all: dict[int, Listener] = {}
         self.live: dict[Interest, dict[int, Listener]] = {}
         self._schedule = schedule
+        self._epoch_at = epoch_at
         self._tokens = itertools.count(1)
         self._shared: dict[Wish, Interest] = {}
         self._users: dict[Interest, int] = {}
@@ -136,7 +137,7 @@ class Listeners:
 
     def lose(self, listener: Listener, reason: LostReason, revision: int) -> None:
         """End a listener with a message that says why, and up to which revision it was told everything."""
-        listener.tell(event_text.lost(revision, reason))
+        listener.tell(event_text.lost(revision, self._epoch_at(revision), reason))
         self.remove(listener)
 
     def outdate(self, known: Callable[[Listener], int]) -> list[Listener]:

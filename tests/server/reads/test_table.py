@@ -54,9 +54,9 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "term": 1,
         "members": [{"node": 1, "addr": "127.0.0.1:1", "role": "leader", "lag": 0, "alive": True}],
         "log_first": 0,
-        "log_last": 4,
-        "committed": 4,
-        "applied": 4,
+        "log_last": 5,
+        "committed": 5,
+        "applied": 5,
         "revision": 2,
         "counts": {"Folder": 1, "Root": 1},
         "sessions": 0,
@@ -64,7 +64,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "durability": "fsync",
         "data_dir": str(run.directory.path),
         "waiting": None,
-        "epoch": None,
+        "epoch": run.state.epochs.current,
     }
     assert uptime >= 0
     assert limits["max_page"] == 50

@@ -97,7 +97,7 @@ async def test_what_the_snapshot_holds_is_not_applied_again(tmp_path: Path, monk
 
     monkeypatch.setattr("qcore.server.writes.applier.apply_entry", counting)
     async with running(tmp_path):
-        assert applied == [9, 10, 11]  # two creations and the blank entry of the new term
+        assert applied == [10, 11, 12, 13]  # two creations, then the blank entry and the epoch of the new term
 
 
 async def test_asking_twice_without_a_change_gives_the_same_one(tmp_path: Path) -> None:
@@ -372,7 +372,8 @@ async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
         await until(lambda: run.state.level == entry.FEATURE_LEVEL + 1)
         await write(run.client(), 1)
         found = list(run.directory.log.read(0, 1000))
-        assert [each.body.feature for each in found][-2:] == [entry.FEATURE_LEVEL, entry.FEATURE_LEVEL + 1]
+        levels = [each.body.feature for each in found]
+        assert levels[-4:] == [entry.FEATURE_LEVEL] * 2 + [entry.FEATURE_LEVEL + 1] * 2, "blank, raise, epoch, a write"
         assert [type(command) for each in found for command in each.body.commands].count(RaiseLevel) == 2
     monkeypatch.undo()
     with pytest.raises(Damaged, match="written by a newer qcore"):

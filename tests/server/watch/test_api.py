@@ -377,7 +377,9 @@ async def test_a_change_of_schemas_ends_those_whom_it_concerns(client: Client, w
     await client.told(concerned[2], 1)
     told = {event["token"]: event for event in client.events}
     assert sorted(told) == concerned[:3]
-    assert told[concerned[0]] == {"token": concerned[0], "revision": revision, "kind": "lost", "reason": "schema"}
+    epoch = (await client.result("info"))["epoch"]
+    lost = {"token": concerned[0], "revision": revision, "kind": "lost", "reason": "schema", "epoch": epoch}
+    assert told[concerned[0]] == lost
     assert await client.kind("unlisten", token=concerned[0]) == "not_found"
     for token in [*spared, concerned[3]]:
         await client.result("unlisten", token=token)
@@ -433,7 +435,8 @@ async def test_the_idle_are_sent_bookmarks(client: Client, writer: Client, monke
     user = await create(writer, "User")
     revision = await write(writer, user, "Age", 1)
     await until(lambda: any(event["revision"] == revision for event in client.events))
-    assert client.events[-1] == {"token": idle, "revision": revision, "kind": "bookmark"}
+    epoch = (await client.result("info"))["epoch"]
+    assert client.events[-1] == {"token": idle, "revision": revision, "kind": "bookmark", "epoch": epoch}
 
 
 async def test_no_bookmark_comes_in_the_middle_of_a_revision(

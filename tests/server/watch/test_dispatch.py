@@ -36,7 +36,7 @@ class Hall:
         self.log = Log(PART)
         self.history = History(self.log.state, kept, 1 << 30)
         self.steps: deque[Callable[[], bool]] = deque()
-        self.listeners = Listeners(self.steps.append)
+        self.listeners = Listeners(self.steps.append, self.log.state.epochs.at)
         self.dispatcher = Dispatcher(self.log.state, self.history, self.listeners, self.steps.append, most)
         self.stream = self.connect()
         self.outbox = self.stream.outbox

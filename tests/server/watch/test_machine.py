@@ -77,7 +77,7 @@ class Machine(RuleBasedStateMachine):
         self.state.observer = observe
         self.steps: deque[Callable[[], bool]] = deque()
         self.streams = [WatchStream(Outbox(lambda: None), self.steps.append) for _ in range(2)]
-        self.listeners = Listeners(self.steps.append)
+        self.listeners = Listeners(self.steps.append, self.state.epochs.at)
         self.dispatcher = Dispatcher(self.state, self.history, self.listeners, self.steps.append, MOST)
 
     # -- rules ---------------------------------------------------------------------------------------------

@@ -84,7 +84,8 @@ async def test_a_bookmark_fits_the_smallest_frame(serve: Serve, monkeypatch: pyt
     token = (await ask(client, "listen", target="Note"))["token"]
     opcode, data = await client.receive()
     assert (opcode, len(data) < 126) == (Opcode.TEXT, True)
-    assert json.loads(data)["params"] == {"token": token, "revision": 1, "kind": "bookmark"}
+    epoch = run.state.epochs.current
+    assert json.loads(data)["params"] == {"token": token, "revision": 1, "kind": "bookmark", "epoch": epoch}
 
 
 async def test_a_client_that_does_not_read_loses_its_listeners_and_no_writer_waits(serve: Serve) -> None:
