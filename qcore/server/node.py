@@ -1,4 +1,4 @@
-"""The node: wires the rooms. Calls come in from sessions, writes go to the engine, entries come back to the store.
+"""The node: wires the rooms. Calls come in from conversations, writes go to the engine, entries come back to the store.
 
 Results are made in apply and nowhere else. Everything here runs on the loop's thread.
 """
@@ -27,7 +27,7 @@ from qcore.server.leadership import Leadership
 from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
 from qcore.server.recovery import meta_of, read_snapshot
-from qcore.server.router import Part, Router
+from qcore.server.router import Handler, Router
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler, step_of
 from qcore.server.snapshots.taking import SnapshotTaker
@@ -104,10 +104,10 @@ class Node:
             self._reads.filters,
             settings.max_pending,
             self._watch.disconnected,
-            self._parts(),
+            self._handlers(),
         )
 
-    def _parts(self) -> dict[Route, Part]:
+    def _handlers(self) -> dict[Route, Handler]:
         def read(call: Call) -> None:
             run_read(call, self.scheduler, self._reads.run, call.params)
 

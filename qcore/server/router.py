@@ -1,6 +1,6 @@
 """From a client's call to the part of the node that carries it out, by what the record of its method says.
 
-On the way its filters are parsed, and a read waits until this node has applied what it must see. No part looks at a
+On the way its filters are parsed, and a read waits until this node has applied what it must see. No handler looks at a
 call to find out whether it is its own.
 """
 
@@ -19,14 +19,14 @@ from qcore.server.reads.gate import ReadGate
 from qcore.server.runtime.scheduler import Scheduler, Step
 from qcore.store.state.state import State
 
-__all__ = ["Part", "Router"]
+__all__ = ["Handler", "Router"]
 
-Part = Callable[[Call], None]
+Handler = Callable[[Call], None]
 """Carries out a call; the answer may come at once or later."""
 
 
 class Router:
-    """The `Service` of all connections: gives each call to the part its route names, refuses it once the node stops.
+    """The `Service` of all connections: gives each call to the handler of its route, refuses it once the node stops.
 
     `last_call` is the monotonic time of the latest call. At most `max_waiting` reads wait for an index or a revision.
     """
@@ -39,14 +39,14 @@ class Router:
         filters: Filters,
         max_waiting: int,
         on_disconnected: Callable[[Client], None],
-        parts: Mapping[Route, Part],
+        handlers: Mapping[Route, Handler],
     ) -> None:
         self.last_call = time.monotonic()
         self.gate = ReadGate(state, engine, max_waiting, self._carry_out)
         self._scheduler = scheduler
         self._on_disconnected = on_disconnected
         self._filters = filters
-        self._parts = parts
+        self._handlers = handlers
         self._stopping = False
 
     def submit(self, call: Call) -> None:
@@ -90,7 +90,7 @@ class Router:
             self.gate.enter(call)
 
     def _carry_out(self, call: Call) -> None:
-        self._parts[call.route](call)
+        self._handlers[call.route](call)
 
 
 def _refuse(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""The router: each call reaches the part its method's record names, and no other."""
+"""The router: each call reaches the handler its method's record names, and no other."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Applied:
 
 
 class House:
-    """A router whose parts note the calls they get."""
+    """A router whose handlers note the calls they get."""
 
     def __init__(self) -> None:
         state = State()
         self.carried_out: list[tuple[Route, Call]] = []
         self.answers: list[Any] = []
-        parts = {route: self.part(route) for route in get_args(Route)}
+        handlers = {route: self.handler(route) for route in get_args(Route)}
         self.gone: list[Client] = []
         self.scheduler = Scheduler()
         self.router = Router(
-            state, cast(Engine, Applied()), self.scheduler, Filters(state), 10, self.gone.append, parts
+            state, cast(Engine, Applied()), self.scheduler, Filters(state), 10, self.gone.append, handlers
         )
 
-    def part(self, route: Route) -> Callable[[Call], None]:
+    def handler(self, route: Route) -> Callable[[Call], None]:
         return lambda call: self.carried_out.append((route, call))
 
     def submit(self, spec: Method, params: Any, route: Route | None = None) -> Call:
@@ -77,7 +77,7 @@ class _Params:
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
-async def test_a_call_is_carried_out_by_the_part_its_method_names(house: House, method: Method) -> None:
+async def test_a_call_is_carried_out_by_the_handler_its_method_names(house: House, method: Method) -> None:
     call = house.submit(method, _Params())
     assert house.carried_out == [(method.route, call)]
     assert house.router.last_call == 7.0

@@ -140,9 +140,9 @@ class SnapshotTaker:
         self._looked = last.index
         if time.monotonic() < self._not_before:
             return False
-        base = -1 if self.newest is None else self.newest.header.last.index
+        covered = -1 if self.newest is None else self.newest.header.last.index
         appended = self._engine.status().appended - self._appended
-        return last.index - base >= self._most_entries or appended >= self._most_bytes
+        return last.index - covered >= self._most_entries or appended >= self._most_bytes
 
     def _go_on(self) -> None:
         """Answer whom the newest snapshot serves; begin another for the rest, now or when an entry is through."""

@@ -23,7 +23,7 @@ MOST_SECONDS = 1.0
 
 
 class InlineReads:
-    """Carries out the reads of one command after another by `run`, which gives a result or a generator of slices."""
+    """Carries out the reads of one command after another by `run`, which gives a result or a work that returns it."""
 
     def __init__(self, run: Callable[[Any], Any], most_bytes: int, most_seconds: float = MOST_SECONDS) -> None:
         self._run = run
