@@ -321,7 +321,7 @@ class Store:
 
         With a `field`, which may be a path such as ``"Department->Name"``, only its changes are told, and that
         entities are created and deleted. `change` leaves out writes of the same value; `context` are paths read with
-        each event; a `filter` (CEL) must hold behind the change. `since` is a revision behind which to begin, `initial`
+        each event; a `filter` (CEL) must hold after the change. `since` is a revision after which to begin, `initial`
         begins with what is there now. A lost connection is made again, and goes on where it was; where that cannot be,
         an event of kind "lost" says so, and with `initial` the values of now follow. With the `epoch` that was current
         at `since`, that is also said where the server has another history by now, such as that of an older backup.

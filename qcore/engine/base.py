@@ -112,7 +112,7 @@ class Host(Protocol):
     def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
         """Replace the state by that of a received snapshot, a durable file, after everything committed before it.
 
-        `done` is called when the state is that of the snapshot. Entries behind it may be committed before.
+        `done` is called when the state is that of the snapshot. Entries after it may be committed before.
         """
 
     def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
@@ -151,7 +151,7 @@ class Engine(Protocol):
     # -- life ----------------------------------------------------------------------------------------------
 
     def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotMeta | None) -> None:
-        """Recover: `replay` gets every entry behind `snapshot` that is known to be committed, and none beyond.
+        """Recover: `replay` gets every entry after `snapshot` that is known to be committed, and none beyond.
 
         `snapshot` is the one that was loaded, None without one. Blocking; the host hears nothing yet.
 

@@ -96,7 +96,7 @@ def _block(setting: Setting, value: Any, active: bool) -> str:
 
 def _assignment(setting: Setting, value: Any) -> str:
     plain = setting.plain(value)
-    if isinstance(plain, list):  # on one line, so that a comment fits before or behind it
+    if isinstance(plain, list):  # on one line, so that a comment fits before or after it
         return f"{setting.name} = [{', '.join(_value(item) for item in plain)}]"
     return f"{setting.name} = {_value(plain)}"
 

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     id: int = _setting(1, "Number of this node, unique in its cluster.", group="Node", ge=1, le=65_535)
     machine: Annotated[str, AfterValidator(_machine_name)] | None = _setting(
         None,
-        "Name of this machine. Unset: the hostname, with -<id> behind it when the id is above 1.",
+        "Name of this machine. Unset: the hostname, with -<id> after it when the id is above 1.",
         group="Node",
         unit="name",
         expected="1 to 255 printable characters without spaces around them",

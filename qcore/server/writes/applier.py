@@ -107,7 +107,7 @@ class Applier:
             self._enqueue(_Applying(entry, calls, apply_entry(self._state, entry, read)))
 
     def install(self, meta: SnapshotMeta, work: Generator[None, None, State], done: Callable[[], None]) -> None:
-        """Replace the state by what `work` reads, behind everything that is committed before; then call `done`."""
+        """Replace the state by what `work` reads, after everything that is committed before; then call `done`."""
         if not self._failed:
             self._enqueue(_Installing(meta, work, done))
 

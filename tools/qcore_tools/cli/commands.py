@@ -61,7 +61,7 @@ _CREATED = (
 _LISTENING = (
     "A target is an entity in any form, or a type with its descendants; a field may be a path, * is every field.\n"
     "CHANGE leaves out writes of the same value, ctx are paths told with each event, WHERE is a filter that must hold\n"
-    "behind the change, SINCE a revision behind which to begin."
+    "after the change, SINCE a revision after which to begin."
 )
 
 COMMANDS: tuple[Command, ...] = (

@@ -22,7 +22,7 @@ ANY = "*"
 _HEADER = ("revision", "kind", "id", "type", "field", "value", "previous", "time", "writer", "context", "reason")
 
 _WAITING = 1000
-"""Events that wait to be printed; behind them they wait where they come from."""
+"""Events that wait to be printed; all later ones wait where they come from."""
 
 
 def read_listen(args: Sequence[str]) -> Params:
@@ -42,13 +42,13 @@ def read_listen(args: Sequence[str]) -> Params:
         if word.upper() not in ("WHERE", "SINCE"):
             if "filter" in params:
                 raise UsageError(
-                    f"expected nothing but SINCE behind the filter, given {word!r}; one with spaces is quoted"
+                    f"expected nothing but SINCE after the filter, given {word!r}; one with spaces is quoted"
                 )
             context.append(word)
             continue
         name = "filter" if word.upper() == "WHERE" else "since"
         if not rest or name in params:
-            raise UsageError(f"{word.upper()} {'stands there twice' if name in params else 'needs a word behind it'}")
+            raise UsageError(f"{word.upper()} {'stands there twice' if name in params else 'needs a word after it'}")
         params[name] = rest.pop(0) if name == "filter" else _revision(rest.pop(0))
     return params | ({"context": context} if context else {})
 
