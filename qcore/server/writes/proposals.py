@@ -27,7 +27,7 @@ from qcore.server.writes.disk_reserve import DiskReserve
 from qcore.server.writes.sealing import LONG_BYTES, cut, seal, set_limits
 from qcore.store.state.state import State
 
-__all__ = ["Batch", "Forward", "Proposals"]
+__all__ = ["Forward", "Group", "Proposals"]
 
 _MEGABYTE = 1 << 20
 
@@ -41,7 +41,7 @@ Forward = Callable[[int, list[Call]], None]
 """Sends writes to the leader (its public id). Each is answered in the end, or comes back by `Proposals.take_back`."""
 
 
-class Batch:
+class Group:
     """The calls whose commands are one entry: the token of its proposal."""
 
     __slots__ = ("calls",)
@@ -85,7 +85,7 @@ class Proposals:
         """The text of each staged write that is not committed, as it may have to be staged anew."""
         self._unstaged: set[Call] = set()
         """Staged writes of which a part came back: they must be staged anew."""
-        self._proposed: dict[Batch, None] = {}
+        self._proposed: dict[Group, None] = {}
         self._flush_due = False
         self._sweeper = Periodic(_SWEEP_SECONDS, self._sweep)
 
@@ -218,10 +218,10 @@ class Proposals:
 
     def _propose(self, calls: list[Call]) -> None:
         if calls:
-            batch = Batch(calls)
+            group = Group(calls)
             body = EntryBody(self._state.level, time.time_ns(), "commands", [call.params for call in calls])
-            self._proposed[batch] = None
-            self._engine.propose(Proposal(body, batch))
+            self._proposed[group] = None
+            self._engine.propose(Proposal(body, group))
 
     def _hand_on(self, leader: int, forward: Forward) -> None:
         calls = [call for call in self._waiting if not call.done and not isinstance(call, _Part)]
@@ -242,26 +242,26 @@ class Proposals:
         self._own.clear()
         self._flush_later()
 
-    def committed(self, batch: Batch) -> list[Call] | None:
+    def committed(self, group: Group) -> list[Call] | None:
         """An entry is in the log: its calls, None if they were told already that nobody knows."""
-        if batch not in self._proposed:
+        if group not in self._proposed:
             return None
-        del self._proposed[batch]
+        del self._proposed[group]
         if self._parts:
-            for call in batch.calls:
+            for call in group.calls:
                 self._parts.pop(call, None)
-        return batch.calls
+        return group.calls
 
-    def returned(self, batch: Batch) -> None:
+    def returned(self, group: Group) -> None:
         """An entry was never appended: its writes wait again. The leader's own commands go with the leadership."""
-        if batch in self._proposed:
-            del self._proposed[batch]
-            self.take_back(call for call in batch.calls if call.ticket)
+        if group in self._proposed:
+            del self._proposed[group]
+            self.take_back(call for call in group.calls if call.ticket)
 
-    def rejected(self, batch: Batch, error: RequestError) -> None:
+    def rejected(self, group: Group, error: RequestError) -> None:
         """Nobody can know whether an entry will be committed."""
-        if self._proposed.pop(batch, _MISSING) is not _MISSING:
-            for call in batch.calls:
+        if self._proposed.pop(group, _MISSING) is not _MISSING:
+            for call in group.calls:
                 self._parts.pop(call, None)
                 call.fail(error)
 
@@ -271,8 +271,8 @@ class Proposals:
         """Answer what is left: what waits was not written, of what was proposed nobody knows."""
         self._sweeper.stop()
         self.refuse_waiting()
-        for batch in list(self._proposed):
-            self.rejected(batch, Timeout("the node is stopping and this write is not committed", applied="unknown"))
+        for group in list(self._proposed):
+            self.rejected(group, Timeout("the node is stopping and this write is not committed", applied="unknown"))
 
     def refuse_waiting(self) -> None:
         """Answer what waits: the node stops, and it was not written."""
@@ -285,8 +285,8 @@ class Proposals:
     def _sweep(self) -> bool:
         now = time.monotonic()
         self._drop_expired(now)
-        for batch in self._proposed:
-            for call in batch.calls:
+        for group in self._proposed:
+            for call in group.calls:
                 if call.deadline <= now:
                     call.fail(Timeout(f"{call.method} was not committed before its deadline", applied="unknown"))
         return not self.idle
