@@ -216,16 +216,13 @@ class Dispatcher:
             body += event_text.context(interest.context(event, self._view))
             self._units += len(interest.wish.context)
         body += end
-        most, units, is_last = (
-            self._max_outbox,
-            1 + len(body) // budgets.DISPATCH_UNIT_BYTES,
-            end is not event_text.MORE,
-        )
+        units, is_last = 1 + len(body) // budgets.DISPATCH_UNIT_BYTES, end is not event_text.MORE
+        max_outbox, step_units = self._max_outbox, budgets.DISPATCH_STEP_UNITS  # this is the innermost loop of events
         for listener in listeners:
             if listener.gone:
                 continue
             outbox, message = listener.outbox, listener.head + body
-            if outbox.size + len(message) > most:
+            if outbox.size + len(message) > max_outbox:
                 self._units += len(listener.stream.listeners)
                 self._overflow(listener.stream)
             else:
@@ -235,7 +232,7 @@ class Dispatcher:
                 if is_last:
                     listener.revision = event.revision
             self._units += units
-            if self._units >= budgets.DISPATCH_STEP_UNITS:
+            if self._units >= step_units:
                 self._units = 0
                 yield
 
