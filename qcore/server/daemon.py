@@ -27,24 +27,15 @@ from qcore.server.front.http import FrontDoor
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.recovery import load
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
 from qcore.server.runtime.systemd import SystemdNotifier
 from qcore.version import VERSION
 
 __all__ = ["run"]
 
-_GOODBYE = 1.0
-"""Seconds clients have to take their last answers when the node stops."""
-
 _DEFAULT_URL = "ws://127.0.0.1:8080"
 """Where the tools look by themselves."""
-
-_BACKLOG = 1024
-"""Connections the kernel takes in our name before we accept them, all of which may be accepted in one turn."""
-
-_SPARE_FILES = _BACKLOG + 256
-"""Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
 
 log = logs.get("qcore")
 
@@ -100,7 +91,7 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         most = _most_connections(self._settings.max_connections)
-        backlog = min(_BACKLOG, most)
+        backlog = min(budgets.BACKLOG_CONNECTIONS, most)
         sockets = _bind(self._settings.ws_addr, backlog)
         addr = _shown(sockets[0])
         node = self._start_node(addr)
@@ -171,7 +162,7 @@ class _Daemon:
             server.close()
         if self._fatal is None:
             await node.stop()
-        await front.close(_GOODBYE)
+        await front.close(budgets.GOODBYE_SECONDS)
         if self._fatal is None:
             log.info("stopped", message="Stopped; everything acknowledged is on disk")
 
@@ -193,14 +184,14 @@ def _most_connections(wanted: int) -> int:
     """Raise the limit of open files as far as needed and allowed; how many connections it leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
-    needed = wanted + _SPARE_FILES
+    needed = wanted + budgets.SPARE_FILES
     if soft == unlimited or soft >= needed:
         return wanted
     soft = needed if hard == unlimited else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == needed:
         return wanted
-    most = max(1, soft - _SPARE_FILES, soft // 4)
+    most = max(1, soft - budgets.SPARE_FILES, soft // 4)
     log.warning(
         "few_open_files",
         message=f"This process may open {soft} files: there is room for {most} clients, not for {wanted} "

@@ -39,13 +39,7 @@ from qcore.server.writes.proposals import Proposals
 from qcore.store.state.state import State
 from qcore.store.watch.history import History
 
-__all__ = ["STOP_SECONDS", "Node"]
-
-STOP_SECONDS = 10.0
-"""Time a stop may take by default; what is not finished by then is answered with an error."""
-
-_LEAST_STOP_SECONDS = 1.0
-"""Time the engine has to end, however long the calls took."""
+__all__ = ["Node"]
 
 log = logs.get("qcore.node")
 
@@ -141,7 +135,7 @@ class Node:
         """Take part: from now on the engine calls back. Needs the running loop."""
         self.engine.run()
 
-    async def stop(self, limit: float = STOP_SECONDS) -> None:
+    async def stop(self, limit: float = budgets.STOP_SECONDS) -> None:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
         end = time.monotonic() + limit
         self.stopping = True
@@ -157,7 +151,7 @@ class Node:
         self._leadership.end(None)
         self._proposals.stop()
         await self._snapshots.stop()
-        if not await self.engine.stop(max(end - time.monotonic(), _LEAST_STOP_SECONDS)):
+        if not await self.engine.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS)):
             log.warning("stopped_early", message=f"Not everything was finished within {limit:g} s")
         self._applier.stop()
 

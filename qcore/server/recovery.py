@@ -11,13 +11,11 @@ from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
 from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import Damaged, QcoreError
+from qcore.server.runtime import budgets
 from qcore.store.state.snapshot_lines import Loader
 from qcore.store.state.state import State
 
 __all__ = ["load", "meta_of", "read_snapshot"]
-
-_SLICE_LINES = 50
-"""Lines between two pauses."""
 
 
 def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
@@ -62,7 +60,7 @@ def read_snapshot(snapshots: SnapshotFiles, found: SnapshotFile) -> Generator[No
     try:
         for number, line in enumerate(snapshots.lines(found), 1):
             loader.add(line)
-            if number % _SLICE_LINES == 0:
+            if number % budgets.LOADED_LINES == 0:
                 yield
         return loader.done(found.header.last.index)
     except (ValueError, LookupError, TypeError, QcoreError) as error:

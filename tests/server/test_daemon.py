@@ -20,6 +20,7 @@ from qcore.engine.factory import refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
 from qcore.server import daemon
 from qcore.server.config.settings import Settings
+from qcore.server.runtime import budgets
 from tests.process import DAEMON, NodeProcess
 
 NodeFactory = Callable[..., NodeProcess]
@@ -70,7 +71,7 @@ def test_the_limit_of_open_files_is_raised_for_the_connections_wanted(
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     open_files(256, hard)
     assert daemon._most_connections(100) == 100
-    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (100 + daemon._SPARE_FILES, hard)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (100 + budgets.SPARE_FILES, hard)
 
 
 def test_a_limit_that_is_high_enough_stays(open_files: Callable[[int, int], None]) -> None:

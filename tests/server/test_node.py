@@ -16,7 +16,7 @@ from qcore.model.leader_commands import StagePart
 from qcore.model.requests.commands import Bootstrap, TreeNode
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
-from qcore.server.writes import proposals as writes
+from qcore.server.runtime import budgets
 from tests.server.running import Client, GatedFiles, Running, request, running, until
 
 USER = {
@@ -133,7 +133,7 @@ async def test_an_entry_of_parts_ends_before_it_grows_too_large_whatever_the_scr
 async def test_the_parts_of_writes_that_wait_are_counted_in_bytes(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writes, "_WAITING_BYTES", 4 << 20)
+    monkeypatch.setattr(budgets, "WAITING_WRITES_BYTES", 4 << 20)
     _, client = await house.open()
     await hold(house, client)
     long = "語" * 700_000

@@ -59,6 +59,75 @@ ANSWERS_PER_SEND_QUEUE = 2
 KEPT_FILTERS = 256
 """Filters kept as they were parsed, and as many as they were bound to types."""
 
+# -- writes ------------------------------------------------------------------------------------------------
+
+WAITING_WRITES_BYTES = 256 << 20
+"""Size of the writes that may wait when another one comes."""
+
+LONG_COMMAND_BYTES = 1 << 20
+"""Size above which a command travels in parts."""
+
+COMMAND_PART_BYTES = 512 << 10
+"""Size of such a part."""
+
+INLINE_READS_SECONDS = 1.0
+"""Time of all reads of one pipeline or transaction: nobody else is served meanwhile."""
+
+DISK_LOOK_SECONDS = 0.5
+"""Time between two looks at how full the disk is."""
+
+DIGEST_CHECK_ENTRIES = 10_000
+"""Entries after which the leader proposes a digest check."""
+
+DIGEST_CHECK_SECONDS = 60.0
+"""Time after the first entry that no digest check covers, in which the leader proposes one."""
+
+# -- snapshots ---------------------------------------------------------------------------------------------
+
+SNAPSHOT_TURN_SECONDS = 0.002
+"""Time of making the lines of a snapshot before others are served."""
+
+SNAPSHOT_SHARE = 3
+"""While requests come, this many times as long is left to them between two such turns."""
+
+SNAPSHOT_BUSY_SECONDS = 0.05
+"""Time since the last request during which more are expected, for that."""
+
+SNAPSHOT_CHUNK_BYTES = 64 << 10
+"""What is handed to the thread that writes a snapshot at a time."""
+
+SNAPSHOT_AHEAD_BYTES = 4 << 20
+"""What may wait for that thread."""
+
+SNAPSHOT_PAUSE = 9
+"""Times its own duration that passes after a snapshot before limits of the log ask for the next."""
+
+SNAPSHOT_SPARE_BYTES = 16 << 20
+"""What stays free on the disk beside a snapshot."""
+
+SNAPSHOT_RETRY_SECONDS = 60.0
+"""Time that passes after a snapshot that failed."""
+
+LOADED_LINES = 50
+"""Lines of a received snapshot that are loaded between two pauses."""
+
+# -- start and stop ----------------------------------------------------------------------------------------
+
+BACKLOG_CONNECTIONS = 1024
+"""Connections the kernel takes in our name before we accept them, all of which may be accepted in one turn."""
+
+SPARE_FILES = BACKLOG_CONNECTIONS + 256
+"""Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
+
+STOP_SECONDS = 10.0
+"""Time a stop may take by default; what is not finished by then is answered with an error."""
+
+ENGINE_STOP_SECONDS = 1.0
+"""Time the engine has at least to end, however long the calls took."""
+
+GOODBYE_SECONDS = 1.0
+"""Time that clients have to take their last answers when the node stops."""
+
 # -- events ------------------------------------------------------------------------------------------------
 
 WATCH_TICK_SECONDS = 5.0

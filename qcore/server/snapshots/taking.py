@@ -20,26 +20,12 @@ from qcore.model.errors import Busy, DiskFull, RequestError, Timeout
 from qcore.model.requests.results import SnapshotTaken
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 from qcore.server.snapshots.writing import SnapshotInProgress
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
 
 __all__ = ["SnapshotTaker"]
-
-_MEGABYTE = 1 << 20
-
-_BUSY_SECONDS = 0.05
-"""Time since the last request during which more are expected."""
-
-_PAUSE = 9
-"""Times its own duration that passes after a snapshot before limits of the log ask for the next."""
-
-_SPARE_BYTES = 16 << 20
-"""What stays free on the disk beside a snapshot."""
-
-_RETRY_SECONDS = 60.0
-"""Time that passes after one that failed."""
 
 Waiter = Callable[[SnapshotFile | None, RequestError | None], None]
 """Hears of the snapshot that became durable, or why there is none."""
@@ -75,7 +61,7 @@ class SnapshotTaker:
         # What two snapshots hold goes, so that each may take half of what may stay.
         self._most_entries = settings.max_log_files // 2
         directory.log.max_spares = settings.max_log_files
-        self._most_bytes = settings.max_log_size_mb * _MEGABYTE // 2
+        self._most_bytes = settings.max_log_size_mb * budgets.MEGABYTE // 2
         self._thread = ThreadPoolExecutor(1, "qcore-snapshots")
         self._looked = -1
         self._appended = 0
@@ -183,13 +169,13 @@ class SnapshotTaker:
     def _lacks_space(self) -> str | None:
         """Why the file would take space that the log needs, None if it does not."""
         found, newest = space(self._path), self.newest
-        expected = _SPARE_BYTES + (2 * newest.size if newest is not None else 0)
+        expected = budgets.SNAPSHOT_SPARE_BYTES + (2 * newest.size if newest is not None else 0)
         if found is None or found.free >= expected:
             return None
         return f"there are {found.free} bytes free, {expected} may be needed"
 
     def _is_busy(self) -> bool:
-        return time.monotonic() - self._last_activity() < _BUSY_SECONDS
+        return time.monotonic() - self._last_activity() < budgets.SNAPSHOT_BUSY_SECONDS
 
     def _ended(self, found: SnapshotFile | None, problem: str) -> None:
         if self._running is None:  # given up for a newer one, which serves who waits
@@ -206,7 +192,7 @@ class SnapshotTaker:
 
     def _durable(self, found: SnapshotFile, took: float) -> None:
         before, header = self.newest, found.header
-        self._not_before = time.monotonic() + _PAUSE * took
+        self._not_before = time.monotonic() + budgets.SNAPSHOT_PAUSE * took
         self._folder.add(found)
         log.info(
             "snapshot_taken",
@@ -226,7 +212,7 @@ class SnapshotTaker:
 
     def _failed(self, problem: str) -> None:
         """It could not be written, which costs nothing but space in the log."""
-        self._not_before = time.monotonic() + _RETRY_SECONDS
+        self._not_before = time.monotonic() + budgets.SNAPSHOT_RETRY_SECONDS
         log.warning("snapshot_failed", message=f"No snapshot was taken: {problem}")
         served, self._served = self._served, []
         _refuse(served, DiskFull(f"no snapshot was taken: {problem}"))

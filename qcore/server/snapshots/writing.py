@@ -10,21 +10,10 @@ from typing import TypeVar
 
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotWriter
 from qcore.model.errors import DiskFailed
+from qcore.server.runtime import budgets
 from qcore.store.state.snapshot_lines import StateSnapshot
 
 __all__ = ["SnapshotInProgress"]
-
-_TURN_SECONDS = 0.002
-"""Work before others are served."""
-
-_SHARE = 3
-"""While requests come, this many times as long is left to them between two turns."""
-
-_CHUNK_BYTES = 64 << 10
-"""What is handed to the thread at a time."""
-
-_AHEAD_BYTES = 4 << 20
-"""What may wait for the thread."""
 
 T = TypeVar("T")
 
@@ -67,14 +56,14 @@ class SnapshotInProgress:
         """Make lines for a moment; then leave the loop to others for longer, if there are any."""
         begun = time.monotonic()
         while not self._over:
-            if self._ahead >= _AHEAD_BYTES:
+            if self._ahead >= budgets.SNAPSHOT_AHEAD_BYTES:
                 self._paused = True
                 return
             if not self._make():
                 return
             took = time.monotonic() - begun
-            if took > _TURN_SECONDS:
-                pause = _SHARE * took if self._is_busy() else 0.0
+            if took > budgets.SNAPSHOT_TURN_SECONDS:
+                pause = budgets.SNAPSHOT_SHARE * took if self._is_busy() else 0.0
                 asyncio.get_running_loop().call_later(pause, self._turn)
                 return
 
@@ -83,7 +72,7 @@ class SnapshotInProgress:
         piece = bytearray()
         for lines in self._pieces:
             piece += lines
-            if len(piece) >= _CHUNK_BYTES:
+            if len(piece) >= budgets.SNAPSHOT_CHUNK_BYTES:
                 self._hand_over(bytes(piece))
                 return True
         self._hand_over(bytes(piece))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qcore.model.leader_commands import CheckDigest
+from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Debounce
 from qcore.store.state.state import State
 
-__all__ = ["ENTRIES", "SECONDS", "DigestCheckProposals"]
-
-ENTRIES = 10_000
-SECONDS = 60.0
-"""A check comes after so many entries, and after so many seconds with at least one."""
+__all__ = ["DigestCheckProposals"]
 
 
 class DigestCheckProposals:
@@ -23,11 +20,11 @@ class DigestCheckProposals:
         self._propose = propose
         self._index = state.applied
         """The log index where the last check was applied."""
-        self._timer = Debounce(SECONDS, self._check)
+        self._timer = Debounce(budgets.DIGEST_CHECK_SECONDS, self._check)
 
     def applied(self) -> None:
         """Entries were applied."""
-        if self._state.applied - self._index >= ENTRIES:
+        if self._state.applied - self._index >= budgets.DIGEST_CHECK_ENTRIES:
             self._check()
         elif self._state.applied > self._index:
             self._timer.trigger()

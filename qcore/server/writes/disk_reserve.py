@@ -8,14 +8,9 @@ from qcore.disk.space import default_reserve, space
 from qcore.model.errors import DiskFull
 from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
-from qcore.server.runtime import logs
+from qcore.server.runtime import budgets, logs
 
 __all__ = ["DiskReserve"]
-
-_LOOK = 0.5
-"""Seconds between two looks at the disk."""
-
-_MEGABYTE = 1 << 20
 
 log = logs.get("qcore.reserve")
 
@@ -26,7 +21,7 @@ class DiskReserve:
     def __init__(self, folder: str, wanted: int | None) -> None:
         self._folder = folder
         self._wanted = wanted
-        self._looked = -_LOOK
+        self._looked = -budgets.DISK_LOOK_SECONDS
         self._left = 0
         """Bytes that may be taken before the next look."""
         self._full: str | None = None
@@ -35,7 +30,7 @@ class DiskReserve:
         """Why a command of `size` bytes cannot be taken now, with so many `waiting`; deletions always can."""
         now = time.monotonic()
         self._left -= size
-        if now - self._looked >= _LOOK or self._left < 0:
+        if now - self._looked >= budgets.DISK_LOOK_SECONDS or self._left < 0:
             self._looked = now
             self._look(size + waiting)
         if self._full is None or _frees(command):
@@ -46,14 +41,14 @@ class DiskReserve:
         found = space(self._folder)
         if found is None:
             return
-        reserve = default_reserve(found.total) if self._wanted is None else self._wanted * _MEGABYTE
+        reserve = default_reserve(found.total) if self._wanted is None else self._wanted * budgets.MEGABYTE
         before = self._full
         self._full = None
         self._left = found.free - coming - reserve
         if reserve and self._left < 0:
-            kept = f"{found.free // _MEGABYTE} MB are free, {reserve // _MEGABYTE} MB are kept in reserve"
-            if coming >= _MEGABYTE:
-                kept = f"{coming // _MEGABYTE} MB are to be written, {kept}"
+            kept = f"{found.free // budgets.MEGABYTE} MB are free, {reserve // budgets.MEGABYTE} MB are kept in reserve"
+            if coming >= budgets.MEGABYTE:
+                kept = f"{coming // budgets.MEGABYTE} MB are to be written, {kept}"
             self._full = f"the disk of {self._folder} is full: {kept} (disk_reserve_mb)"
         if (before is None) != (self._full is None):
             word = self._full or f"the disk of {self._folder} has room again: writes are taken"

@@ -15,17 +15,17 @@ import msgspec
 
 from qcore.model.errors import Timeout, TooLarge
 from qcore.model.wire import encode_json
+from qcore.server.runtime import budgets
 
-__all__ = ["MOST_SECONDS", "InlineReads"]
-
-MOST_SECONDS = 1.0
-"""Time of all reads of one pipeline or transaction."""
+__all__ = ["InlineReads"]
 
 
 class InlineReads:
     """Carries out the reads of one command after another by `run`, which gives a result or a work that returns it."""
 
-    def __init__(self, run: Callable[[Any], Any], most_bytes: int, most_seconds: float = MOST_SECONDS) -> None:
+    def __init__(
+        self, run: Callable[[Any], Any], most_bytes: int, most_seconds: float = budgets.INLINE_READS_SECONDS
+    ) -> None:
         self._run = run
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds

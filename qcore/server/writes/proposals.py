@@ -22,20 +22,13 @@ from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Command
 from qcore.server.calls import Call, Sink
 from qcore.server.config.settings import Settings
+from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.disk_reserve import DiskReserve
-from qcore.server.writes.sealing import LONG_BYTES, cut, seal, set_limits
+from qcore.server.writes.sealing import cut, seal, set_limits
 from qcore.store.state.state import State
 
 __all__ = ["Forward", "Group", "Proposals"]
-
-_MEGABYTE = 1 << 20
-
-_WAITING_BYTES = 256 * _MEGABYTE
-"""Size of the writes that may wait when another one comes."""
-
-_SWEEP_SECONDS = 0.25
-"""Time between two looks for writes whose deadline has passed."""
 
 Forward = Callable[[int, list[Call]], None]
 """Sends writes to the leader (its public id). Each is answered in the end, or comes back by `Proposals.take_back`."""
@@ -71,7 +64,7 @@ class Proposals:
         self._state = state
         self._engine = engine
         self._reserve = reserve
-        self._max_entry = settings.max_entry_mb * _MEGABYTE
+        self._max_entry = settings.max_entry_mb * budgets.MEGABYTE
         self.forward: Forward | None = None
         self._leads = False
         self._leader: int | None = None
@@ -87,7 +80,7 @@ class Proposals:
         """Staged writes of which a part came back: they must be staged anew."""
         self._proposed: dict[Group, None] = {}
         self._flush_due = False
-        self._sweeper = Periodic(_SWEEP_SECONDS, self._sweep)
+        self._sweeper = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     @property
     def idle(self) -> bool:
@@ -101,7 +94,7 @@ class Proposals:
         command: Command = call.params
         seal(command)
         set_limits(command, self._settings)
-        if call.size > LONG_BYTES:
+        if call.size > budgets.LONG_COMMAND_BYTES:
             self.put_parts(call, cut(command))
         elif self._may_wait(call):
             self._add(call)
@@ -145,7 +138,7 @@ class Proposals:
         problem: RequestError | None = None
         if len(self._waiting) >= self._settings.max_pending:
             problem = Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no")
-        elif self._size >= _WAITING_BYTES:
+        elif self._size >= budgets.WAITING_WRITES_BYTES:
             problem = Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no")
         else:
             problem = self._reserve.problem(call.params, call.size, self._size)

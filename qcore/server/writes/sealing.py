@@ -9,13 +9,9 @@ from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, C
 from qcore.model.requests.compound import COMPOUND
 from qcore.model.wire import cut_text, encode_json, text_size
 from qcore.server.config.settings import Settings
+from qcore.server.runtime import budgets
 
-__all__ = ["LONG_BYTES", "cut", "seal", "set_limits"]
-
-LONG_BYTES = 1 << 20
-"""Size above which a command travels in parts."""
-
-_PART_BYTES = 512 << 10
+__all__ = ["cut", "seal", "set_limits"]
 
 
 def seal(command: Command) -> None:
@@ -44,7 +40,7 @@ def set_limits(command: Command, settings: Settings) -> None:
 
 def cut(command: Command) -> list[tuple[str, int]]:
     """The JSON of a sealed command in parts, and how many bytes each has."""
-    return [(text, text_size(text)) for text in cut_text(encode_json(command), _PART_BYTES)]
+    return [(text, text_size(text)) for text in cut_text(encode_json(command), budgets.COMMAND_PART_BYTES)]
 
 
 def _with_steps(command: Command) -> Sequence[Command]:

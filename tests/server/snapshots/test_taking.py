@@ -22,7 +22,7 @@ from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.queries import SnapshotTake
 from qcore.server.calls import Call
 from qcore.server.recovery import load
-from qcore.server.snapshots import taking as snapshots
+from qcore.server.runtime import budgets
 from qcore.store import apply
 from tests.server.running import Client, GatedFiles, Running, running, until
 
@@ -125,7 +125,7 @@ async def test_all_who_ask_meanwhile_are_answered_with_what_is_newer(tmp_path: P
 async def test_the_limit_of_entries_asks_for_snapshots_and_the_log_goes_up_to_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "_PAUSE", 0)
+    monkeypatch.setattr(budgets, "SNAPSHOT_PAUSE", 0)
     async with running(tmp_path, max_log_files=20, log_cleanup_interval=5) as run:
         client = await begin(run)
         for _ in range(12):
@@ -144,7 +144,7 @@ async def test_the_limit_of_entries_asks_for_snapshots_and_the_log_goes_up_to_th
 
 
 async def test_the_limit_of_bytes_asks_for_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "_MEGABYTE", 1000)
+    monkeypatch.setattr(budgets, "MEGABYTE", 1000)
     async with running(tmp_path, max_log_size_mb=20, log_cleanup_interval=1) as run:
         client = await begin(run)
         await write(client, 3, "x" * 2000)
@@ -154,7 +154,7 @@ async def test_the_limit_of_bytes_asks_for_them_too(tmp_path: Path, monkeypatch:
 
 
 async def test_the_next_one_leaves_time_to_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "_PAUSE", 1e9)
+    monkeypatch.setattr(budgets, "SNAPSHOT_PAUSE", 1e9)
     async with running(tmp_path, max_log_files=10, log_cleanup_interval=1) as run:
         client = await begin(run)
         await write(client, 30)
@@ -280,7 +280,7 @@ async def test_a_snapshot_that_cannot_be_written_is_no_harm(tmp_path: Path) -> N
 async def test_too_little_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "_SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(budgets, "SNAPSHOT_SPARE_BYTES", 1 << 60)
     async with running(tmp_path) as run:
         client = await begin(run)
         answer = await client.ask("snapshot.take")

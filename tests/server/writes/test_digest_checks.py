@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qcore.model.leader_commands import CheckDigest
-from qcore.server.writes import digest_checks as checking
+from qcore.server.runtime import budgets
 from tests.server.running import Running, running, until
 
 
@@ -20,7 +20,7 @@ def checks(run: Running) -> list[int]:
 async def test_a_check_follows_a_change_and_none_follows_a_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "SECONDS", 0.01)
+    monkeypatch.setattr(budgets, "DIGEST_CHECK_SECONDS", 0.01)
     async with running(tmp_path) as run:
         client = run.client()
         await client.result("session.open")
@@ -35,7 +35,7 @@ async def test_a_check_follows_a_change_and_none_follows_a_check(
 
 
 async def test_checks_come_after_so_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "ENTRIES", 5)
+    monkeypatch.setattr(budgets, "DIGEST_CHECK_ENTRIES", 5)
     async with running(tmp_path) as run:
         client = run.client()
         for _ in range(20):
@@ -45,7 +45,7 @@ async def test_checks_come_after_so_many_entries(tmp_path: Path, monkeypatch: py
 
 
 async def test_a_log_with_checks_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "ENTRIES", 3)
+    monkeypatch.setattr(budgets, "DIGEST_CHECK_ENTRIES", 3)
     async with running(tmp_path) as run:
         client = run.client()
         for _ in range(10):

@@ -10,6 +10,7 @@ from qcore.disk.space import Space
 from qcore.model.requests.commands import Command, Create, Delete, SessionOpen, SetFields
 from qcore.model.requests.compound import Pipeline, Transaction
 from qcore.model.requests.queries import Get
+from qcore.server.runtime import budgets
 from qcore.server.writes import disk_reserve as reserve
 from qcore.server.writes.disk_reserve import DiskReserve
 from tests.server.running import running
@@ -20,7 +21,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The free bytes of a disk of 1 GB, looked at each time."""
     found = [0]
     monkeypatch.setattr(reserve, "space", lambda _folder: Space(1 << 30, found[0]))
-    monkeypatch.setattr(reserve, "_LOOK", 0.0)
+    monkeypatch.setattr(budgets, "DISK_LOOK_SECONDS", 0.0)
     return found
 
 
@@ -42,7 +43,7 @@ def test_below_the_reserve_only_what_deletes_is_taken(free: list[int]) -> None:
 
 
 def test_what_comes_and_what_waits_is_not_free_any_more(free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reserve, "_LOOK", 1000.0)
+    monkeypatch.setattr(budgets, "DISK_LOOK_SECONDS", 1000.0)
     kept, create = DiskReserve("/data", 10), Create("T", "a")
     free[0] = 20 << 20
     assert kept.problem(create, 4 << 20, 0) is None
