@@ -42,6 +42,8 @@ class GatedFiles(Files):
         self.open = threading.Event()
         self.open.set()
         self.failing = False
+        self.failing_in = ""
+        """What a path must hold for its flush to fail."""
         self.gated = ""
         """What a path must hold for its flush to be held back."""
         self.held = 0
@@ -60,7 +62,7 @@ class GatedFiles(Files):
             self.held += 1
             if not self.open.wait(DEADLINE):
                 raise AssertionError("the gate stayed shut")
-        if self.failing:
+        if self.failing and self.failing_in in path:
             raise OSError(5, "Input/output error")
 
 
