@@ -41,6 +41,9 @@ class Driver(Protocol):
     def pass_time(self, seconds: float) -> None:
         """Set the clock forward, or back."""
 
+    def session(self, number: int) -> int:
+        """The id of the session that was opened as the `number`-th, from 1; requests name it by the number."""
+
     async def done(self, method: str, **params: Any) -> Any:
         """The result of a request."""
 
@@ -120,6 +123,14 @@ async def _conditions(node: Driver) -> None:
     await node.refused("conflict", "set", id=herd, field="Mode", value="Aus", expect={"value": "Bereit"})
     await node.refused("conflict", "set", id=herd, field="Mode", value="Aus", expect={"revision": 1})
     await node.done("set", id=herd, field="Home->Note", value="über den Herd geschrieben")
+    here = {"revision": node.state.revision, "epoch": node.state.epochs.current}
+    elsewhere = {**here, "epoch": "0123456789abcdef"}
+    note = {"id": f"{herd}", "field": "Home->Note", "value": "und noch einmal"}
+    await node.refused("conflict", "set", **note, expect=elsewhere)
+    await node.done("set", **note, expect=here)
+    here["revision"] = node.state.revision
+    holds = {"id": herd, "field": "Home->Note", **here}
+    await node.done("transaction", conditions=[holds], commands=[{"method": "set", "params": note}])
 
 
 async def _tree(node: Driver) -> None:
@@ -285,7 +296,7 @@ async def third(node: Driver) -> None:
 async def _parts(node: Driver) -> None:
     """Restore with prune what the store holds but for some of it, in several entries, others and a snapshot between."""
     document = read_document(await _pruned(node))
-    restore = Restore(document, prune=True, session=4, seq=2, hash="0123456789abcdef")
+    restore = Restore(document, prune=True, session=node.session(4), seq=2, hash="0123456789abcdef")
     texts = list(cut_text(encode_json(restore), 1_500))
     parts = [StagePart("0ddba11000000000", number, text) for number, text in enumerate(texts)]
     await node.propose(parts[0])
@@ -324,8 +335,8 @@ async def fourth(node: Driver) -> None:
     compound = {"commands": [{"method": "get", "params": {"id": "/Haus/Küche", "fields": ["Note"]}}]}
     compound["commands"] += [{"method": "create", "params": {"type": "Place", "name": "zu zweit", "parent": "/Haus"}}]
     compound["commands"] += [{"method": "set", "params": {"id": "$2", "field": "Note", "value": "kein Base64"}}]
+    await node.done("session.open")
     await node.together(
-        ("session.open", {}),
         ("set", {"id": "/Haus/Küche/温度", "field": "Value", "value": "21,5", "session": 5, "seq": 1}),
         ("set", {"id": "/Haus/Küche/温度", "field": "Ghost", "value": 1, "session": 5, "seq": 2}),
         ("pipeline", {**compound, "session": 5, "seq": 3}),

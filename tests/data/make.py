@@ -61,6 +61,7 @@ def facts(state: State) -> dict[str, Any]:
         "sessions": sessions,
         "staged": {stage: parts.texts for stage, parts in state.staged.open.items()},
         "checks": msgspec.to_builtins(list(state.checks.last)),
+        "epochs": [list(each) for each in state.epochs.all],
     }
 
 
@@ -88,6 +89,7 @@ class _Driver:
         self._snapshots = snapshots
         self._running: Running
         self._client: Client
+        self._sessions: list[int] = []
         self._numbered: dict[tuple[int, int], dict[str, Any]] = {}
         """Writes that were sent together, by session and number, with their answers."""
 
@@ -110,25 +112,38 @@ class _Driver:
     def pass_time(self, seconds: float) -> None:
         self.now += round(seconds * _SECOND)
 
+    def session(self, number: int) -> int:
+        return self._sessions[number - 1]
+
     async def done(self, method: str, **params: Any) -> Any:
         self.pass_time(1)
-        return await self._client.result(method, **params)
+        result = await self._client.result(method, **self._named(params))
+        if method == "session.open":
+            self._sessions.append(result["session"])
+        return result
 
     async def refused(self, kind: str, method: str, **params: Any) -> None:
         self.pass_time(1)
-        found = await self._client.kind(method, **params)
+        found = await self._client.kind(method, **self._named(params))
         assert found == kind, (method, params, found)
 
     async def together(self, *requests: tuple[str, dict[str, Any]]) -> None:
         self.pass_time(1)
         answers = self._client.answers
-        ids = [self._client.send(method, **params) for method, params in requests]
+        named = [(method, self._named(params)) for method, params in requests]
+        ids = [self._client.send(method, **params) for method, params in named]
         await until(lambda: all(id in answers for id in ids))
-        for id, (method, params) in zip(ids, requests, strict=True):
-            if "session" in params:
+        for id, (method, params) in zip(ids, named, strict=True):
+            if method == "session.open":
+                self._sessions.append(answers[id]["result"]["session"])
+            elif "session" in params:
                 answer = {key: value for key, value in answers[id].items() if key in ("result", "error")}
                 write = {"method": method, "params": params, "answer": answer}
                 self._numbered[params["session"], params["seq"]] = write
+
+    def _named(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Params with the id of a session in place of its number."""
+        return {**params, "session": self.session(params["session"])} if "session" in params else params
 
     async def propose(self, *commands: Any) -> None:
         self.pass_time(1)
@@ -192,7 +207,7 @@ def _require_everything(folder: Path) -> None:
         assert not looked.snapshots.found
     missing = set(get_args(Logged)) - {type(command) for entry in entries for command in entry.body.commands}
     assert missing == {Restore}, "a restore travels in parts, everything else must be there"
-    times = [entry.body.time for entry in entries]
+    times = [entry.body.time for entry in entries if entry.body.kind == "commands"]
     assert times != sorted(times), "the clock never stepped back"
     with closing(Directory.look(folder / "snapshots" / "node_1")) as looked:
         assert looked.log.first is not None
