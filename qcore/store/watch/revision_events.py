@@ -38,9 +38,11 @@ def events_of(changes: list[Change], revision: int, retyped: bool = False) -> li
                 if entity in events:
                     event.fresh = True
                 else:
-                    event.old_value, event.old_time, event.old_written = line.value, line.time, line.revision
+                    event.old_time, event.old_written = line.time, line.revision
                     if slot == PARENT:
-                        event.old_value = parents.get(entity, event.old_value)
+                        event.old_value = parents.get(entity, line.value)
+                    elif slot != CHILDREN:  # whose list is the entity's own, and no value of an event
+                        event.old_value = line.value
         elif type(line) is Added:
             events[entity] = Event(CREATED, revision, entity.id, entity.schema)
         elif type(line) is Linked:
@@ -92,7 +94,9 @@ class _Reader:
         field = schema.slots[line.slot]
         fields = self._before[entity.id]
         if field.name not in fields:
-            old = self._parents.get(entity.id, line.value) if line.slot == PARENT else line.value
+            old = None if line.slot == CHILDREN else line.value
+            if line.slot == PARENT:
+                old = self._parents.get(entity.id, old)
             fields[field.name] = field, old, line.time, line.revision
             self._touched.append((CHANGED, entity, field.name))
 

@@ -50,6 +50,20 @@ def test_the_bytes_are_bounded(note: str) -> None:
     assert history.oldest == log.state.revision - len(history) + 1
 
 
+def test_events_of_children_weigh_no_more_the_more_there_are() -> None:
+    log, history = filled(0, 100_000, most_bytes=8 << 20)
+    oldest = history.oldest
+    top = log.create("Thing", "top")
+    for number in range(3000):
+        log.create("Thing", f"n{number}", top)
+    for id in range(top + 1, top + 1001):
+        log.delete(id)
+    events = [event for chunk in history.after(history.gone) for event in chunk.events]
+    assert history.oldest == oldest
+    assert max(event.weight for event in events if event.name == "Children") < 500
+    assert not any(type(event.old_value) is list for event in events)
+
+
 def test_the_newest_revision_stays_whatever_its_size() -> None:
     log, history = filled(1, 1000)
     top = log.create("Thing", "top")
