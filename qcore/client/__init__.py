@@ -43,6 +43,7 @@ from qcore.model.requests.queries import (
     TypesList,
 )
 from qcore.model.requests.results import (
+    Counted,
     Created,
     Deleted,
     DigestNow,
@@ -61,6 +62,7 @@ __all__ = [
     "Condition",
     "ConnectionFailed",
     "Count",
+    "Counted",
     "Create",
     "Created",
     "Delete",

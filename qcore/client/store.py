@@ -23,6 +23,7 @@ from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import Consistency
 from qcore.model.requests.restore import Restored
 from qcore.model.requests.results import (
+    Counted,
     Created,
     Deleted,
     DigestNow,
@@ -208,10 +209,10 @@ class Store:
         exact: bool = False,
         consistency: Consistency | None = None,
         timeout: float | None = None,
-    ) -> int:
-        """How many entities `find` would give; the same errors."""
+    ) -> Counted:
+        """How many entities `find` would give, and for how many the filter has no answer; the same errors."""
         params = _given(type=type, filter=filter, exact=exact or None, consistency=consistency)
-        return await self._ask("count", params, int, timeout)
+        return await self._ask("count", params, Counted, timeout)
 
     async def types(
         self, limit: int | None = None, cursor: str | None = None, *, timeout: float | None = None

@@ -154,7 +154,7 @@ METHODS: dict[str, Method] = {
         _read("get", queries.Get, results.Entity),
         _write("set", commands.SetFields, results.SetDone),
         _read("find", queries.Find, results.Page, filters=_filter),
-        _read("count", queries.Count, int, filters=_filter),
+        _read("count", queries.Count, results.Counted, filters=_filter),
         _read("types", queries.TypesList, results.TypesPage),
         _read("schema.get", queries.SchemaGet, EntitySchema),
         _read("schema.complete", queries.SchemaComplete, EntitySchema),

@@ -13,6 +13,7 @@ import pytest
 
 from qcore.client import (
     Condition,
+    Counted,
     Create,
     Created,
     Delete,
@@ -255,11 +256,14 @@ async def test_a_transaction_is_all_or_nothing(store: Store) -> None:
 
 async def test_entities_are_counted_with_and_without_descendants(store: Store) -> None:
     await store.create("User", "ann")
-    assert await store.count("Object", exact=True) == 0
+    assert await store.count("Object", exact=True) == Counted(0)
     users = await store.count("User")
-    assert users == await store.count("User", exact=True) == (await store.find("User", total=True)).total
+    assert users == await store.count("User", exact=True) == Counted((await store.find("User", total=True)).total or 0)
     assert [item.name for item in (await store.find("User", "Age > 30")).items] == ["Alice"]
-    assert await store.count("User", "Age > 30") == 1
+    assert await store.count("User", "Age > 30") == Counted(1)
+    counted = await store.count("User", "100 / (Age - 34) > -50")
+    found = await store.find("User", "100 / (Age - 34) > -50")
+    assert (counted.count, counted.errors, counted.error) == (len(found.items), 1, found.error)
     with pytest.raises(BadFilter):
         await store.count("User", "Age >")
     with pytest.raises(NotFound):

@@ -6,6 +6,7 @@ import pytest
 
 from qcore.model.errors import BadParams, NotFound, TooLarge
 from qcore.model.requests.queries import Count, Exists, FieldExists, FieldGet, Find, Get, TypesList
+from qcore.model.requests.results import Counted
 from qcore.model.times import format_time
 from qcore.model.values import MAX_SIZE, Kind
 from qcore.store import read
@@ -196,8 +197,8 @@ def test_total_counts_all_pages(log: Log) -> None:
 def test_count_counts(log: Log) -> None:
     for name in ("Thing", "Tool", "Tool"):
         log.create(name, "x")
-    assert through(search.count(log.state, Count("Thing"))) == 3
-    assert through(search.count(log.state, Count("Thing", exact=True))) == 1
+    assert through(search.count(log.state, Count("Thing"))) == Counted(3)
+    assert through(search.count(log.state, Count("Thing", exact=True))) == Counted(1)
     with pytest.raises(NotFound):
         through(search.count(log.state, Count("Ghost")))
 

@@ -65,7 +65,7 @@ def test_a_node_starts_again_after_many_entries_with_all_of_them(node_factory: N
 
 async def counted(url: str) -> int:
     async with connect(url) as ws:
-        return int(await call(ws, "count", type="Folder", filter="Name.startsWith('folder ')"))
+        return int((await call(ws, "count", type="Folder", filter="Name.startsWith('folder ')"))["count"])
 
 
 @pytest.mark.parametrize("name", ["4.json", "7.json"])
@@ -187,4 +187,4 @@ async def create_until_gone(url: str) -> int:
 
 async def count_of(url: str) -> int:
     async with connect(url) as ws:
-        return int(await call(ws, "count", type="Object", exact=True))
+        return int((await call(ws, "count", type="Object", exact=True))["count"])

@@ -10,6 +10,7 @@ from qcore.model.requests.restore import PlanLine
 
 __all__ = [
     "Booted",
+    "Counted",
     "Created",
     "Deleted",
     "DigestCheck",
@@ -144,6 +145,14 @@ class Page(msgspec.Struct, omit_defaults=True):
     items: list[Item]
     cursor: str | None = None
     total: int | None = None
+    errors: int = 0
+    error: str | None = None
+
+
+class Counted(msgspec.Struct, omit_defaults=True):
+    """Answer of `count`. For `errors` entities, which are not among the `count`, the filter had no answer: `error`."""
+
+    count: int
     errors: int = 0
     error: str | None = None
 

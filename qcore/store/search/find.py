@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from qcore.model.errors import RequestError
 from qcore.model.requests.queries import Count, Find
-from qcore.model.requests.results import FailedField, FieldError, Item, Page
+from qcore.model.requests.results import Counted, FailedField, FieldError, Item, Page
 from qcore.model.wire import text_size
 from qcore.store.read import value_at
 from qcore.store.resolve import walk
@@ -60,20 +60,21 @@ def _page(state: State, query: Find, filter: Filter | None, hops: int) -> Genera
     return (yield from _by_fields(state, query, search, hops, Order(state, query.type, types, query.order_by)))
 
 
-def count(state: State, query: Count, filter: Filter | None = None) -> Generator[None, None, int]:
-    """How many entities of a type there are, or of those how many match.
+def count(state: State, query: Count, filter: Filter | None = None) -> Generator[None, None, Counted]:
+    """How many entities of a type there are, or of those how many match, and for how many there was no answer.
 
     Raises:
         NotFound: unknown type.
         BadFilter: the filter is too expensive.
     """
-    return (yield from _steady(state, lambda: _number(state, query, filter)))
+    return (yield from _steady(state, lambda: _counted(state, query, filter)))
 
 
-def _number(state: State, query: Count, filter: Filter | None) -> Generator[None, None, int]:
+def _counted(state: State, query: Count, filter: Filter | None) -> Generator[None, None, Counted]:
     search = _Search(state, candidates(state, query), filter)
     yield from search.prepare()
-    return (yield from search.count())
+    number = yield from search.count()
+    return Counted(number, search.errors, search.error)
 
 
 def _steady(state: State, begin: Callable[[], Generator[None, None, T]]) -> Generator[None, None, T]:

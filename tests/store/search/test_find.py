@@ -6,7 +6,7 @@ import pytest
 
 from qcore.model.errors import BadFilter
 from qcore.model.requests.queries import Count, Find
-from qcore.model.requests.results import Page
+from qcore.model.requests.results import Counted, Page
 from qcore.model.values import Kind
 from qcore.store.search import find as search
 from qcore.store.search.filter import Filter, bind, parse
@@ -71,7 +71,16 @@ def test_an_entity_without_an_answer_is_no_match_and_is_counted(log: Log) -> Non
 
 def test_a_count_by_filter(log: Log) -> None:
     counted = search.count(log.state, Count("Thing"), bound(log, "Name.endsWith('7')"))
-    assert through(counted) == 250
+    assert through(counted) == Counted(250)
+
+
+def test_a_count_says_for_how_many_there_was_no_answer() -> None:
+    log = Log(type_of("Thing", field("Count")))
+    for number in range(3):
+        log.create("Thing", f"t{number}", Count=number)
+    counted = through(search.count(log.state, Count("Thing"), bound(log, "1 / (Count - 1) == 1")))
+    assert (counted.count, counted.errors) == (1, 1)
+    assert counted.error == page(log, "1 / (Count - 1) == 1").error
 
 
 def test_long_searches_pause(log: Log) -> None:

@@ -276,7 +276,11 @@ def test_a_dry_run_of_a_schema_checks_it_and_sets_nothing(cli: Run, tmp_path: Pa
 def test_entities_are_counted_and_the_state_has_a_digest(cli: Run) -> None:
     users = int(cli("COUNT", "User")[1])
     cli("CREATE", "User", "ann")
-    assert cli("-f", "csv", "COUNT", "User") == (0, f"result\n{users + 1}\n", "")
+    assert cli("-f", "csv", "COUNT", "User") == (0, f"count,errors\n{users + 1},0\n", "")
+    code, out, err = cli("COUNT", "User", "100 / (Age - 34) > -50")
+    assert (code, int(out)) == (0, len(cli("FIND", "User", "100 / (Age - 34) > -50")[1].splitlines()))
+    assert err.startswith("the filter has no answer for 1 of the entities; entity 9: ")
+    assert json.loads(cli("-f", "json", "COUNT", "User", "100 / (Age - 34) > -50")[1])["errors"] == 1
     assert cli("COUNT", "User", "Age >")[2].startswith("(error) bad_filter: ")
     digest = json.loads(cli("-f", "json", "DIGEST")[1])
     assert cli("DIGEST")[1].startswith(f"Revision: {digest['revision']}\nDigest: {digest['digest']}\n")

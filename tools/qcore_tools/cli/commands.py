@@ -198,7 +198,7 @@ COMMANDS: tuple[Command, ...] = (
         "<type> [filter]",
         "Count the entities of a type and its descendants",
         "count",
-        views.SCALAR,
+        views.COUNT,
         read_find,
         _FILTERS,
     ),

@@ -18,6 +18,7 @@ from qcore.model.wire import encode_json
 
 __all__ = [
     "CREATED",
+    "COUNT",
     "DIGEST",
     "DONE",
     "ENTITY",
@@ -209,8 +210,29 @@ class ItemsView(NamesView):
         return [str(item["id"]) for item in result["items"]]
 
     def warnings(self, result: Any) -> Iterable[str]:
-        failed = result.get("errors", 0)
-        return [f"the filter has no answer for {failed} of the entities; {result.get('error')}"] if failed else []
+        return _unanswered(result)
+
+
+class CountView(RecordView):
+    """How many entities there are."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        return [str(result["count"])]
+
+    def table(self, result: Any) -> Table:
+        return ["count", "errors"], [[result["count"], result.get("errors", 0)]]
+
+    def raw(self, result: Any) -> Iterable[str]:
+        return [str(result["count"])]
+
+    def warnings(self, result: Any) -> Iterable[str]:
+        return _unanswered(result)
+
+
+def _unanswered(result: Any) -> Iterable[str]:
+    """For how many entities the filter had no answer, where there are any."""
+    failed = result.get("errors", 0)
+    return [f"the filter has no answer for {failed} of the entities; {result.get('error')}"] if failed else []
 
 
 class SchemaView(View):
@@ -341,6 +363,7 @@ def _numbered(error: QcoreError, number: int) -> QcoreError:
 SCALAR, FACTS, DIGEST, DONE, CREATED = View(), RecordView(), DigestView(), DoneView(), CreatedView()
 ENTITY, LISTENING = EntityView(), ListeningView()
 ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
+COUNT = CountView()
 
 
 def render(view: View, result: Any, params: Params, format: Format) -> str:
