@@ -1,4 +1,4 @@
-"""The schema file: YAML text to schemas and a tree, or every error in it with its line.
+"""The schema file: YAML or JSON text to schemas and a tree, or every error in it with its line.
 
 Everything that can be known without a store is checked here: names, kinds, defaults, inheritance, and whether
 the tree's attributes fit their fields. Ids and paths are only checked to be well formed; what they lead to is
@@ -29,6 +29,7 @@ from qcore.model.schema import (
     Types,
     check_schema,
 )
+from qcore.model.schema_file.json_nodes import compose_json, looks_like_json
 from qcore.model.schema_file.yaml_nodes import Keyed, Problems, compose, is_null, line_of, plain_value, text_of
 from qcore.model.values import Kind, parse_value
 
@@ -89,7 +90,7 @@ class SchemaFile(msgspec.Struct):
 
 
 def parse_schema_file(text: str, file_name: str = "schemas.yaml") -> SchemaFile:
-    """Read a schema file; `file_name` is for the errors only.
+    """Read a schema file, of which `file_name` is told in errors; it is JSON if its name ends so, or if it can be.
 
     Schemas come in the file's order and in normal form (ranks given, defaults by their kind, Object inherited).
 
@@ -97,7 +98,7 @@ def parse_schema_file(text: str, file_name: str = "schemas.yaml") -> SchemaFile:
         ConfigError: one ``file:line: message`` per error, and the same as a list in `data["errors"]`.
     """
     problems = Problems(file_name)
-    root = compose(text, _KINDS, problems)
+    root = _compose(text, file_name, problems)
     schemas: list[EntitySchema] = []
     tree: list[TreeNode] = []
     if root is not None:
@@ -109,6 +110,15 @@ def parse_schema_file(text: str, file_name: str = "schemas.yaml") -> SchemaFile:
         problems.raise_if_any()
         schemas = [types.own[name] for name in reader.schemas]
     return SchemaFile(schemas, tree, schema_file_digest(text))
+
+
+def _compose(text: str, file_name: str, problems: Problems) -> Node | None:
+    if file_name.lower().endswith(".json"):
+        root = compose_json(text, problems)
+        problems.raise_if_any()
+        return root
+    json = compose_json(text, Problems(file_name)) if looks_like_json(text) else None
+    return compose(text, _KINDS, problems) if json is None else json
 
 
 def schema_file_digest(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from yaml.composer import Composer, ComposerError
@@ -22,7 +23,20 @@ from yaml.scanner import Scanner
 
 from qcore.model.errors import ConfigError
 
-__all__ = ["MAX_NESTING", "MAX_NODES", "Keyed", "Problems", "compose", "is_null", "line_of", "plain_value", "text_of"]
+__all__ = [
+    "MAX_NESTING",
+    "MAX_NODES",
+    "PLAIN",
+    "YAML",
+    "Keyed",
+    "Problems",
+    "compose",
+    "is_null",
+    "line_of",
+    "plain_value",
+    "text_of",
+    "whole_characters",
+]
 
 MAX_NESTING = 250
 """Deepest mapping or list within another; Python's own stack is the reason."""
@@ -30,13 +44,20 @@ MAX_NESTING = 250
 MAX_NODES = 1_000_000
 """Most nodes of a file, each alias counted as all that it repeats."""
 
-_YAML = "tag:yaml.org,2002:"
-_PLAIN = "plain"
+YAML = "tag:yaml.org,2002:"
+"""Before the names of YAML's own tags."""
+
+PLAIN = "plain"
+"""The tag of a scalar that stands without quotes and tag."""
+
+_BREAKS_OF_OLD = "\x85\u2028\u2029"
+"""They ended lines in YAML 1.1, and still do for PyYAML; in YAML 1.2 they are text."""
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]{1,4000}|0x[0-9a-fA-F]{1,40}|0o[0-7]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LONG_ESCAPE = re.compile(r"\\U([0-9a-fA-F]{8})")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 Keyed = dict[str, tuple[int, Node]]
@@ -132,7 +153,7 @@ def is_null(node: Node) -> bool:
 
 def text_of(node: Node) -> str | None:
     """Text of a scalar as it stands in the file, quoted or not; None for null, lists and mappings."""
-    if isinstance(node, ScalarNode) and node.tag in (_PLAIN, f"{_YAML}str") and not is_null(node):
+    if isinstance(node, ScalarNode) and node.tag in (PLAIN, f"{YAML}str") and not is_null(node):
         return str(node.value)
     return None
 
@@ -189,15 +210,18 @@ def _take_off_unknown(loader: _Loader, tags: Collection[str], problems: Problems
         if node.tag[:1] == "!" and node.tag[1:] in tags:
             continue
         known = ", ".join(f"!{tag}" for tag in tags)
-        problems.add(line_of(node), f"unknown tag {node.tag.replace(_YAML, '!!')}; expected one of {known}")
-        node.tag = _PLAIN if isinstance(node, ScalarNode) else ""
+        problems.add(line_of(node), f"unknown tag {node.tag.replace(YAML, '!!')}; expected one of {known}")
+        node.tag = PLAIN if isinstance(node, ScalarNode) else ""
 
 
 class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML's reader up to nodes, counting them; `tagged` are those with a tag that is not YAML's own default."""
 
     def __init__(self, text: str) -> None:
-        Reader.__init__(self, text)
+        Reader.__init__(self, text)  # which has seen to it that no character is there that may not be
+        stand_ins = _stand_ins(text)
+        self.buffer = text.translate(dict(zip(map(ord, _BREAKS_OF_OLD), stand_ins, strict=False))) + "\0"
+        self._breaks = dict(zip(map(ord, stand_ins), _BREAKS_OF_OLD, strict=False))
         Scanner.__init__(self)
         Parser.__init__(self)
         Composer.__init__(self)
@@ -209,7 +233,7 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
 
     def resolve(self, kind: type[Node], value: Any, implicit: Any) -> Any:
         if kind is ScalarNode and implicit[0]:
-            return _PLAIN
+            return PLAIN
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
     def compose_node(self, parent: Node | None, index: Any) -> Any:
@@ -231,13 +255,17 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         self._level -= 1
         if event.anchor is not None:
             self._sizes[id(node)] = self._count - before
-        if node.tag not in (_PLAIN, f"{_YAML}str", f"{_YAML}seq", f"{_YAML}map"):
+        if node.tag not in (PLAIN, f"{YAML}str", f"{YAML}seq", f"{YAML}map"):
             self.tagged.append(node)
         return node
 
     def compose_scalar_node(self, anchor: Any) -> Any:
         node = super().compose_scalar_node(anchor)
-        node.value = _join_surrogates(node)
+        text = str(node.value).translate(self._breaks)
+        try:
+            node.value = whole_characters(text)
+        except UnicodeDecodeError:
+            raise ComposerError(None, None, "half of a surrogate pair is no character", node.start_mark) from None
         return node
 
     def _grow(self, nodes: int, mark: Any) -> None:
@@ -246,19 +274,29 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
             raise ComposerError(None, None, f"more than {MAX_NODES} nodes, aliases counted", mark)
 
 
-def _join_surrogates(node: ScalarNode) -> str:
-    r"""JSON writes a character beyond U+FFFF as two escapes (``\ud83d\ude00``), PyYAML leaves them two."""
-    text = str(node.value)
-    if text.isascii():
-        return text
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        raise ComposerError(None, None, "half of a surrogate pair is no character", node.start_mark) from None
+def _stand_ins(text: str) -> str:
+    """Characters that are not in a text, neither written nor escaped, for those that end no lines; none if none is."""
+    if not any(char in text for char in _BREAKS_OF_OLD):
+        return ""
+    taken = {int(found, 16) for found in _LONG_ESCAPE.findall(text)}
+    free = (chr(code) for code in range(0x10000, 0x110000) if code not in taken and chr(code) not in text)
+    stand_ins = "".join(islice(free, len(_BREAKS_OF_OLD)))
+    if len(stand_ins) < len(_BREAKS_OF_OLD):
+        raise ValueError("every character beyond U+FFFF is used, so that none is left to read U+0085 or U+2028 by")
+    return stand_ins
+
+
+def whole_characters(text: str) -> str:
+    r"""A text whose characters beyond U+FFFF were written as two escapes (``\ud83d\ude00``), as JSON does, joined.
+
+    Raises:
+        UnicodeDecodeError: half of a pair stands alone.
+    """
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _unquoted(node: ScalarNode) -> bool:
-    return node.style is None and node.tag != f"{_YAML}str"
+    return node.style is None and node.tag != f"{YAML}str"
 
 
 def _shape(node: Node) -> str:
@@ -268,4 +306,4 @@ def _shape(node: Node) -> str:
         return "a list"
     if is_null(node):
         return "null"
-    return f"{node.value!r}" if node.tag in (_PLAIN, f"{_YAML}str") else f"{node.tag} {node.value!r}"
+    return f"{node.value!r}" if node.tag in (PLAIN, f"{YAML}str") else f"{node.tag} {node.value!r}"

@@ -114,7 +114,7 @@ def _from_file(name: str, problems: list[str]) -> Layer | None:
     """Read a TOML file; None if it is missing and may be. Unknown keys and unreadable files go to `problems`."""
     path = Path(name.removeprefix("-"))
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         if not name.startswith("-"):
             problems.append(f"settings file {path}: no such file (with - before its name it may be missing)")

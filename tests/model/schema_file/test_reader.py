@@ -591,6 +591,29 @@ def test_entities_may_be_repeated_by_alias() -> None:
 
 _KEYS = ["schemas", "tree", "entity_type", "inherit", "fields", "name", "attributes", "children", "default_value"]
 _KEYS += ["data_type", "choices", "rank", "storage_scope"]
+
+
+def test_json_is_read_as_json_by_its_name_or_its_beginning() -> None:
+    text = "a \x85 b \u2028 c"
+    content = json.dumps(
+        {"schemas": [{"entityType": "T", "fields": [{"name": "S", "dataType": "String", "default": text}]}]},
+        ensure_ascii=False,
+        indent="\t",
+    )
+    for name, mark in (("s.json", ""), ("s", ""), ("s.JSON", "\ufeff")):
+        (schema,) = parse_schema_file(mark + content, name).schemas
+        assert schema.fields[0].default == text
+    assert parse_schema_file("{schemas: [{entity_type: T}]}", "s.yaml").schemas == [EntitySchema("T", ["Object"])]
+    with pytest.raises(ConfigError, match=r"^s\.json:1: not JSON: expected a key in double quotes, given 'schemas:"):
+        parse_schema_file("{schemas: []}", "s.json")
+
+
+def test_a_key_twice_in_json_is_named_with_its_lines() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_schema_file('{"schemas": [{"entityType": "T",\n"fields": [],\n"fields": []}]}', "s.json")
+    assert caught.value.data["errors"] == ["s.json:3: a schema: 'fields' is given twice, first on line 2"]
+
+
 _WORDS = st.sampled_from(
     [*_KEYS, "Root", "Object", "User", "Int", "Choice", "Name", "Age", "5", "null", "true", "!Int", "&a", "*a", "/Root"]
 )

@@ -119,6 +119,22 @@ def test_two_escapes_of_a_surrogate_pair_are_one_character() -> None:
     assert text_of(composed(r'"\ud83d\ude00"')) == "\U0001f600"
 
 
+@pytest.mark.parametrize("break_of_old", ["\x85", "\u2028", "\u2029"])
+def test_only_carriage_return_and_newline_end_lines(break_of_old: str) -> None:
+    text = f"a {break_of_old} b{break_of_old}"
+    lines = [f"plain: {text}", f"'single': '{text}'", f'double: "{text}"', f"block: |-\n  {text}", f"{text}: key"]
+    (*pairs, last) = composed("\r".join(lines) + f" # no {break_of_old} break\r\nend: 1").value
+    assert [text_of(value) for _, value in pairs] == [text, text, text, text, "key"]
+    assert text_of(pairs[-1][0]) == text
+    assert line_of(last[1]) == 7
+
+
+def test_what_stands_in_for_old_breaks_is_told_apart_from_what_is_escaped() -> None:
+    assert text_of(composed('"\x85 \U00010000 \\U00010001 \\ud800\\udc02 \\N"')) == (
+        "\x85 \U00010000 \U00010001 \U00010002 \x85"
+    )
+
+
 def test_lines_count_from_one() -> None:
     (_, value) = composed("# head\n\na:\n  - x\n").value[0]
     assert line_of(value) == 4

@@ -107,6 +107,12 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     assert str(path) in complaints(files=(str(path),))[0]
 
 
+def test_a_byte_order_mark_before_a_file_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xef\xbb\xbfid = 4\r\n")
+    assert loaded(files=(str(path),)).settings.id == 4
+
+
 @pytest.mark.parametrize("key", ["max_lsit", "max-list", "MAX_LIST"])
 def test_an_unknown_key_is_an_error_with_a_close_match(toml: Any, key: str) -> None:
     file = toml(f"{key} = 5\n")

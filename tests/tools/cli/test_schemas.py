@@ -71,3 +71,24 @@ def test_a_file_that_holds_none_is_named(tmp_path: Path, content: str | None, ki
         file.write_text(content)
     with pytest.raises(kind, match=r"schema\.json"):
         read_schemas({"file": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"entityType": "T", "fields": [{"name": "A"}], "fields": []}', "$.fields"),
+        ('[{"entityType": "T", "fields": [{"name": "A", "rank": 1, "rank": 2}]}]', "$[0].fields[0].rank"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_with_its_place(tmp_path: Path, text: str, place: str) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text(text)
+    with pytest.raises(BadSchema) as refused:
+        read_schemas({"file": str(file)})
+    assert refused.value.message == f"{file}: {place}: the key stands in its object twice"
+
+
+def test_a_byte_order_mark_before_a_schema_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_bytes(b'\xef\xbb\xbf{"entityType": "T"}')
+    assert read_schemas({"file": str(file)}) == {"schema": {"entityType": "T"}}

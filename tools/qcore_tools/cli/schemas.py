@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from qcore.model.documents.deep_json import read_json
 from qcore.model.errors import BadSchema
 from qcore.model.schema import Scope
 from qcore.model.values import Kind
-from qcore.model.wire import decode_json
 from qcore_tools.cli.command import Params
 from qcore_tools.cli.views import as_json
 from qcore_tools.console import FileError, UsageError
@@ -84,7 +84,7 @@ def read_schemas(params: Params) -> Params:
 
     Raises:
         FileError: the file cannot be read.
-        BadSchema: it is no JSON object or list.
+        BadSchema: it is no JSON object or list, or has a key twice in one object.
     """
     name = params["file"]
     key, content = _parse(name, _read(name))
@@ -93,16 +93,23 @@ def read_schemas(params: Params) -> Params:
 
 def _read(name: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as exc:
-        raise FileError(f"cannot read {name}: {exc.strerror}") from None
+        if name != "-":
+            return Path(name).read_bytes()
+        if sys.stdin is None:
+            raise FileError("cannot read standard input: it is closed")
+        return sys.stdin.buffer.read()
+    except (OSError, ValueError) as exc:
+        raise FileError(f"cannot read {name}: {exc.strerror if isinstance(exc, OSError) else exc}") from None
 
 
-def _parse(name: str, text: bytes) -> tuple[str, Any]:
+def _parse(name: str, data: bytes) -> tuple[str, Any]:
+    twins: list[str] = []
     try:
-        content = decode_json(text)
-    except (ValueError, RecursionError) as exc:
+        content = read_json(data.decode("utf-8-sig"), twins)
+    except ValueError as exc:
         raise BadSchema(f"{name} is no JSON: {exc}") from None
+    if twins:
+        raise BadSchema(f"{name}: {', '.join(twins)}: the key stands in its object twice")
     if isinstance(content, dict):
         return "schema", content
     if isinstance(content, list):
