@@ -4,7 +4,7 @@ import click
 import pytest
 
 from qcore.model.errors import ConnectionFailed, NotFound, QcoreError
-from qcore_tools.console import UsageError, complain, exit_code, run_tool, url_option
+from qcore_tools.console import UsageError, exit_code, run_tool, url_option
 
 
 @click.command()
@@ -47,8 +47,3 @@ def test_what_ends_a_tool_becomes_its_exit_code(raised: BaseException, code: int
         raise raised
 
     assert run_tool("fail", fail, []) == code
-
-
-def test_errors_have_no_colour_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    complain("(error) x")
-    assert capsys.readouterr().err == "(error) x\n"

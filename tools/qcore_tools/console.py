@@ -1,8 +1,7 @@
-"""What all console tools do alike: exit codes, `--url`, errors on standard error, Ctrl-C and closed pipes."""
+"""What all console tools do alike: exit codes, `--url`, errors, Ctrl-C, and output that nobody takes."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from qcore.client.urls import DEFAULT_URL, parse_urls
 from qcore.model.errors import BadParams, ConnectionFailed, QcoreError
 from qcore.version import VERSION
+from qcore_tools.terminal import OutputError, complain, discard_output, write_result
 
 __all__ = [
     "CONTEXT",
@@ -22,7 +22,6 @@ __all__ = [
     "USAGE",
     "FileError",
     "UsageError",
-    "complain",
     "exit_code",
     "run_tool",
     "url_option",
@@ -56,13 +55,6 @@ def exit_code(error: QcoreError | None) -> int:
     return UNREACHABLE if isinstance(error, ConnectionFailed) else FAILED
 
 
-def complain(message: str) -> None:
-    """Print an error for people: on standard error, red on a terminal unless NO_COLOR is set."""
-    sys.stdout.flush()
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    click.echo(click.style(message, fg="red") if coloured else message, err=True)
-
-
 def _read_urls(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[str]:
     try:
         return parse_urls(given or DEFAULT_URL)
@@ -92,12 +84,14 @@ def version_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
 def run_tool(name: str, command: click.Command, args: Sequence[str] | None) -> int:
     """Run a tool's command line (None: the process's own); returns the exit code.
 
-    A reader who closed the pipe has seen enough: that is no error.
+    A reader who closed the pipe has seen enough: that is no error. Output that cannot be written for another reason is
+    one, though what was asked for may have been done.
     """
     try:
         with command.make_context(name, list(sys.argv[1:] if args is None else args)) as context:
             code = command.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            write_result("")
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
@@ -106,8 +100,16 @@ def run_tool(name: str, command: click.Command, args: Sequence[str] | None) -> i
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit finds no pipe
+        discard_output()
         return DONE
+    except OutputError as error:
+        discard_output()
+        complain(f"{name}: {error}; what was asked for may have been done all the same")
+        return FAILED
+    except OSError as error:  # of click, which writes help and version itself
+        discard_output()
+        complain(f"{name}: {error.strerror or error}")
+        return FAILED
     except QcoreError as error:
         complain(f"{name}: {error.message}")
         return exit_code(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from qcore_tools.cli.main import main
+from qcore_tools.terminal import visible
 from tests.process import NodeProcess
 
 COMMAND = (sys.executable, "-m", "qcore_tools.cli")
@@ -171,6 +173,32 @@ def test_a_file_is_the_value_of_a_blob_and_of_nothing_else(cli: Run, tmp_path: P
     assert cli("-f", "raw", "GET", user, "Avatar", "Email") == (0, f"AP8=\n@{file}\n", "")
 
 
+def test_a_file_for_a_blob_that_cannot_be_read_is_named_with_the_reason(cli: Run, tmp_path: Path) -> None:
+    user = cli("-f", "raw", "CREATE", "User", "ann")[1].strip()
+    missing = tmp_path / "avatar"
+    for file, reason in ((missing, "No such file or directory"), (tmp_path, "Is a directory")):
+        assert cli("SET", user, "Avatar", f"@{file}") == (1, "", f"(error) file: cannot read {file}: {reason}\n")
+    code, _, err = cli("PIPELINE", "CREATE", "User", "x", "|", "ADD", "$1", "Avatar", f"@{missing}")
+    assert (code, err) == (1, f"(error) file: cannot read {missing}: No such file or directory\n")
+    assert cli("SET", user, "Email", f"@{missing}") == (0, "OK\n", "")
+
+
+def test_what_stands_in_the_store_cannot_command_a_terminal(cli: Run) -> None:
+    evil = "a\x9b2Jb\x7fc\u202ed\u2028e\x1b[2J"
+    folder = cli("-f", "raw", "CREATE", "Folder", "safe\u202ecod.exe")[1].strip()
+    cli("SET", folder, "Description", evil)
+    for words in (("GET", folder), ("GET", folder, "Description"), ("FIND", "Folder"), ("GET", folder, evil)):
+        _, out, err = cli(*words)
+        assert not [char for char in out + err if char != "\n" and visible(char) != char], words
+    assert cli("-f", "raw", "GET", folder, "Description")[1] == f"{evil}\n"
+
+
+def test_a_byte_order_mark_before_a_script_is_passed_over(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "commands.txt"
+    file.write_bytes(b"\xef\xbb\xbfPING\r\n")
+    assert cli("--eval", str(file)) == (0, "PONG\n", "")
+
+
 def test_a_file_named_like_an_id_does_not_hide_the_id(
     cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +352,34 @@ def test_standard_input_that_is_no_terminal_is_a_script(node: NodeProcess) -> No
 def test_a_schema_may_come_from_standard_input(node: NodeProcess) -> None:
     done = process(node, "SETSCH", "-", stdin='{"entityType": "Pump", "fields": []}')
     assert (done.returncode, done.stdout, done.stderr) == (0, "OK\n", "")
+
+
+@pytest.mark.parametrize(
+    ("redirect", "environ", "reason"),
+    [
+        ("> /dev/full", {}, "cannot write to standard output: No space left on device"),
+        (">&-", {}, "standard output is closed"),
+        ("", {"PYTHONIOENCODING": "ascii"}, "cannot write to standard output: its encoding ascii has no U+00EB"),
+    ],
+)
+@pytest.mark.parametrize("format", ["human", "json"])
+def test_output_that_is_not_taken_is_one_line_and_a_failure(
+    node: NodeProcess, redirect: str, environ: dict[str, str], reason: str, format: str
+) -> None:
+    words = [*COMMAND, "-f", format, "-c", "CREATE Folder Zoë", "-c", "FIND Folder", "-c", "PING"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{shlex.join(words)} {redirect}"],
+        env=environment(QCORE_URL=node.url, **environ),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"qcore-cli: {reason}")
+    assert done.stderr.endswith("; what was asked for may have been done all the same\n")
+    assert done.stderr.count("\n") == 1
+    assert "PONG" not in done.stdout
 
 
 def test_a_closed_pipe_is_no_error(node: NodeProcess) -> None:

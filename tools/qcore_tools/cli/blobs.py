@@ -1,7 +1,7 @@
 """``SET id field @file``: the bytes of a file as the value of a Blob field.
 
-A word that begins with @ may be an id or plain text just as well. So it is a file's only where there is such a file,
-and the field is a Blob: then the schema is asked.
+A word that begins with @ may be an id or plain text just as well. So it is a file's only where the field is a Blob, as
+no base64 begins with one; the schema is asked.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ async def fill_blobs(store: Store, params: dict[str, Any], created: Mapping[str,
         FileError: the file cannot be read.
     """
     values = params["fields"] if "fields" in params else {params["field"]: params["value"]}
-    files = {path: Path(value[1:]) for path, value in values.items() if _names_file(value)}
+    files = {path: Path(value[1:]) for path, value in values.items() if _may_name_file(value)}
     filled = {path: _read(file) for path, file in files.items() if await _is_blob(store, params["id"], path, created)}
     if not filled:
         return params
     return params | ({"fields": values | filled} if "fields" in params else {"value": filled[params["field"]]})
 
 
-def _names_file(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("@") and Path(value[1:]).is_file()
+def _may_name_file(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("@")
 
 
 async def _is_blob(store: Store, id: str, path: str, created: Mapping[str, str]) -> bool:
@@ -62,5 +62,6 @@ async def _owner(store: Store, id: str, path: str, created: Mapping[str, str]) -
 def _read(file: Path) -> str:
     try:
         return base64.b64encode(file.read_bytes()).decode("ascii")
-    except OSError as exc:
-        raise FileError(f"cannot read {file}: {exc.strerror}") from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise FileError(f"cannot read {file}: {reason}") from None

@@ -18,13 +18,14 @@ from qcore_tools.cli.words import BAR, PIPED, Sentence, Splitter, split
 from qcore_tools.console import (
     CONTEXT,
     INTERRUPTED,
+    FileError,
     UsageError,
-    complain,
     exit_code,
     run_tool,
     url_option,
     version_option,
 )
+from qcore_tools.terminal import complain
 
 __all__ = ["main", "qcore_cli"]
 
@@ -97,7 +98,7 @@ def qcore_cli(
     if words or commands:
         sentences = [_with_bars(words)] if words else _split_all(commands)
         return asyncio.run(_run(Runner(urls, **printing), sentences, repeat, interval, keep_going))
-    if script is None and sys.stdin.isatty():
+    if script is None and sys.stdin is not None and sys.stdin.isatty():
         return asyncio.run(_converse(urls, printing))
     return asyncio.run(_eval(Runner(urls, **printing), script or "-", keep_going))
 
@@ -150,10 +151,10 @@ async def _eval(runner: Runner, script: str, keep_going: bool) -> int:
     """Run the commands in a file; returns the exit code of the first failure."""
     failed: QcoreError | None = None
     name = "<stdin>" if script == "-" else script
-    fd = 0 if script == "-" else os.open(script, os.O_RDONLY)
+    fd = 0 if script == "-" else _opened(script)
     try:
         async with runner:
-            async for sentence in _sentences(read_lines(fd)):
+            async for sentence in _sentences(read_lines(fd, name)):
                 if isinstance(sentence, UsageError):
                     complain(f"{name}:{sentence.data['line']}: {sentence.kind}: {sentence.message}")
                     return exit_code(failed or sentence)
@@ -173,6 +174,13 @@ async def _eval(runner: Runner, script: str, keep_going: bool) -> int:
         if fd:
             os.close(fd)
     return exit_code(failed)
+
+
+def _opened(script: str) -> int:
+    try:
+        return os.open(script, os.O_RDONLY)
+    except OSError as exc:
+        raise FileError(f"cannot read {script}: {exc.strerror}") from None
 
 
 async def _sentences(lines: AsyncIterable[str]) -> AsyncIterator[Sentence | UsageError]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from qcore_tools.cli.runner import Runner, complain_all
 from qcore_tools.cli.schemas import KINDS
 from qcore_tools.cli.words import BAR, PIPED, split
 from qcore_tools.console import DONE, UsageError
+from qcore_tools.terminal import note
 
 __all__ = ["PROMPT", "WordCompleter", "converse", "history_file"]
 
@@ -135,7 +135,7 @@ class _Conversation:
         try:
             errors = await self._running
         except asyncio.CancelledError:
-            print("interrupted; a write may have been done all the same", file=sys.stderr)
+            note("interrupted; a write may have been done all the same")
             return False
         finally:
             self._running = None

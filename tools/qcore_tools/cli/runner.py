@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -18,7 +17,7 @@ from qcore_tools.cli.commands import explain, parse
 from qcore_tools.cli.listening import Listeners, Printer
 from qcore_tools.cli.schemas import read_schemas
 from qcore_tools.cli.views import Format, as_json, render
-from qcore_tools.console import complain
+from qcore_tools.terminal import complain, note, write_result
 
 __all__ = ["Runner", "complain_all"]
 
@@ -44,7 +43,7 @@ class Runner:
         self._timing = timing
         self._on_lost = on_lost
         self._on_connected = on_connected
-        self._printer = Printer(format, _print)
+        self._printer = Printer(format, write_result)
         self.listeners = Listeners(self._printer)
         self._stack = AsyncExitStack()
         self._store: Store | None = None
@@ -85,9 +84,9 @@ class Runner:
         except QcoreError as failure:
             errors = [failure]
             if self.format == "json":
-                _print(as_json({"error": {"kind": failure.kind, "message": failure.message}}) + "\n")
+                write_result(as_json({"error": {"kind": failure.kind, "message": failure.message}}) + "\n")
         if self._timing:
-            print(f"({(time.perf_counter() - begin) * 1000:.2f} ms)", file=sys.stderr)
+            note(f"({(time.perf_counter() - begin) * 1000:.2f} ms)")
         return errors
 
     async def _try(self, words: Sequence[str]) -> Sequence[QcoreError]:
@@ -98,11 +97,11 @@ class Runner:
             return ()
         result = await self._ask(request)
         view = request.view
-        _print(render(view, result, request.params, self.format))
+        write_result(render(view, result, request.params, self.format))
         notes = view.notes(result) if self.format in ("csv", "raw") else ()
         warnings = view.warnings(result) if self.format != "json" else ()
         for line in (*notes, *warnings):
-            print(line, file=sys.stderr)
+            note(line)
         return view.errors(result)
 
     async def _stream(self, request: Request) -> None:
@@ -151,8 +150,3 @@ def complain_all(errors: Sequence[QcoreError]) -> None:
     """Tell people what failed, a line for each."""
     for error in errors:
         complain(f"(error) {error.kind}: {error.message}")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

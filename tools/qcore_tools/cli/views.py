@@ -15,10 +15,11 @@ import msgspec
 
 from qcore.model.errors import QcoreError, error_from_wire
 from qcore.model.wire import encode_json
+from qcore_tools.terminal import visible
 
 __all__ = [
-    "CREATED",
     "COUNT",
+    "CREATED",
     "DIGEST",
     "DONE",
     "ENTITY",
@@ -36,6 +37,7 @@ __all__ = [
     "StepsView",
     "View",
     "as_json",
+    "as_text",
     "bare",
     "cell",
     "csv_line",
@@ -239,7 +241,7 @@ class SchemaView(View):
     """A schema, as JSON that can be given back; a row for each field in CSV."""
 
     def human(self, result: Any, params: Params) -> Iterable[str]:
-        return [msgspec.json.format(encode_json(result), indent=2).decode()]
+        return msgspec.json.format(encode_json(result), indent=2).decode().split("\n")
 
     def table(self, result: Any) -> Table:
         keys = ["name", "dataType", "default", "rank", "choices", "storageScope"]
@@ -361,9 +363,9 @@ def _numbered(error: QcoreError, number: int) -> QcoreError:
 
 
 SCALAR, FACTS, DIGEST, DONE, CREATED = View(), RecordView(), DigestView(), DoneView(), CreatedView()
+COUNT = CountView()
 ENTITY, LISTENING = EntityView(), ListeningView()
 ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
-COUNT = CountView()
 
 
 def render(view: View, result: Any, params: Params, format: Format) -> str:
@@ -372,8 +374,12 @@ def render(view: View, result: Any, params: Params, format: Format) -> str:
         return as_json(result) + "\n"
     if format == "csv":
         return _csv(*view.table(result))
-    lines = view.human(result, params) if format == "human" else view.raw(result)
-    return "".join(f"{line}\n" for line in lines)
+    return as_text(view.human(result, params) if format == "human" else view.raw(result), format)
+
+
+def as_text(lines: Iterable[str], format: Format) -> str:
+    """Lines as they are written: for people escaped, whatever stands in them."""
+    return "".join(f"{visible(line) if format == 'human' else line}\n" for line in lines)
 
 
 def cell(value: Any) -> str:
