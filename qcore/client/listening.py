@@ -46,6 +46,11 @@ class Events:
         """By which the server knows it; another one after a lost connection."""
         return self._subscription.token
 
+    @property
+    def closed(self) -> bool:
+        """Whether the program has ended it."""
+        return self._closed
+
     async def __aenter__(self) -> Events:
         try:
             await self._begin()
@@ -65,6 +70,37 @@ class Events:
         if event is None:
             raise StopAsyncIteration
         return event
+
+    @property
+    def front(self) -> Event | None:
+        """The event that `next` would give at once, None if it would wait."""
+        return self._subscription.ready[0] if self._subscription.ready else None
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it is told of the past, while others may be told of what happens."""
+        return self._subscription.catches_up
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes, but for what is there."""
+        return self._subscription.state == "ended"
+
+    def take(self) -> Event | None:
+        """The event at the `front`, taken."""
+        event = self._subscription.pop()
+        if event is not None:
+            self._connection.taken(self._subscription)
+        return event
+
+    async def news(self) -> None:
+        """Wait until anything has come, for this listener or another one of the connection; it has to be begun.
+
+        Raises:
+            RequestError: the server ended it, and why.
+        """
+        self._check()
+        await self._wait()
 
     async def next(self, timeout: float | None = None) -> Event | None:
         """The next event; None where none comes within `timeout` seconds, or after `aclose`.
@@ -87,11 +123,9 @@ class Events:
 
     async def _next(self) -> Event | None:
         await self._begin()
-        subscription = self._subscription
         while not self._closed:
-            event = subscription.pop()
+            event = self.take()
             if event is not None:
-                self._connection.taken(subscription)
                 return event
             self._check()
             await self._wait()

@@ -65,6 +65,8 @@ class Subscription:
         """Whether the program was told anything that a new beginning would put in doubt."""
         self._beginning = False
         """Whether initial events are coming."""
+        self.catches_up = False
+        """Whether it is told of the past: from where it began or goes on, up to the bookmark behind it."""
         self._revision: list[Event] = []
 
     # -- what the protocol asks --------------------------------------------------------------------------------
@@ -79,6 +81,7 @@ class Subscription:
         elif self._initial:
             params["initial"] = True
         self._beginning = "initial" in params
+        self.catches_up = "since" in params or self._beginning
         self.state = "asking"
         return Request("listen", params)
 
@@ -105,6 +108,7 @@ class Subscription:
         if event.kind == "lost":
             self._lost(event)
         elif event.kind == "bookmark":
+            self.catches_up = False
             self._bookmark(event)
         elif event.kind == "initial":
             self._told = True

@@ -71,6 +71,16 @@ class WatchApi:
                 self._listeners.lose(listener, reason, listener.revision)
             yield
 
+    def _tell_end_of_past(self, listener: Listener) -> Work[None]:
+        """Tell a listener that there was nothing to catch up with, behind the answer."""
+        if not listener.gone:
+            self._tell_bookmark(listener)
+        yield
+
+    def _tell_bookmark(self, listener: Listener) -> None:
+        known = self._dispatcher.known(listener)
+        listener.tell(event_text.bookmark(known, self._state.epochs.at(known)))
+
     def stop(self) -> None:
         """Send no bookmarks any more."""
         self._ticks.stop()
@@ -104,7 +114,9 @@ class WatchApi:
             self._schedule(step_of(self._lose([listener], "other_history")))
         elif query.initial or not self._join_at_once(listener):
             parts = (self._state, self._history, self._listeners, self._dispatcher)
-            CatchUp(*parts, self._max_outbox, listener, query.initial)
+            CatchUp(*parts, self._max_outbox, listener, query.initial, with_end=query.since is not None)
+        elif query.since is not None:
+            self._schedule(step_of(self._tell_end_of_past(listener)))
         self._ticks.start()
         return Listening(listener.token, listener.revision, self._state.epochs.at(listener.revision))
 
@@ -218,8 +230,7 @@ class WatchApi:
             elif listener.told or listener.mid_revision or listener.outbox.size:
                 listener.told = False
             else:
-                known = self._dispatcher.known(listener)
-                listener.tell(event_text.bookmark(known, self._state.epochs.at(known)))
+                self._tell_bookmark(listener)
             yield
         if not catching_up:
             self._history.forget_indexes()

@@ -44,6 +44,8 @@ class _Lost(Exception):
 class CatchUp:
     """The catch-up of one listener; `initial` asks for the values there are before the events.
 
+    It tells no revision before those that are live were told of it. `with_end`: a bookmark says when it has caught up.
+
     `max_outbox` is how many bytes an outbox may hold. A catch-up fills half of that, and goes on at a quarter.
     """
 
@@ -56,6 +58,7 @@ class CatchUp:
         max_outbox: int,
         listener: Listener,
         initial: bool,
+        with_end: bool = False,
     ) -> None:
         self._state = state
         self._history = history
@@ -68,6 +71,7 @@ class CatchUp:
         self._view = Past(state, history, listener.revision)
         self._tracker = Tracker(*tracker_key(listener.interest.wish)) if listener.interest.wish.indirect else None
         self._initial = initial
+        self._with_end = with_end
         self._looks_back = initial or listener.interest.wish.looks_back
         self._retyped = listener.revision
         """The newest change of schemas that was looked at."""
@@ -162,20 +166,28 @@ class CatchUp:
             yield from self._track(self._tracker)
         if self._initial:
             yield from self._tell_initial()
-        listener, history = self._listener, self._history
-        while listener.revision < history.head or not self._dispatcher.idle:
+        yield from self._tell_past()
+        self._listeners.join(self._listener, self._tracker)
+        self._tracker = None
+        if self._with_end:
+            self._tell_bookmark()
+
+    def _tell_past(self) -> Work[None]:
+        """Tell what the history has, up to where those that are live are; ends when that is the head."""
+        listener, history, dispatcher = self._listener, self._history, self._dispatcher
+        while listener.revision < history.head or not dispatcher.idle:
+            dispatcher.kick()
+            if listener.revision >= dispatcher.position:
+                if not dispatcher.idle:
+                    self._awaited = "dispatcher"
+                    yield
+                continue
             events = history.following(listener.revision)
-            if events:
+            if events and events[0].revision <= dispatcher.position:
                 yield from self._tell(events)
                 listener.revision = events[-1].revision
-                continue
-            listener.revision = history.head
-            self._dispatcher.kick()
-            if not self._dispatcher.idle:
-                self._awaited = "dispatcher"
-                yield
-        self._listeners.join(listener, self._tracker)
-        self._tracker = None
+            else:
+                listener.revision = dispatcher.position
 
     def _track(self, tracker: Tracker) -> Work[None]:
         """Find out where the path leads from each entity, at the revision where the listener begins."""
@@ -227,6 +239,9 @@ class CatchUp:
                 if self._pause_is_due():
                     yield
             yield
+        self._tell_bookmark()
+
+    def _tell_bookmark(self) -> None:
         revision = self._listener.revision
         self._listener.tell(event_text.bookmark(revision, self._state.epochs.at(revision)))
 

@@ -214,9 +214,20 @@ async def test_since_tells_the_rest_and_goes_on(client: Client, writer: Client) 
     user = await create(writer, "User")
     revisions = [await write(writer, user, "Age", value) for value in range(5)]
     token = await listen(client, user, field="Age", since=revisions[1])
-    await client.told(token, 3)
-    revisions.append(await write(writer, user, "Age", 5))
-    assert [event["revision"] for event in await client.told(token, 4)] == revisions[2:]
+    *events, bookmark = await client.told(token, 4)
+    assert ([event["revision"] for event in events], bookmark["kind"]) == (revisions[2:], "bookmark")
+    revision = await write(writer, user, "Age", 5)
+    assert (await client.told(token, 5))[-1]["revision"] == revision
+
+
+@pytest.mark.parametrize("behind", [0, 2])
+async def test_a_bookmark_tells_where_the_past_is_over(client: Client, writer: Client, behind: int) -> None:
+    user = await create(writer, "User")
+    revisions = [await write(writer, user, "Age", age) for age in range(3)]
+    token = await listen(client, user, field="Age", since=revisions[2 - behind])
+    *events, bookmark = await client.told(token, behind + 1)
+    assert [event["revision"] for event in events] == revisions[3 - behind :]
+    assert (bookmark["kind"], bookmark["revision"]) == ("bookmark", revisions[2])
 
 
 async def test_since_a_revision_to_come_waits_for_it(client: Client, writer: Client) -> None:
@@ -229,8 +240,8 @@ async def test_since_a_revision_to_come_waits_for_it(client: Client, writer: Cli
         await write(writer, user, "Age", value)
     await until(lambda: id in client.answers)
     assert client.answers[id]["result"]["revision"] == now + 2
-    (event,) = await client.told(client.answers[id]["result"]["token"], 1)
-    assert event["revision"] == now + 3
+    events = await client.told(client.answers[id]["result"]["token"], 2)
+    assert [event["revision"] for event in events if event["kind"] == "changed"] == [now + 3]
 
 
 async def test_what_the_history_has_lost_is_compacted_and_the_answer_says_what_it_has(tmp_path: Path) -> None:
@@ -246,7 +257,7 @@ async def test_what_the_history_has_lost_is_compacted_and_the_answer_says_what_i
         answer = await client.ask("listen", target=user, since=oldest - 2)
         assert answer["error"]["data"] == {"kind": "compacted", "oldest": oldest}
         token = await listen(client, user, since=oldest - 1)
-        events = await client.told(token, 2003 - oldest)
+        *events, _bookmark = await client.told(token, 2004 - oldest)
         assert [event["revision"] for event in events] == list(range(oldest, 2003))
 
 
@@ -257,11 +268,11 @@ async def test_the_history_is_there_again_after_a_restart(tmp_path: Path) -> Non
         user = await create(client, "User")
         await write(client, user, "Age", 1)
         token = await listen(client, "User", since=0, context=["Name"])
-        before = await client.told(token, 3)
+        before = await client.told(token, 4)
     async with running(tmp_path) as run:
         client = run.client()
         token = await listen(client, "User", since=0, context=["Name"])
-        assert await client.told(token, 3) == before
+        assert await client.told(token, 4) == before
 
 
 # -- initial values ----------------------------------------------------------------------------------------
@@ -499,6 +510,6 @@ async def test_behind_a_snapshot_the_history_begins_with_what_the_log_has(tmp_pa
         client = run.client()
         assert (await client.result("info"))["oldest_event"] == taken + 1
         assert (await client.ask("listen", target=user, since=taken - 1))["error"]["data"]["oldest"] == taken + 1
-        (event,) = await client.told(await listen(client, user, since=taken), 1)
+        event, _bookmark = await client.told(await listen(client, user, since=taken), 2)
         assert event["revision"] == revision
         assert event["previous"]["value"] == 0

@@ -160,3 +160,36 @@ def test_a_defect_loses_the_listener_and_not_the_node(monkeypatch: pytest.Monkey
     hall.work()
     (lost,) = hall.told()
     assert (lost["kind"], lost["reason"]) == ("lost", "internal")
+
+
+def test_none_is_told_of_a_revision_before_those_that_are_live() -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    for _ in range(120):  # so that each revision takes the dispatcher several steps
+        hall.listen(field="Size")
+    hall.work()
+    since = hall.log.state.revision
+    for value in range(8):
+        hall.log.set(2, "Size", value)
+    late = hall.listen(since=since, field="Size")
+    hall.work()
+    told = [(event["revision"], event["token"] == late.token) for event in hall.told()]
+    assert [revision for revision, is_late in told if is_late] == list(range(since + 1, since + 9))
+    live = [revision for revision, is_late in told if not is_late]
+    assert live == sorted(live)
+    for number in range(1, 9):
+        before = told[: told.index((since + number, True))]
+        assert before.count((since + number, False)) == 120
+
+
+@pytest.mark.parametrize("writes", [0, 3])
+def test_who_goes_on_is_told_by_a_bookmark_that_the_past_is_over(writes: int) -> None:
+    hall = Hall()
+    hall.log.create("Part", "x")
+    since = hall.log.state.revision
+    for value in range(writes):
+        hall.log.set(2, "Size", value)
+    hall.listen(since=since, field="Size", with_end=True)
+    hall.work()
+    heard = [(event["kind"], event["revision"]) for event in hall.told()]
+    assert heard == [("changed", since + number) for number in range(1, writes + 1)] + [("bookmark", since + writes)]

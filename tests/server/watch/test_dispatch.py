@@ -43,14 +43,21 @@ class Hall:
         self._most = most
 
     def listen(
-        self, *, initial: bool = False, since: int | None = None, stream: WatchStream | None = None, **wish: Any
+        self,
+        *,
+        initial: bool = False,
+        since: int | None = None,
+        stream: WatchStream | None = None,
+        with_end: bool = False,
+        **wish: Any,
     ) -> Listener:
         """Begin to listen to Part and its descendants."""
         text = wish.get("filter")
         filter = None if text is None else bind(parse(text), [self.log.state.types.of("Part")])
         revision = self.log.state.revision if since is None else since
         listener = self.listeners.add(Wish(0, "Part", **wish), filter, stream or self.stream, revision)
-        CatchUp(self.log.state, self.history, self.listeners, self.dispatcher, self._most, listener, initial)
+        parts = (self.log.state, self.history, self.listeners, self.dispatcher)
+        CatchUp(*parts, self._most, listener, initial, with_end)
         return listener
 
     def connect(self) -> WatchStream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import os
@@ -12,14 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from qcore.client import Event, Store, blocking
+from qcore.client import Event, blocking
 from qcore.client.results import Reading
 from qcore.model.requests.results import FieldError
-from qcore_tools.cli.listening import Listeners, Printer, read_listen, read_poll
+from qcore_tools.cli.listening import Printer, read_listen, read_poll
 from qcore_tools.cli.main import main
 from qcore_tools.cli.views import Format
 from qcore_tools.console import UsageError
@@ -129,80 +127,6 @@ def test_an_interval_is_a_number_of_milliseconds() -> None:
             read_poll([text])
 
 
-class Fed:
-    """Events as `store.listen` gives them, made here: as many as asked for."""
-
-    def __init__(self, count: int) -> None:
-        self.token = 1
-        self.taken = 0
-        self._count = count
-
-    async def __aenter__(self) -> Fed:
-        return self
-
-    revision = 0
-
-    async def next(self) -> Event | None:
-        if self.taken == self._count:
-            await asyncio.Event().wait()
-        self.taken += 1
-        return Event("created", self.taken, self.taken, "User")
-
-    async def aclose(self) -> None:
-        pass
-
-
-def shop(fed: Fed) -> Store:
-    """A store with one listener."""
-
-    class Shop:
-        def listen(self, **_: Any) -> Fed:
-            return fed
-
-    return cast(Store, Shop())
-
-
-async def test_a_poll_takes_no_more_than_it_can_print_and_prints_all_in_the_end() -> None:
-    printed: list[Event] = []
-    fed = Fed(10_500)
-    waiting: list[int] = []
-
-    def emit(event: Event) -> None:
-        printed.append(event)
-        waiting.append(fed.taken - len(printed))
-
-    listeners = Listeners(emit)
-    await listeners.listen(shop(fed), {"target": "User"})
-    poll = asyncio.create_task(listeners.poll(60))
-    while len(printed) < 10_500:
-        await asyncio.sleep(0)
-    poll.cancel()
-    await poll
-    assert [event.id for event in printed] == list(range(1, 10_501))
-    assert max(waiting) <= 1000
-
-
-async def test_what_waits_to_be_printed_ends_with_its_listener() -> None:
-    printed: list[Event] = []
-    listeners = Listeners(printed.append)
-    await listeners.listen(shop(Fed(5)), {"target": "User"})
-    poll = asyncio.create_task(listeners.poll(60))
-    while not printed:
-        await asyncio.sleep(0)
-    poll.cancel()
-    await poll
-    for events in listeners._open.values():
-        listeners._put(events, Event("created", 99, 99, "User"))
-    await listeners.unlisten({"target": "User"})
-    await listeners.listen(shop(Fed(1)), {"target": "User"})
-    poll = asyncio.create_task(listeners.poll())
-    while len(printed) < 6:
-        await asyncio.sleep(0)
-    poll.cancel()
-    await poll
-    assert [event.id for event in printed] == [1, 2, 3, 4, 5, 1]
-
-
 # -- against a node ----------------------------------------------------------------------------------------
 
 
@@ -285,6 +209,47 @@ def test_a_script_listens_polls_and_stops_listening(node: NodeProcess, listening
         event = json.loads(cli.line())
         assert (event["field"], event["current"]["value"]) == ("Age", 5)
     assert cli.interrupt()[0] == 130
+
+
+def test_a_poll_prints_the_events_of_all_listeners_in_the_order_of_revisions_and_once(
+    node: NodeProcess, listening: Callable[..., Listening]
+) -> None:
+    with blocking.connect(node.url) as store:
+        since = store.create("User", "before").revision
+        users = [store.create("User", f"u{number}", fields={"Age": number}).id for number in range(50)]
+        for user in users:
+            store.set(user, "Email", "x")
+        script = f"LISTEN User Email SINCE {since}\nLISTEN User Age SINCE {since}\nPOLL\n"
+        cli = listening("-f", "json", stdin=script)
+        first, _ = (cli.line() for _ in range(2))
+        assert json.loads(first)["revision"] == since
+        events = [json.loads(cli.line()) for _ in range(150)]
+        live = store.create("User", "live").id
+        events.append(json.loads(cli.line()))
+        revisions = [event["revision"] for event in events]
+        assert revisions == sorted(revisions)
+        assert [event["id"] for event in events if event["kind"] == "created"] == [*users, live]
+    assert cli.interrupt() == (130, "", "")
+
+
+def test_watch_prints_the_events_of_its_own_listener_alone(
+    node: NodeProcess, listening: Callable[..., Listening]
+) -> None:
+    with blocking.connect(node.url) as store:
+        other = store.create("User", "other").id
+        user, since = (created := store.create("User", "own")).id, created.revision
+        store.set(other, "Age", 1)
+        store.set(user, "Age", 2)
+        cli = listening("-f", "raw", stdin=f"LISTEN {other} Age SINCE {since}\nWATCH {user} Age SINCE {since}\n")
+        assert len([cli.line() for _ in range(2)]) == 2, "token and revision of the first"
+        assert cli.line() == f"{user} Age 2"
+    assert cli.interrupt() == (130, "", "")
+
+
+def test_what_an_event_holds_cannot_command_a_terminal() -> None:
+    event = changed("Note", current=reading("a\x9b2J"), previous=None, context={"Name": "\u202e"})
+    assert printed("human", event) == '12 Note: "a\\u009b2J"  [Name: "\\u202e"]\n'
+    assert "\x9b" in printed("raw", event)
 
 
 def test_polling_without_listening_and_ending_what_was_not_begun_are_errors(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from qcore.client import Event, Events, Store
+from qcore.client.merging import MergedEvents
 from qcore.model.errors import NotFound
 from qcore.model.wire import encode_json
 from qcore_tools.cli.command import Params
-from qcore_tools.cli.views import Format, as_json, bare, cell, csv_line, literal
+from qcore_tools.cli.views import Format, as_json, as_text, bare, cell, csv_line, literal
 from qcore_tools.console import UsageError
 
 __all__ = ["Listeners", "Printer", "human", "read_listen", "read_poll", "read_unlisten"]
@@ -20,9 +20,6 @@ ANY = "*"
 """Stands for a field, and means every one of them."""
 
 _HEADER = ("revision", "kind", "id", "type", "field", "value", "previous", "time", "writer", "context", "reason")
-
-_WAITING = 1000
-"""Events that wait to be printed; all later ones wait where they come from."""
 
 
 def read_listen(args: Sequence[str]) -> Params:
@@ -81,9 +78,6 @@ class Listeners:
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._open: dict[bytes, Events] = {}
-        self._waiting: deque[tuple[Events, Event | Exception]] = deque()
-        """What has come and was not printed yet; it outlives a POLL, but not its listener."""
-        self._news, self._room = asyncio.Event(), asyncio.Event()
         self.interrupted = False
         """Whether a POLL was ended by Ctrl-C."""
 
@@ -122,63 +116,39 @@ class Listeners:
         """
         if not self._open:
             raise UsageError("nothing is listened to; LISTEN first")
-        self.interrupted = False
-        self._room.set()
-        if self._waiting:
-            self._news.set()
-        pumps = [asyncio.create_task(self._pump(events)) for events in self._open.values()]
         try:
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                while self._waiting:
-                    self._print()
-                    await asyncio.sleep(0)  # more may have come than could wait here
+            await self._print(self._open.values(), interval)
+        finally:
+            self._open = {key: events for key, events in self._open.items() if not events.ended}
+
+    async def watch(self, store: Store, params: Params) -> None:
+        """Print the events of one listener, which is none of the others, until cancelled.
+
+        Raises:
+            RequestError: the server refuses, or ended it.
+        """
+        async with store.listen(**params) as events:
+            await self._print([events])
+
+    async def _print(self, listeners: Iterable[Events], interval: float = 0.0) -> None:
+        self.interrupted = False
+        merged = MergedEvents(listeners)
+        try:
+            while (event := await merged.next()) is not None:
+                while event is not None:
+                    self._emit(event)
+                    await asyncio.sleep(0)  # a lot may have come: Ctrl-C and the connection have their turn
+                    event = merged.pop()
                 if interval:
                     await asyncio.sleep(interval)
         except asyncio.CancelledError:
             self.interrupted = True
-        finally:
-            for pump in pumps:
-                pump.cancel()
-
-    async def watch(self, store: Store, params: Params) -> None:
-        """LISTEN, POLL and UNLISTEN as one."""
-        await self.listen(store, params)
-        try:
-            await self.poll()
-        finally:
-            await self._end(params)
-
-    def _print(self) -> None:
-        while self._waiting:
-            event = self._waiting.popleft()[1]
-            if isinstance(event, Exception):
-                raise event
-            self._emit(event)
-        self._room.set()
-
-    async def _pump(self, events: Events) -> None:
-        try:
-            while (event := await events.next()) is not None:
-                self._put(events, event)
-                await self._room.wait()
-        except Exception as error:
-            self._open = {key: each for key, each in self._open.items() if each is not events}
-            self._put(events, error)
-
-    def _put(self, events: Events, event: Event | Exception) -> None:
-        self._waiting.append((events, event))
-        self._news.set()
-        if len(self._waiting) >= _WAITING:
-            self._room.clear()
 
     async def _end(self, params: Params) -> int | None:
         events = self._open.pop(_key(params), None)
         if events is None:
             return None
         await events.aclose()
-        self._waiting = deque(waiting for waiting in self._waiting if waiting[0] is not events)
         return events.token
 
 
@@ -196,7 +166,7 @@ class Printer:
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
-        self._write("".join(f"{line}\n" for line in self._lines(event)))
+        self._write(as_text(self._lines(event), self._format))
 
     def begin(self) -> None:
         """A new stream begins."""
