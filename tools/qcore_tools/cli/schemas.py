@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from qcore.model.documents.deep_json import read_json
 from qcore.model.errors import BadSchema
 from qcore.model.schema import Scope
 from qcore.model.values import Kind
@@ -103,6 +102,8 @@ def _read(name: str) -> bytes:
 
 
 def _parse(name: str, data: bytes) -> tuple[str, Any]:
+    from qcore.model.documents.deep_json import read_json  # here, as no other command needs it
+
     twins: list[str] = []
     try:
         content = read_json(data.decode("utf-8-sig"), twins)
