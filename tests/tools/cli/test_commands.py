@@ -130,7 +130,7 @@ def test_help_has_all_commands_or_the_one_asked_for() -> None:
 
 
 def steps(text: str) -> list[tuple[str, dict[str, Any]]]:
-    (sentence,) = split([text])
+    (sentence,) = split(text)
     return [(step.command.method, step.params) for step in parse(sentence.words).steps]
 
 
@@ -143,7 +143,7 @@ def test_a_pipeline_is_made_of_commands() -> None:
 
 
 def test_a_transaction_has_conditions_before_its_commands() -> None:
-    (sentence,) = split(["TX IF 12 Age >= 30 if @13 missing THEN SET 12 Age 31 | DELETE 14"])
+    (sentence,) = split("TX IF 12 Age >= 30 if @13 missing THEN SET 12 Age 31 | DELETE 14")
     request = parse(sentence.words)
     assert request.command.method == "transaction"
     assert request.params == {
@@ -168,6 +168,6 @@ def test_a_transaction_has_conditions_before_its_commands() -> None:
     ],
 )
 def test_what_is_wrong_in_a_command_of_several_is_told_with_its_number(text: str, message: str) -> None:
-    (sentence,) = split([text])
+    (sentence,) = split(text)
     with pytest.raises(UsageError, match=message):
         parse(sentence.words)

@@ -7,7 +7,7 @@ from qcore_tools.console import UsageError
 
 
 def words(text: str, *, comments: bool = False) -> list[list[str]]:
-    return [sentence.words for sentence in split(text.splitlines(), comments=comments)]
+    return [sentence.words for sentence in split(text, comments=comments)]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ def test_each_line_is_a_command_and_empty_ones_are_none() -> None:
     assert words("PING\n\n   \nINFO\n") == [["PING"], ["INFO"]]
 
 
+@pytest.mark.parametrize("char", ["\x85", "\u2028", "\u2029", "\xa0", "\u3000", "\x1c"])
+def test_only_newlines_end_commands_and_only_blanks_words(char: str) -> None:
+    assert words(f"SET 12 Note 'a{char}b' Name c{char}d") == [["SET", "12", "Note", f"a{char}b", "Name", f"c{char}d"]]
+
+
 def test_comments_are_for_files_only() -> None:
     assert words("# nothing\nGET 12 # all\nGET /Root/A#2", comments=True) == [["GET", "12"], ["GET", "/Root/A#2"]]
     assert words("SET 12 Name # x") == [["SET", "12", "Name", "#", "x"]]
@@ -45,7 +50,7 @@ def test_a_quoted_hash_is_no_comment() -> None:
 
 def test_an_open_quote_and_a_last_backslash_join_lines() -> None:
     text = "SET 12 Text 'one\ntwo'\nGET \\\n12\n"
-    assert list(split(text.splitlines())) == [
+    assert list(split(text)) == [
         Sentence(1, ["SET", "12", "Text", "one\ntwo"]),
         Sentence(3, ["GET", "12"]),
     ]
@@ -53,7 +58,7 @@ def test_an_open_quote_and_a_last_backslash_join_lines() -> None:
 
 def test_a_quote_that_is_never_closed_names_the_line_it_began_in() -> None:
     with pytest.raises(UsageError, match='the quote " is never closed') as caught:
-        list(split(["PING", 'GET "', "PING"]))
+        list(split('PING\nGET "\nPING'))
     assert caught.value.data["line"] == 2
 
 
@@ -66,7 +71,7 @@ def test_a_splitter_can_be_used_again_after_an_error() -> None:
 
 
 def test_windows_line_ends_are_no_part_of_words() -> None:
-    assert [sentence.words for sentence in split(["PING\r\n", "GET 1\r\n"])] == [["PING"], ["GET", "1"]]
+    assert [sentence.words for sentence in split("PING\r\nGET 1\r\n")] == [["PING"], ["GET", "1"]]
 
 
 @pytest.mark.parametrize(

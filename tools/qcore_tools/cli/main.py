@@ -115,7 +115,7 @@ def _with_bars(words: Sequence[str]) -> list[str]:
 
 
 def _split_all(commands: Sequence[str]) -> list[list[str]]:
-    return [sentence.words for command in commands for sentence in split(command.splitlines())]
+    return [sentence.words for command in commands for sentence in split(command)]
 
 
 async def _run(

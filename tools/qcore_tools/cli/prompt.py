@@ -120,7 +120,7 @@ class _Conversation:
     async def _run_all(self, text: str) -> bool:
         """Run the lines that were typed or pasted; False when they ask to leave."""
         try:
-            for sentence in split(text.splitlines()):
+            for sentence in split(text):
                 if sentence.words[0].upper() in LEAVE:
                     return False
                 if not await self._run(sentence.words):

@@ -8,7 +8,7 @@ or the line ends in a backslash. In a command that is made of others a `|` outsi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from qcore_tools.console import UsageError
@@ -17,6 +17,10 @@ __all__ = ["BAR", "PIPED", "Bar", "Sentence", "Splitter", "split"]
 
 PIPED = ("PIPELINE", "TX")
 """Commands that are made of others."""
+
+
+_BLANKS = " \t\n\r\v\f"
+"""What separates words; other characters that look blank are text, as in a shell."""
 
 
 class Bar(str):
@@ -95,7 +99,7 @@ class Splitter:
             self._add("")
         elif char == "|":
             self._bars += 1
-        elif char.isspace():
+        elif char in _BLANKS:
             self._end_word()
         else:
             self._add(char)
@@ -133,14 +137,14 @@ class Splitter:
         return sentence
 
 
-def split(lines: Iterable[str], *, comments: bool = False) -> Iterator[Sentence]:
-    """Split lines into commands.
+def split(text: str, *, comments: bool = False) -> Iterator[Sentence]:
+    """Split text into commands.
 
     Raises:
         UsageError: a quote is never closed.
     """
     splitter = Splitter(comments=comments)
-    for line in lines:
+    for line in text.split("\n"):
         if (sentence := splitter.outbox(line)) is not None:
             yield sentence
     if (sentence := splitter.finish()) is not None:
