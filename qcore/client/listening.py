@@ -37,6 +37,11 @@ class Events:
         return self._subscription.known
 
     @property
+    def began(self) -> int | None:
+        """The revision at which the server took it; None before."""
+        return self._subscription.began
+
+    @property
     def epoch(self) -> str | None:
         """The epoch that was current at `revision`: both together are a place in the history."""
         return self._subscription.epoch

@@ -57,6 +57,8 @@ class Subscription:
         self.known: int | None = self.params.pop("since", None)
         self.epoch: str | None = self.params.pop("epoch", None)
         self.ready: deque[Event] = deque()
+        self.began: int | None = None
+        """The revision at which the server took it the first time."""
         self.token = 0
         self.started = False
         """Whether the server has taken it once; a refusal before is the program's mistake."""
@@ -93,6 +95,7 @@ class Subscription:
             answer = _decode_answer(request.result)
             self.token = answer.token
             self.state, self.started = "live", True
+            self.began = answer.revision if self.began is None else self.began
             if not self._beginning and self.known is None:
                 self.known, self.epoch = answer.revision, answer.epoch
         else:

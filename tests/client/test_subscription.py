@@ -319,6 +319,14 @@ def test_it_goes_on_with_the_epoch_that_came_with_the_revision() -> None:
     assert place(answer_in(subscription, 7, "d")) == (7, "c"), "revision 8 was not whole"
 
 
+def test_where_it_began_stays_however_far_it_has_come() -> None:
+    subscription = begun(5)
+    tell(subscription, ("changed", 6))
+    subscription.disconnected()
+    answer(subscription, 9)
+    assert (subscription.began, subscription.known) == (5, 6)
+
+
 def test_a_program_may_say_in_which_history_it_was() -> None:
     assert place(params_of(Subscription({"target": "User", "since": 3, "epoch": "a"}).request())) == (3, "a")
 

@@ -94,7 +94,7 @@ class Listeners:
         events = store.listen(**params)
         await events.__aenter__()
         self._open[_key(params)] = events
-        return {"token": events.token, "revision": events.revision}
+        return {"token": events.token, "revision": events.began}
 
     async def unlisten(self, params: Params) -> dict[str, Any]:
         """End what the same words began.
