@@ -21,13 +21,14 @@ __all__ = ["METHODS", "SUBPROTOCOL", "Method", "Route", "read_params"]
 
 SUBPROTOCOL = "qcore.v1"
 
-Route = Literal["write", "read", "local", "watch", "document", "snapshot"]
+Route = Literal["write", "read", "local", "watch", "transfer", "document", "snapshot"]
 """The part of a node that carries a request out:
 
 - ``write``: proposed to the log; the answer is made where it is applied
 - ``read``: evaluated against the applied state
-- ``local``: answered from what this node alone knows or keeps
+- ``local``: answered from what this node alone knows
 - ``watch``: begins or ends a listener of this connection
+- ``transfer``: takes in or hands out a piece of a document that this node keeps for the client
 - ``document``: works on a whole uploaded document, which takes threads and slices
 - ``snapshot``: writes a snapshot of the state beside the log of this node
 """
@@ -177,8 +178,8 @@ METHODS: dict[str, Method] = {
         _write("transaction", compound.Transaction, results.TransactionDone, filters=_filters_of_steps),
         _read("digest", queries.Digest, results.DigestNow),
         _here("snapshot.take", queries.SnapshotTake, results.SnapshotTaken, route="snapshot"),
-        _read("snapshot.export", queries.SnapshotExport, results.ExportPage, elsewhere=False),
-        _here("snapshot.upload", queries.SnapshotUpload, results.Uploaded),
+        _read("snapshot.export", queries.SnapshotExport, results.ExportPage, route="transfer", elsewhere=False),
+        _here("snapshot.upload", queries.SnapshotUpload, results.Uploaded, route="transfer"),
         _read("snapshot.plan", queries.SnapshotPlan, results.PlanResult, route="document", elsewhere=False),
         _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", elsewhere=False),
     )

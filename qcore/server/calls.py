@@ -44,6 +44,7 @@ class Call:
         "id",
         "method",
         "on_queued",
+        "on_result",
         "params",
         "proposed",
         "queued",
@@ -78,6 +79,8 @@ class Call:
         """Whether a write has its place in the order of all writes; some are prepared before they get one."""
         self.on_queued: Callable[[], None] | None = None
         """Called when it is queued, unless it was answered before."""
+        self.on_result: Callable[[], None] | None = None
+        """Called when it was carried out, also where its client was told before that the time is up."""
         self.proposed = False
         """Whether a write may have got into the log, so that an error cannot say that it was not applied."""
         self.done = False
@@ -96,6 +99,8 @@ class Call:
 
     def answer(self, result: bytes) -> None:
         """Answer with the JSON of the result."""
+        if self.on_result is not None:
+            self.on_result()
         if not self.done:
             self._end(None if self.id is None else result_text(self.id, result))
 

@@ -19,9 +19,11 @@ from qcore.model.entry import Entry, LogId, Membership
 from qcore.model.errors import Fatal, RequestError
 from qcore.model.requests.commands import Bootstrap
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
 from qcore.server.documents.restore import DocumentCalls
+from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
 from qcore.server.leadership import Leadership
 from qcore.server.reads.running import run_read
@@ -74,16 +76,17 @@ class Node:
         self._on_fatal = on_fatal
         self._failed = False
         self._last_applied = 0.0
-        self._exports = Exports(state, settings.max_exports)
-        self._uploads = Uploads(settings.max_upload_mb * budgets.MEGABYTE)
+        self._transfers = Transfers(
+            Exports(state, settings.max_exports), Uploads(settings.max_upload_mb * budgets.MEGABYTE)
+        )
         self._history = History(state, settings.watch_history, settings.watch_history_mb * budgets.MEGABYTE)
-        self._reads = ReadTable(settings, state, engine, directory, addr, self._exports, self._uploads, self._history)
+        self._reads = ReadTable(settings, state, engine, directory, addr, self._history)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
         self._proposals = Proposals(settings, state, engine, reserve)
         self._leadership = Leadership(settings, state, self._proposals, schema_file, on_ready, self._fail)
-        self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._uploads)
+        self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._transfers.uploads)
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
         )
@@ -97,7 +100,7 @@ class Node:
             self.scheduler,
             self._reads.filters,
             settings.max_pending,
-            self._watch.disconnected,
+            self._disconnected,
             self._handlers(),
         )
 
@@ -110,9 +113,14 @@ class Node:
             "read": read,
             "local": read,
             "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call),
+            "transfer": lambda call: run_read(call, self.scheduler, self._transfers.run, call),
             "document": self._document_calls.start,
             "snapshot": self._snapshots.take,
         }
+
+    def _disconnected(self, client: Client) -> None:
+        self._watch.disconnected(client)
+        self._transfers.disconnected(client)
 
     # -- start and stop ------------------------------------------------------------------------------------
 
@@ -140,7 +148,7 @@ class Node:
         end = time.monotonic() + limit
         self.stopping = True
         self._idle = asyncio.Event()
-        for part in (self.router, self._document_calls, self._exports, self._uploads, self._watch):
+        for part in (self.router, self._document_calls, self._transfers, self._watch):
             part.stop()
         if self.engine.status().leader is None:
             self._proposals.refuse_waiting()

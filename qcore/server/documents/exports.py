@@ -1,22 +1,22 @@
 """Exports: a client reads the JSON snapshot document of one revision in chunks, however much changes meanwhile.
 
-An export pins the state until its last chunk was read, or nobody has read on for `budgets.EXPORT_IDLE_SECONDS`. The
-chunk that was read last can be read again, so that a client may repeat a request whose answer it lost.
+An export pins the state until its last chunk was read, its client is gone, or nobody has read on for
+`budgets.EXPORT_IDLE_SECONDS`. The chunk that was read last can be read again, so that a client may repeat a request
+whose answer it lost.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-import time
-from collections.abc import Callable
 
 from qcore.model.errors import BadParams, Busy, NotFound
 from qcore.model.requests.queries import SnapshotExport
 from qcore.model.requests.results import ExportPage
+from qcore.server.client import Client
+from qcore.server.documents.kept import Kept
 from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Work
-from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.export import Exported, export
 from qcore.store.state.state import State
 
@@ -32,10 +32,9 @@ class Exports:
     def __init__(self, state: State, max_open: int) -> None:
         self._state = state
         self._max_open = max_open
-        self._open: dict[str, _Export] = {}
-        self._expiry = Periodic(budgets.EXPORT_IDLE_SECONDS / 4, self._expire)
+        self._kept: Kept[_Export] = Kept(budgets.EXPORT_IDLE_SECONDS)
 
-    def read(self, query: SnapshotExport) -> Work[ExportPage]:
+    def read(self, query: SnapshotExport, client: Client) -> Work[ExportPage]:
         """Read the chunk a cursor stands for, or the first one of a new export.
 
         Raises:
@@ -43,44 +42,38 @@ class Exports:
             BadParams: the cursor is none, or that of a chunk long gone.
             Busy: too many exports are open.
         """
-        name, number = ("", 0) if query.cursor is None else _parse(query.cursor)
-        found = self._open.get(name) if name else self._begin(query)
+        if query.cursor is None:
+            return self._begin(query, client).page(0)
+        name, number = _parse(query.cursor)
+        found = self._kept.use(name, client)
         if found is None:
             raise _gone()
-        found.used = time.monotonic()
         return found.page(number)
+
+    def disconnected(self, client: Client) -> None:
+        """End the exports of a client that is gone, unless it comes back in a moment."""
+        self._kept.disconnected(client)
 
     def stop(self) -> None:
         """End all exports, so that the state is not pinned for them any more."""
-        self._expiry.stop()
-        self._drop(lambda _export: True)
+        self._kept.stop()
 
-    def _begin(self, query: SnapshotExport) -> _Export:
-        over = [name for name, each in self._open.items() if each.over]
-        if len(self._open) - len(over) >= self._max_open:
-            raise Busy(f"{self._max_open} exports are open already (max_exports)")
-        for name in over[: max(len(over) - self._max_open, 0)]:
-            del self._open[name]
+    def _begin(self, query: SnapshotExport, client: Client) -> _Export:
+        self._kept.drop_orphans(lambda: self._under_way() < self._max_open)
+        if self._under_way() >= self._max_open:
+            raise Busy(f"{self._max_open} exports are open already (max_exports); {self._kept.again()}")
+        self._kept.drop_finished(lambda: len(self._kept) - self._under_way() <= self._max_open)
         name = secrets.token_hex(8)
-        begun = self._open[name] = _Export(self._state, name, query)
-        self._expiry.start()
-        return begun
+        return self._kept.keep(name, lambda: _Export(self._state, name, query), client)
 
-    def _expire(self) -> bool:
-        now = time.monotonic()
-        self._drop(lambda export: export.used + budgets.EXPORT_IDLE_SECONDS < now)
-        return bool(self._open)
-
-    def _drop(self, wanted: Callable[[_Export], bool]) -> None:
-        for name in [name for name, each in self._open.items() if wanted(each)]:
-            self._open.pop(name).release()
+    def _under_way(self) -> int:
+        return sum(not each.finished for each in self._kept.all())
 
 
 class _Export:
     """One export; of the chunks that were read only the last one is kept."""
 
     def __init__(self, state: State, name: str, query: SnapshotExport) -> None:
-        self.used = time.monotonic()
         self._name = name
         self._view = state.pin()
         self._parts = export(self._view, runtime=query.runtime, ids=query.ids)
@@ -91,7 +84,7 @@ class _Export:
         self._last: ExportPage | None = None
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether the last chunk was read."""
         return self._last is not None and self._last.cursor is None
 
@@ -103,7 +96,7 @@ class _Export:
         while number == self._number and self._done is None and len(self._next) < budgets.EXPORT_CHUNK_BYTES:
             self._make_more()
             yield
-        if number == self._number and not self.over:
+        if number == self._number and not self.finished:
             self._last = self._cut()
         if self._last is None or number != self._number - 1:
             raise BadParams(f"this export stands at chunk {self._number}; chunk {number} is asked")
@@ -116,7 +109,7 @@ class _Export:
             self._next += next(self._parts)
         except StopIteration as end:
             self._done = end.value
-            self.release()
+            self.let_go()
 
     def _cut(self) -> ExportPage:
         page = ExportPage(self._view.revision, self._next.decode())
@@ -128,7 +121,7 @@ class _Export:
             page.entities, page.runtime, page.missing = self._done.entities, self._done.runtime, self._done.missing
         return page
 
-    def release(self) -> None:
+    def let_go(self) -> None:
         """Pin the state no longer; the last chunk can still be read again."""
         self._released = True
         self._view.release()

@@ -21,6 +21,7 @@ from qcore.model.requests.queries import SnapshotPlan
 from qcore.model.requests.restore import Password, Restore
 from qcore.model.requests.results import PlanResult
 from qcore.server.calls import Call
+from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.documents.uploads import Uploads
 from qcore.server.runtime import budgets, logs
@@ -86,16 +87,17 @@ class DocumentCalls:
         query: SnapshotPlan = call.params
         if not 1 <= query.limit <= budgets.PLAN_LINES:
             raise BadParams(f"limit is 1 to {budgets.PLAN_LINES} lines, {query.limit} given")
-        prepared = await self._uploads.get(query.upload).prepared()
-        view = self._state.pin()
-        try:
-            prepared = await self._hashed(view, prepared)
-            limits = {"max_depth": self._settings.max_depth, "max_list": self._settings.max_list}
-            plan = await self._scheduler.run(planning(view, prepared, prune=query.prune, **limits))
-            counts = plan.counts()
-            lines = list(itertools.islice(plan.lines(), query.limit))
-        finally:
-            view.release()
+        with self._uploads.using(query.upload, _client(call)) as upload:
+            prepared = await upload.prepared()
+            view = self._state.pin()
+            try:
+                prepared = await self._hashed(view, prepared)
+                limits = {"max_depth": self._settings.max_depth, "max_list": self._settings.max_list}
+                plan = await self._scheduler.run(planning(view, prepared, prune=query.prune, **limits))
+                counts = plan.counts()
+                lines = list(itertools.islice(plan.lines(), query.limit))
+            finally:
+                view.release()
         more = plan.length - len(lines)
         call.result(PlanResult(view.revision, counts, lines, more))
 
@@ -104,16 +106,18 @@ class DocumentCalls:
         seal(command)
         if self._answered_before(call, command):
             return
-        prepared = await self._uploads.get(command.upload).prepared()
-        view = self._state.pin()
-        try:
-            document = (await self._hashed(view, prepared)).document
-        finally:
-            view.release()
+        with self._uploads.using(command.upload, _client(call)) as upload:
+            prepared = await upload.prepared()
+            view = self._state.pin()
+            try:
+                document = (await self._hashed(view, prepared)).document
+            finally:
+                view.release()
         restore = Restore(document, command.prune, session=command.session, seq=command.seq, acked=command.acked)
         restore.hash = command.hash
         restore.max_depth, restore.max_list = self._settings.max_depth, self._settings.max_list
         parts = await _in_thread(lambda: cut(restore))
+        call.on_result = lambda: self._uploads.restored(command.upload, upload)
         self._proposals.put_parts(call, parts)
 
     def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
@@ -132,6 +136,11 @@ class DocumentCalls:
         texts = await _in_thread(lambda: {(each.place, each.field): _hash(each) for each in found})
         document: Document = await _in_thread(lambda: with_texts(prepared.document, texts))
         return prepared._replace(document=document)
+
+
+def _client(call: Call) -> Client:
+    assert call.client is not None  # documents are for clients alone
+    return call.client
 
 
 def _hash(password: Password) -> str:

@@ -1,19 +1,22 @@
 """Uploads: JSON snapshot documents that clients hand in by chunks, before they plan or restore them.
 
-They stay on this node and do not go into the log, as they may hold passwords in plain text.
+They stay on this node and do not go into the log, as they may hold passwords in plain text. An upload is kept until it
+was restored or its client is gone; one that was planned makes room for others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from qcore.model.documents.text import read_document
 from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
 from qcore.model.requests.queries import SnapshotUpload
 from qcore.model.requests.results import Uploaded
+from qcore.server.client import Client
+from qcore.server.documents.kept import Kept
 from qcore.server.runtime import budgets
-from qcore.server.runtime.timers import Periodic
 from qcore.store.documents.plan import Prepared, prepare
 
 __all__ = ["Upload", "Uploads"]
@@ -23,10 +26,20 @@ class Upload:
     """The text that a client has handed in; once it was planned or restored, the document that was read from it."""
 
     def __init__(self) -> None:
-        self.used = time.monotonic()
         self.size = 0
         self.text = bytearray()
+        self.users = 0
+        """Requests under way that work on it."""
         self._reading: asyncio.Future[Prepared | RequestError] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """See `Keepable`: it was planned, and may be planned or restored again as long as nobody needs its room."""
+        return self._reading is not None and not self.users
+
+    def let_go(self) -> None:
+        """See `Keepable`."""
+        self.text = bytearray()
 
     async def prepared(self) -> Prepared:
         """The document, read and checked in a thread the first time.
@@ -62,66 +75,85 @@ class Uploads:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._open: dict[str, Upload] = {}
-        self._expiry = Periodic(budgets.UPLOAD_IDLE_SECONDS / 4, self._expire)
+        self._kept: Kept[Upload] = Kept(budgets.UPLOAD_IDLE_SECONDS)
 
-    def put(self, query: SnapshotUpload) -> Uploaded:
+    def put(self, query: SnapshotUpload, client: Client) -> Uploaded:
         """Take a chunk.
 
         Raises:
             BadParams: no name, or a chunk that does not follow the ones before.
             TooLarge: more than `max_bytes`.
-            Busy: other uploads leave too little of them.
+            Busy: other uploads leave too little of them, and none was planned before.
         """
         if not 1 <= len(query.upload) <= budgets.UPLOAD_NAME_CHARACTERS:
             raise BadParams(
                 f"an upload has a name of 1 to {budgets.UPLOAD_NAME_CHARACTERS} characters, which the client makes up"
             )
         chunk = query.chunk.encode()
-        upload = self._open.get(query.upload)
-        if query.offset == 0 and (upload is None or upload.text[: len(chunk)] != chunk):
-            upload = self._begin(query.upload)
-        if upload is None:
-            raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
-        more = max(query.offset + len(chunk) - upload.size, 0)
-        if upload.size + more > self._max_bytes:
+        upload = self._kept.use(query.upload, client)
+        anew = query.offset == 0 and (upload is None or upload.text[: len(chunk)] != chunk)
+        size = 0 if anew or upload is None else upload.size
+        more = max(query.offset + len(chunk) - size, 0)
+        if size + more > self._max_bytes:
             raise TooLarge(f"an upload has at most {self._max_bytes} bytes (max_upload_mb)")
-        if sum(each.size for each in self._open.values()) + more > self._max_bytes:
-            raise Busy("other uploads take all that there may be (max_upload_mb); try again later")
+        if anew:
+            self._kept.drop(query.upload)
+        elif upload is None:
+            raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
+        self._make_room(int(anew), more)
+        if anew or upload is None:
+            upload = self._kept.keep(query.upload, Upload, client)
         upload.put(query.offset, chunk)
-        upload.used = time.monotonic()
         return Uploaded(query.upload, upload.size)
 
-    def get(self, name: str) -> Upload:
-        """The upload of a name.
+    @contextmanager
+    def using(self, name: str, client: Client) -> Iterator[Upload]:
+        """The upload of a name, which stays while it is worked on.
 
         Raises:
             NotFound: there is none of that name.
         """
-        upload = self._open.get(name)
+        upload = self._kept.use(name, client)
         if upload is None:
             raise NotFound(f"there is no upload {name[:60]!r} here: hand in the document by snapshot.upload")
-        upload.used = time.monotonic()
-        return upload
+        upload.users += 1
+        try:
+            yield upload
+        finally:
+            upload.users -= 1
+
+    def restored(self, name: str, upload: Upload) -> None:
+        """Let go of an upload: what it says is done."""
+        self._kept.drop(name, upload)
+
+    def disconnected(self, client: Client) -> None:
+        """Let go of the uploads of a client that is gone, unless it comes back in a moment."""
+        self._kept.disconnected(client)
 
     def stop(self) -> None:
-        """Let no upload expire any more."""
-        self._expiry.stop()
+        """Let go of all uploads."""
+        self._kept.stop()
 
-    def _begin(self, name: str) -> Upload:
-        self._open.pop(name, None)
-        if len(self._open) >= budgets.UPLOADS:
-            raise Busy(f"{len(self._open)} uploads are kept already")
-        self._expiry.start()
-        upload = self._open[name] = Upload()
-        return upload
+    def _make_room(self, count: int, size: int) -> None:
+        """Let go of what nobody will miss where so many uploads of so many bytes would be too much.
 
-    def _expire(self) -> bool:
-        now = time.monotonic()
-        self._open = {
-            name: upload for name, upload in self._open.items() if upload.used + budgets.UPLOAD_IDLE_SECONDS >= now
-        }
-        return bool(self._open)
+        Raises:
+            Busy: that is not enough.
+        """
+
+        def enough() -> bool:
+            return len(self._kept) + count <= budgets.UPLOADS and self._size() + size <= self._max_bytes
+
+        if enough():
+            return
+        self._kept.drop_orphans(enough)
+        self._kept.drop_finished(enough)
+        if not enough():
+            why = f"{len(self._kept)} uploads with {self._size()} bytes are kept already (max_upload_mb)"
+            raise Busy(f"{why}; {self._kept.again()}")
+
+    def _size(self) -> int:
+        return sum(each.size for each in self._kept.all())
 
 
 def _read(text: bytearray) -> Prepared | RequestError:

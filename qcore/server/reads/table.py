@@ -12,8 +12,6 @@ from qcore.model.requests import queries
 from qcore.model.requests.commands import SchemaSet
 from qcore.model.requests.results import InfoResult, MachineResult, MemberInfo
 from qcore.server.config.settings import Settings
-from qcore.server.documents.exports import Exports
-from qcore.server.documents.uploads import Uploads
 from qcore.server.reads.filters import Filters
 from qcore.store import read
 from qcore.store.schemas import try_schemas
@@ -47,7 +45,7 @@ LIMITS = (
 
 
 class ReadTable:
-    """Runs reads against the state, and those that ask about this node or what it keeps for a client."""
+    """Runs reads against the state, and those that ask about this node."""
 
     def __init__(
         self,
@@ -56,8 +54,6 @@ class ReadTable:
         engine: Engine,
         directory: Directory,
         addr: str,
-        exports: Exports,
-        uploads: Uploads,
         history: History,
     ) -> None:
         self._settings = settings
@@ -84,8 +80,6 @@ class ReadTable:
             queries.TypesList: lambda query: read.types(state, query, max_page),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),
-            queries.SnapshotExport: exports.read,
-            queries.SnapshotUpload: uploads.put,
         }
 
     def run(self, params: Any) -> Any:

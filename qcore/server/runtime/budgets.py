@@ -181,7 +181,10 @@ UPLOAD_IDLE_SECONDS = 600.0
 """Time after its last use that an upload stays."""
 
 UPLOADS = 64
-"""Uploads kept at a time."""
+"""Uploads kept at a time, those among them that were planned and would make room."""
+
+ORPHAN_SECONDS = 5.0
+"""Time an upload or export stays after its connection was lost: its client may connect again and go on."""
 
 UPLOAD_NAME_CHARACTERS = 64
 """Length of an upload's name."""

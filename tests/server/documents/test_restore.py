@@ -11,6 +11,7 @@ import pytest
 
 from qcore.model.documents.password import verify_password
 from qcore.model.leader_commands import RunStaged
+from qcore.server.runtime import budgets
 from tests.server.running import Client, Running, request, running, until
 
 FIELDS = [
@@ -80,7 +81,41 @@ async def test_a_plan_tells_what_a_restore_would_do_and_does_nothing(client: Cli
     assert (len(short["lines"]), short["more"]) == (1, 2)
     done = await client.result("snapshot.restore", upload=name)
     assert done["counts"] == plan["counts"]
-    assert (await client.result("snapshot.plan", upload=name))["lines"] == []
+    assert (await client.result("snapshot.plan", upload=await upload(client, document(user("a", Age=3), user("b")))))[
+        "lines"
+    ] == []
+
+
+async def test_a_restore_that_is_done_frees_its_upload_and_one_that_is_refused_does_not(client: Client) -> None:
+    await client.result("snapshot.restore", upload=await upload(client, document(user("a"))))
+    assert await client.kind("snapshot.plan", upload="up") == "not_found"
+    await client.result("snapshot.restore", upload=await upload(client, document(user("a"))), timeout=20)
+    deep: dict[str, Any] = {"entityType": "User", "Name": "x"}
+    for _ in range(110):
+        deep = {"entityType": "User", "Name": "x", "Children": [deep]}
+    name = await upload(client, document(deep))
+    assert await client.kind("snapshot.restore", upload=name) == "too_large"
+    assert await client.kind("snapshot.restore", upload=name) == "too_large"
+
+
+async def test_one_after_the_other_more_plans_are_made_than_uploads_are_kept(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "UPLOADS", 4)
+    for place in range(10):
+        await client.result("snapshot.plan", upload=await upload(client, document(), f"n{place}"))
+
+
+async def test_uploads_and_exports_end_with_their_connection(run: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "ORPHAN_SECONDS", 0.01)
+    monkeypatch.setattr(budgets, "EXPORT_CHUNK_BYTES", 10)
+    client = run.client()
+    await upload(client, document())
+    assert "cursor" in await client.result("snapshot.export")
+    assert run.state._pins
+    client.hang_up()
+    await until(lambda: not run.state._pins)
+    assert await run.client().kind("snapshot.plan", upload="up") == "not_found"
 
 
 async def test_prune_goes_into_plan_and_restore(client: Client) -> None:
@@ -130,7 +165,6 @@ async def test_a_numbered_restore_is_answered_once_more_when_its_document_is_gon
     session = (await client.result("session.open"))["session"]
     params = {"upload": await upload(client, document(user("a"))), "session": session, "seq": 1}
     first = await client.result("snapshot.restore", **params)
-    run.node._uploads._open.clear()
     assert await client.result("snapshot.restore", **params) == first
     assert await client.kind("snapshot.restore", **{**params, "prune": True}) == "not_found"
     await upload(client, document(user("a")))
@@ -163,12 +197,13 @@ async def test_a_long_write_travels_in_parts(client: Client, run: Running) -> No
 
 
 async def test_a_write_does_not_overtake_a_document_before_it_in_its_batch(client: Client) -> None:
-    await upload(client, document(user("a", Age=3)))
+    for name in ("up", "other"):
+        await upload(client, document(user("a", Age=3)), name)
     batch = [
         request("snapshot.plan", 1, upload="up"),
         request("snapshot.restore", 2, upload="up"),
         request("create", 3, type="User", name="b", parent="/Root"),
-        request("snapshot.restore", 4, upload="up", prune=True),
+        request("snapshot.restore", 4, upload="other", prune=True),
         request("create", 5, type="User", name="c", parent="/Root"),
     ]
     client.send_text(b"[" + b",".join(batch) + b"]")
