@@ -18,10 +18,12 @@ from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_val
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-__all__ = ["SETTINGS", "Setting", "Settings", "split_addr"]
+__all__ = ["SETTINGS", "Setting", "Settings", "check_origin", "split_addr"]
 
 _ADDR = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s?#@]+")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:\[[0-9a-f:.]+\]|[^/\s?#@*:]+)(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = (("http", "80"), ("https", "443"))
+"""Browsers leave these out of an origin."""
 
 
 def split_addr(addr: str) -> tuple[str, int]:
@@ -47,10 +49,12 @@ def _peer_addr(addr: str) -> str:
     return addr
 
 
-def _origin(origin: str) -> str:
-    if not _ORIGIN.fullmatch(origin):
+def check_origin(origin: str) -> str:
+    """Return a web origin as browsers send it; ValueError where none would send that."""
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None or (match[1], match[2]) in _DEFAULT_PORTS:
         raise ValueError("no origin")
-    return origin.lower()  # as browsers send it
+    return match[0]
 
 
 def _machine_name(name: str) -> str:
@@ -250,12 +254,12 @@ class Settings(BaseSettings):
     ping_timeout: float = _setting(
         20.0, "Time a client has to answer a ping.", group="Connections", unit="seconds", ge=0.01, le=3600
     )
-    allow_origin: tuple[Annotated[str, AfterValidator(_origin)], ...] = _setting(
+    allow_origin: tuple[Annotated[str, AfterValidator(check_origin)], ...] = _setting(
         (),
-        "Web origins whose pages may connect, such as https://console.example.org; others are refused.",
+        "Web origins whose pages may connect beside the node's own, such as https://console.example.org.",
         group="Connections",
         unit="origin",
-        expected="scheme://host[:port] without a path",
+        expected="scheme://host[:port] as browsers send it: no path, no wildcard, not the scheme's own port",
     )
     insecure: bool = _setting(
         False, "Serve clients from other machines, although nobody has to log in.", group="Connections"

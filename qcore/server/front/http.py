@@ -1,7 +1,7 @@
 """The front door: answers HTTP requests, and decides who may open a WebSocket.
 
-Until there are logins, a web page has to come from an Origin that is allowed by name, and a client from another machine
-is let in only with `--insecure`. The body of every answer is text.
+Until there are logins, a web page has to come from this node itself or from an Origin that is allowed by name, and a
+client from another machine is let in only with `--insecure`. The body of every answer is text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from qcore.model.api import SUBPROTOCOL
-from qcore.server.config.settings import Settings
+from qcore.server.config.settings import Settings, check_origin
 from qcore.server.front.service import Limits, Service
-from qcore.server.front.websocket import Connection
+from qcore.server.front.websocket import Address, Connection
 from qcore.server.node import Node
 from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import TurnBudget
@@ -72,11 +72,12 @@ class FrontDoor:
         for connection in list(self.connections):
             connection.abort()
 
-    def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
+    def respond(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         """See `Front.respond`."""
         path = request.path.partition("?")[0].partition("#")[0]
         if request.method not in ("GET", "HEAD"):
-            refusal = self._refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served here")
+            text = "JSON-RPC is over WebSocket here; plain HTTP gets answers to GET and HEAD"
+            refusal = _refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, text)
             refusal.headers["Allow"] = "GET, HEAD"
             return refusal
         if path == "/healthz":
@@ -85,50 +86,88 @@ class FrontDoor:
             reason = self._node.not_ready()
             if reason is None:
                 return protocol.reject(HTTPStatus.OK, "ready\n")
-            return protocol.reject(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {reason}\n")
+            return _refuse(protocol, HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {reason}")
         if path != "/":
-            return protocol.reject(HTTPStatus.NOT_FOUND, f"nothing at {path}; there are /, /healthz and /readyz\n")
-        return self._open(protocol, request, peer)
+            return _refuse(protocol, HTTPStatus.NOT_FOUND, f"nothing at {path}; there are /, /healthz and /readyz")
+        if not _is_handshake(request):
+            return protocol.reject(HTTPStatus.OK, _page(local))
+        return self._open(protocol, request, peer, local)
 
-    def _open(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
-        closed = self._closed_door(request, peer)
+    def _open(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
+        closed = self._closed_door(request, peer, local)
         if closed is not None:
-            return self._refuse(protocol, HTTPStatus.FORBIDDEN, closed)
+            return _refuse(protocol, HTTPStatus.FORBIDDEN, closed)
         if len(self.connections) > self.max_connections:
-            return self._refuse(
-                protocol,
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"there are {self.max_connections} connections already (max_connections)",
-            )
+            text = f"there are {self.max_connections} connections already (max_connections)"
+            return _refuse(protocol, HTTPStatus.SERVICE_UNAVAILABLE, text)
         words = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
         offered = [word.strip() for word in words if word.strip()]
         if offered and SUBPROTOCOL not in offered:
-            return self._refuse(
-                protocol,
-                HTTPStatus.BAD_REQUEST,
-                f"unknown subprotocol {', '.join(offered)}; there is {SUBPROTOCOL}",
-            )
+            text = f"unknown subprotocol {', '.join(offered)}; there is {SUBPROTOCOL}"
+            return _refuse(protocol, HTTPStatus.BAD_REQUEST, text)
+        if "Transfer-Encoding" in request.headers or not set(request.headers.get_all("Content-Length")) <= {"0"}:
+            return _refuse(protocol, HTTPStatus.BAD_REQUEST, "a request for a WebSocket has no body")
         protocol.available_subprotocols = [Subprotocol(SUBPROTOCOL)] if offered else None
         return protocol.accept(request)
 
-    def _closed_door(self, request: Request, peer: str) -> str | None:
+    def _closed_door(self, request: Request, peer: str, local: Address) -> str | None:
         """Why this client may not open a WebSocket, None where it may."""
-        origins = request.headers.get_all("Origin")
-        for origin in origins:
-            if origin.lower() not in self._settings.allow_origin:
-                return f"web pages of {origin} may not connect; allow them with --allow-origin {origin}"
-        if not self._settings.insecure and not _is_loopback(peer):
+        allowed = (*self._settings.allow_origin, *_own_origins(local))
+        for origin in request.headers.get_all("Origin"):
+            if origin.lower() not in allowed:
+                return _unwelcome(origin[:200])
+        if not self._settings.insecure and not _is_loopback(peer.rpartition(":")[0]):
             return f"{peer} is another machine and there are no logins yet; serve it all the same with --insecure"
         return None
 
-    def _refuse(self, protocol: ServerProtocol, status: HTTPStatus, text: str) -> Response:
-        return protocol.reject(status, f"{text}\n")
+
+def _refuse(protocol: ServerProtocol, status: HTTPStatus, text: str) -> Response:
+    return protocol.reject(status, f"{text}\n")
 
 
-def _is_loopback(peer: str) -> bool:
-    host = peer.rpartition(":")[0].partition("%")[0]
+def _is_handshake(request: Request) -> bool:
+    """Whether a WebSocket is asked for, be it in a wrong way."""
+    return "Sec-WebSocket-Key" in request.headers or any(
+        "websocket" in value.lower() for value in request.headers.get_all("Upgrade")
+    )
+
+
+def _page(local: Address) -> str:
+    host, port = local
+    url = f"ws://{f'[{host}]' if ':' in host else host}:{port}/"
+    return (
+        f"This is the port of a qcore node, an entity store. Clients speak JSON-RPC 2.0 over a WebSocket at {url}, as "
+        "qcore-cli and the Python SDK do. GET /healthz and /readyz tell how the node is.\n"
+    )
+
+
+def _unwelcome(origin: str) -> str:
+    """Why web pages of `origin` may not connect, and how they could if there is a way."""
+    refused = f"web pages of {origin} may not connect"
     try:
-        address = ipaddress.ip_address(host)
+        check_origin(origin)
+    except ValueError:
+        return refused
+    return f"{refused}; allow them with --allow-origin {origin}"
+
+
+def _own_origins(local: Address) -> list[str]:
+    """What browsers call this node's own pages: by the address that the connection came to, never by a Host header.
+
+    Another name can be made to lead here by whoever owns it.
+    """
+    host, port = local
+    if not _is_loopback(host):
+        return []
+    names = [f"[{host}]" if ":" in host else host]
+    if host in ("127.0.0.1", "::1"):
+        names.append("localhost")
+    return [f"http://{name}" if port == 80 else f"http://{name}:{port}" for name in names]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

@@ -45,6 +45,7 @@ class Conversation:
         self._send = send
         self._on_may_send = on_may_send
         self._full = False
+        self._on_idle: Callable[[], None] | None = None
 
     def close(self) -> None:
         """End it: the connection is gone. Calls under way are carried out, their answers go nowhere."""
@@ -55,6 +56,13 @@ class Conversation:
         """Whether the client may send another message before it has the answers to those under way."""
         self._full = self.open_calls >= budgets.OPEN_CALLS
         return not self._full
+
+    def when_idle(self, then: Callable[[], None]) -> None:
+        """Call `then` once no request is under way, at once if none is."""
+        if self.open_calls:
+            self._on_idle = then
+        else:
+            then()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message that came at `now`, in monotonic seconds."""
@@ -98,3 +106,6 @@ class Conversation:
         if self._full and self.open_calls <= budgets.OPEN_CALLS // 2:
             self._full = False
             self._on_may_send()
+        if not self.open_calls and self._on_idle is not None:
+            then, self._on_idle = self._on_idle, None
+            then()

@@ -2,7 +2,8 @@
 
 There is neither a task nor a queue per connection. Frames that arrive together are handled together, and answers made
 in one turn of the loop leave in one write. A client that does not read its answers is cut off when too many bytes wait
-for its socket; events wait in its outbox instead.
+for its socket; events wait in its outbox instead. A client that says goodbye behind its requests gets their answers
+first.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import asyncio
 import logging
 import time
 from collections import deque
+from http import HTTPStatus
 from typing import Protocol, cast
 from urllib.parse import parse_qs
 
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN, Event
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from qcore.server.client import Client
 from qcore.server.front.frames import Messages, text_header
 from qcore.server.front.keep_alive import KeepAlive
+from qcore.server.front.request import RequestReader, Unreadable
 from qcore.server.front.rpc import Conversation
 from qcore.server.front.service import Limits, Service
 from qcore.server.outbox import Outbox
@@ -30,7 +33,10 @@ from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import TurnBudget
 from qcore.server.runtime.timers import Alarm
 
-__all__ = ["Connection", "Front"]
+__all__ = ["Address", "Connection", "Front"]
+
+Address = tuple[str, int]
+"""Host and port of one end of a connection."""
 
 log = logs.get("qcore.websocket")
 
@@ -55,8 +61,11 @@ class Front(Protocol):
     def left(self, connection: Connection) -> None:
         """Count a connection no more: its socket is closed."""
 
-    def respond(self, protocol: ServerProtocol, request: Request, peer: str) -> Response:
-        """Make the answer to an HTTP request; with status 101 the connection is a WebSocket."""
+    def respond(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
+        """Make the answer to an HTTP request; with status 101 the connection is a WebSocket.
+
+        `peer` is ``host:port`` of the client, `local` the address on this machine that it came to.
+        """
 
 
 class Connection(asyncio.Protocol):
@@ -65,6 +74,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, front: Front) -> None:
         self._front = front
         self._loop = asyncio.get_running_loop()
+        self._request: RequestReader | None = RequestReader()
+        """Reads the HTTP request; None once that is answered."""
         self._protocol = ServerProtocol(max_size=front.max_message, logger=_LIBRARY_LOG)
         self._conversation: Conversation | None = None
         self._transport: asyncio.Transport
@@ -77,10 +88,14 @@ class Connection(asyncio.Protocol):
         """Whether the socket takes no more for now: events stay in the client's outbox then, answers do not wait."""
         self._goodbye = False
         """Whether this side said goodbye first: what the client still sends is not carried out."""
+        self._farewell = b""
+        """The answer to the client's goodbye, which waits for the answers to its requests."""
+        self._end_of_stream = False
+        """Whether the client has ended its stream without a goodbye."""
         self._ending = False
         self._unread: deque[bytes] = deque()
         """Bytes that came and were not taken apart yet."""
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[Frame] = deque()
         """Frames that were not handled yet. While any wait here, or any bytes, nothing more is read."""
         self._paused = False
         """Whether reading is paused for that."""
@@ -88,6 +103,8 @@ class Connection(asyncio.Protocol):
         self._messages = Messages()
         self.peer = ""
         """Host and port of the client."""
+        self.local: Address = ("", 0)
+        """The address on this machine that it came to."""
 
     @property
     def client(self) -> Client | None:
@@ -101,12 +118,18 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peername = transport.get_extra_info("peername") or ("", 0)
         self.peer = f"{peername[0]}:{peername[1]}"
+        host, port = (transport.get_extra_info("sockname") or ("", 0))[:2]
+        self.local = host, port
         self._front.joined(self)
-        self._alarm.set(budgets.HANDSHAKE_SECONDS, self._transport.abort)
+        self._alarm.set(budgets.HANDSHAKE_SECONDS, self._late)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         self._heard = self._loop.time()
+        if self._request is not None:
+            data = self._read_request(self._request, data)
+            if not data:
+                return
         chunk = budgets.RECEIVE_CHUNK_BYTES
         if len(data) <= chunk and not self._unread:
             self._protocol.receive_data(data)
@@ -117,9 +140,18 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
+        conversation = self._conversation
+        if self._request is not None and self._request.begun:
+            self._read_end(self._request)
+        elif conversation is not None and self._protocol.state is OPEN:
+            self._end_of_stream = True
+            if self._inbox or self._unread or conversation.open_calls:
+                self._alarm.set(budgets.CLOSE_SECONDS, self._say_farewell)
+                if not (self._inbox or self._unread):
+                    conversation.when_idle(self._say_farewell)
+                return True
         self._protocol.receive_eof()
-        self._collect()
-        self._handle()
+        self._flush()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,7 +177,7 @@ class Connection(asyncio.Protocol):
         Otherwise only the garbage collector would free it, with messages of megabytes, and that runs when nobody asks
         for anything.
         """
-        self._conversation = self._keep_alive = None
+        self._request = self._conversation = self._keep_alive = None
         self._protocol.parser.close()
         self._protocol.parser_exc = self._protocol.handshake_exc = None
 
@@ -157,6 +189,62 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._congested = False
         self._schedule_flush()
+
+    # -- the request ---------------------------------------------------------------------------------------
+
+    def _read_request(self, reader: RequestReader, data: bytes) -> bytes:
+        """Read the HTTP request on and answer it once it is there; returns what came behind it."""
+        try:
+            request = reader.feed(data)
+        except Unreadable as exc:
+            self._refuse(exc)
+            return b""
+        if request is None:
+            return b""
+        self._request = None
+        self._open(request)
+        return reader.rest
+
+    def _read_end(self, reader: RequestReader) -> None:
+        try:
+            reader.ended()
+        except Unreadable as exc:
+            self._refuse(exc)
+
+    def _late(self) -> None:
+        """The client has not said in time what it wants."""
+        if self._request is not None and self._request.begun:
+            text = f"the request was not finished within {budgets.HANDSHAKE_SECONDS:g} s"
+            self._refuse(Unreadable(HTTPStatus.REQUEST_TIMEOUT, text))
+        else:
+            self._transport.abort()
+
+    def _refuse(self, error: Unreadable) -> None:
+        self._request = None
+        self._protocol.send_response(self._protocol.reject(error.status, f"{error.text}\n"))
+        self._flush()
+
+    def _open(self, request: Request) -> None:
+        """Answer the HTTP request, and begin the conversation where it was a handshake."""
+        front, protocol = self._front, self._protocol
+        response = front.respond(protocol, request, self.peer, self.local)
+        if request.method == "HEAD":
+            response.body = b""
+        accepted = response.status_code == 101
+        if accepted:  # of requests the library is only given those that it takes
+            protocol.receive_data(request.serialize())
+            protocol.events_received()
+        protocol.send_response(response)
+        self._schedule_flush()
+        if accepted:
+            query = request.path.partition("?")[2].partition("#")[0]
+            name = parse_qs(query).get("client", [""])[0][:64]
+            client = Client(name, self.peer, Outbox(self._schedule_flush))
+            self._conversation = Conversation(front.service, front.limits, client, self.send, self._client_may_send)
+            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=name)
+            self._alarm.cancel()
+            self._keep_alive = KeepAlive(self, front.ping_interval, front.ping_timeout)
+            self._keep_alive.start()
 
     # -- from the client -----------------------------------------------------------------------------------
 
@@ -181,17 +269,15 @@ class Connection(asyncio.Protocol):
         if inbox:
             if conversation is not None and not conversation.may_send():
                 return False
-            event = inbox.popleft()
-            if isinstance(event, Request):
-                self._open(event)
-            else:
-                self._receive(cast(Frame, event))
+            self._receive(inbox.popleft())
         if inbox or self._unread:
             return True
         if self._paused:
             self._paused = False
-            if not self._transport.is_closing():
+            if not (self._end_of_stream or self._transport.is_closing()):
                 self._transport.resume_reading()
+        if self._end_of_stream and conversation is not None:
+            conversation.when_idle(self._say_farewell)
         if self._lost:
             self._break_circles()
         return False
@@ -199,31 +285,15 @@ class Connection(asyncio.Protocol):
     def _collect(self) -> None:
         """Put the frames into the inbox that the library has made of the last bytes, or of their end."""
         protocol = self._protocol
-        events = protocol.events_received()
-        self._inbox.extend(events)
-        if protocol.state is not OPEN or any(cast(Frame, event).opcode is Opcode.PING for event in events):
+        frames = cast(list[Frame], protocol.events_received())
+        self._inbox.extend(frames)
+        if frames and frames[-1].opcode is Opcode.CLOSE and not self._goodbye and self._conversation is not None:
+            self._hold_farewell()
+        elif protocol.state is not OPEN or any(frame.opcode is Opcode.PING for frame in frames):
             self._schedule_flush()  # the library answers handshakes, pings, goodbyes and what is malformed
 
     def _client_may_send(self) -> None:
         self._front.service.schedule(self._handle_next)
-
-    def _open(self, request: Request) -> None:
-        """Answer the HTTP request, and begin the conversation where it was a handshake."""
-        front, protocol = self._front, self._protocol
-        response = front.respond(protocol, request, self.peer)
-        if request.method == "HEAD":
-            response.body = b""
-        protocol.send_response(response)
-        self._schedule_flush()
-        if response.status_code == 101:
-            query = request.path.partition("?")[2].partition("#")[0]
-            name = parse_qs(query).get("client", [""])[0][:64]
-            client = Client(name, self.peer, Outbox(self._schedule_flush))
-            self._conversation = Conversation(front.service, front.limits, client, self.send, self._client_may_send)
-            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=name)
-            self._alarm.cancel()
-            self._keep_alive = KeepAlive(self, front.ping_interval, front.ping_timeout)
-            self._keep_alive.start()
 
     def _receive(self, frame: Frame) -> None:
         """Give a message to the conversation once `frame` completes one."""
@@ -232,12 +302,22 @@ class Connection(asyncio.Protocol):
             return
         message = self._messages.add(frame)
         if message is None:
+            if frame.opcode is Opcode.CLOSE:
+                conversation.when_idle(self._say_farewell)
             return
         text, data = message
-        if text:
-            conversation.receive(data, time.monotonic())
-        else:
+        if not text:
             self.close(1003, "binary frames are not part of this version: send JSON in text frames")
+        elif data.isascii() or self._is_utf8(data):
+            conversation.receive(data, time.monotonic())
+
+    def _is_utf8(self, data: bytes) -> bool:
+        try:
+            data.decode()
+        except UnicodeDecodeError as exc:
+            self.close(CloseCode.INVALID_DATA, f"byte {exc.start} of a text is not UTF-8")
+            return False
+        return True
 
     # -- to the client -------------------------------------------------------------------------------------
 
@@ -246,6 +326,8 @@ class Connection(asyncio.Protocol):
         if self._protocol.state is OPEN and not self._lost:
             self._protocol.send_text(text)
             self._schedule_flush()
+        elif self._farewell and not self._transport.is_closing():
+            self._transport.write(text_header(len(text)) + text)  # the library sends nothing behind a goodbye
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; the socket closes when the client agrees, or `CLOSE_SECONDS` later."""
@@ -260,6 +342,28 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Drop the connection without a word."""
         self._transport.abort()
+
+    def _hold_farewell(self) -> None:
+        """Send what the library has ready, but its answer to the client's goodbye not before those to its requests."""
+        *ready, self._farewell, _end = self._protocol.data_to_send()
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(ready))
+        self._alarm.set(budgets.CLOSE_SECONDS, self._say_farewell)
+
+    def _say_farewell(self) -> None:
+        """The requests that came before the client's goodbye, or before the end of its stream, are answered."""
+        farewell, self._farewell = self._farewell, b""
+        if self._transport.is_closing():
+            return
+        if self._end_of_stream:
+            self._protocol.receive_eof()
+            self._flush()
+            self._transport.close()
+        elif farewell:
+            self._transport.write(farewell)
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._end_soon()
 
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:
@@ -283,7 +387,7 @@ class Connection(asyncio.Protocol):
             self._flush_events(conversation.client.outbox)
         if transport.get_write_buffer_size() > self._front.send_queue:
             self._cut_off()
-        elif self._protocol.close_expected():
+        elif self._protocol.close_expected() and not self._farewell:
             self._end_soon()
 
     def _flush_events(self, outbox: Outbox) -> None:

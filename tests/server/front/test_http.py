@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from tests.server.running import Running, request, running, until
+from qcore.server.config.settings import Settings
+from qcore.server.runtime import budgets
+from tests.server.running import DEADLINE, Running, request, running, until
 
 Serve = Callable[..., Awaitable[Running]]
 KEY = ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")
@@ -66,11 +70,24 @@ async def test_another_path_is_named_in_a_404(serve: Serve, target: str) -> None
     assert "/readyz" in body
 
 
-@pytest.mark.parametrize("target", ["//[", "http://[", "*", "?", "x", "/\x00", "/?client=%00%1b[31m%0a"])
-async def test_an_odd_target_gets_an_http_answer(serve: Serve, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("//[", 404), ("http://[", 400), ("*", 400), ("?", 400), ("x", 400), ("x:1", 400), ("http://", 400),
+     ("ftp://a/healthz", 400), ("/\x00", 400), ("/\xe4", 400), ("/?client=%00%1b[31m%0a", 200)],
+)  # fmt: skip
+async def test_an_odd_target_gets_an_http_answer(serve: Serve, target: str, status: int) -> None:
     run = await serve()
-    assert (await answer_to(run, "GET", target))[0] in (400, 404, 426)
+    assert (await answer_to(run, "GET", target))[0] == status
     assert (await answer_to(run, "GET", "/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ws", "HTTP"])
+async def test_a_target_may_be_a_whole_url(serve: Serve, scheme: str) -> None:
+    run = await serve()
+    assert (await answer_to(run, "GET", f"{scheme}://any.example:80/healthz?x=1"))[0::2] == (200, "ok\n")
+    assert "qcore" in (await answer_to(run, "GET", f"{scheme}://any.example"))[2]
+    await run.open(f"{scheme}://any.example/?client=proxied")
+    assert [each.client.name for each in run.front.connections if each.client is not None] == ["proxied"]
 
 
 @pytest.mark.parametrize("target", ["/healthz", "/readyz", "/nothing"])
@@ -87,33 +104,122 @@ async def test_head_is_get_without_the_body(serve: Serve, target: str) -> None:
 async def test_other_methods_are_refused(serve: Serve, method: str, target: str) -> None:
     status, headers, body = await answer_to(await serve(), method, target)
     assert (status, headers["allow"]) == (405, "GET, HEAD")
+    assert "JSON-RPC is over WebSocket here" in body
     assert "GET and HEAD" in body
 
 
-async def test_a_plain_get_of_the_api_is_told_to_upgrade(serve: Serve) -> None:
-    status, headers, _ = await answer_to(await serve(), "GET", "/")
+async def test_the_page_of_the_port_says_what_it_is(serve: Serve) -> None:
+    run = await serve()
+    status, headers, body = await answer_to(run, "GET", "/")
+    assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert f"ws://127.0.0.1:{run.port}/" in body
+    assert "qcore" in body
+    assert len(body) < 400
+    assert (await answer_to(run, "HEAD", "/"))[2] == ""
+
+
+@pytest.mark.parametrize("header", ["Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="])
+async def test_half_a_handshake_is_told_to_upgrade(serve: Serve, header: str) -> None:
+    status, headers, _ = await answer_to(await serve(), "GET", "/", header)
     assert (status, headers["upgrade"]) == (426, "websocket")
 
 
+# -- requests as they may come ---------------------------------------------------------------------------
+
+
+async def exchange(run: Running, data: bytes, *, end: bool = False) -> bytes:
+    """All that is answered to these bytes, until the server ends the stream."""
+    client = await run.dial()
+    client.writer.write(data)
+    if end:
+        client.writer.write_eof()
+    async with asyncio.timeout(DEADLINE):
+        answer = await client.reader.read()
+    client.close()
+    return answer
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n" + 40 * b"x"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "status"),
     [
-        b"nonsense\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + 300 * b"A: b\r\n" + b"\r\n",
-        b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n",
-        b"\r\n\r\n",
+        (GET + b"\r\n" + b"\r\n", 200),
+        (GET + b"\r\n" + GET + b"\r\n", 200),
+        (GET + b"Content-Length: 5\r\n\r\nhello", 200),
+        (GET + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200),
+        (b"\r\n\r\n" + GET + b"\r\n", 200),
+        (GET.replace(b"\r\n", b"\n") + b"\n", 200),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+        (b"GET /healthz HTTP/1.0\r\n\r\n" + b"\x81\x00", 200),
+        (POST, 405),
+        (POST + POST, 405),
+        (POST.replace(b"Content-Length: 40", b"Transfer-Encoding: chunked"), 405),
+        (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0", 400),
+        (b"nonsense\r\n", 400),
+        (b"GET /healthz\r\n", 400),
+        (b"GET  /healthz HTTP/1.1\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 400),
+        (b"GET / x HTTP/1.1\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nhost: a\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + 300 * b"A: b\r\n" + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + 9_000 * b"x" + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + 100_000 * b"A: b\r\n", 431),
+        (b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /" + 20_000 * b"x", 414),
     ],
 )
-async def test_what_is_no_http_ends_the_connection_and_nothing_else(serve: Serve, text: bytes) -> None:
+async def test_whatever_is_sent_gets_one_answer(serve: Serve, text: bytes, status: int) -> None:
+    run = await serve()
+    for end in (False, True):
+        answer = await exchange(run, text, end=end)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+        assert answer.count(b"\nContent-Length:") == 1
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert f"Content-Length: {len(body)}".encode() in head
+    await until(lambda: not run.front.connections)
+
+
+@pytest.mark.parametrize("text", [b"GET / HT", GET, b"GET / HTTP/1.1\r"])
+async def test_a_request_that_breaks_off_is_told_so(serve: Serve, text: bytes) -> None:
+    assert b" 400 Bad Request\r\n" in await exchange(await serve(), text, end=True)
+
+
+@pytest.mark.parametrize("text", [b"", b"\r\n\r\n"])
+async def test_a_socket_that_is_closed_without_a_request_gets_no_answer(serve: Serve, text: bytes) -> None:
+    assert await exchange(await serve(), text, end=True) == b""
+
+
+async def test_a_request_that_is_not_finished_in_time_is_told_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "HANDSHAKE_SECONDS", 0.02)
+    assert b" 408 Request Timeout\r\n" in await exchange(await serve(), GET)
+
+
+async def test_a_request_may_come_byte_by_byte(serve: Serve) -> None:
     run = await serve()
     client = await run.dial()
-    client.writer.write(text)
-    client.writer.write_eof()
-    await client.ended()
-    assert (await answer_to(run, "GET", "/healthz"))[0] == 200
+    (connection,) = run.front.connections
+    for byte in GET + b"\r\n":
+        connection.data_received(bytes([byte]))
+    assert (await client.reader.read()).endswith(b"ok\n")
+
+
+async def test_a_handshake_has_no_body(serve: Serve) -> None:
+    run = await serve()
+    for header in ("Content-Length: 5", "Transfer-Encoding: chunked"):
+        assert (await (await run.dial()).handshake("/", [header]))[0] == 400
+    await run.open("/", ["Content-Length: 0"])
 
 
 async def test_an_answer_waits_for_no_end_of_stream(serve: Serve) -> None:
@@ -150,12 +256,60 @@ async def test_an_unknown_subprotocol_is_refused_with_those_there_are(serve: Ser
     assert "there is qcore.v1" in body
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:8080", "https://evil.example", "null", "file://"])
-async def test_a_web_page_is_refused_by_its_origin(serve: Serve, origin: str) -> None:
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:1", "http://127.0.0.1", "http://localhost", "https://evil.example", "app://x"]
+)
+async def test_a_web_page_is_refused_by_its_origin_and_told_how_it_would_be_allowed(serve: Serve, origin: str) -> None:
     client = await (await serve()).dial()
     status, _, body = await client.handshake("/", [f"Origin: {origin}"])
     assert status == 403
     assert f"--allow-origin {origin}" in body
+    assert Settings(allow_origin=(origin,)).allow_origin == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "file://", "*", "http://*", "https://*.example", "https://a.example:443", "http://a.example:80"]
+)
+async def test_nobody_is_told_to_allow_what_the_setting_refuses(serve: Serve, origin: str) -> None:
+    client = await (await serve()).dial()
+    status, _, body = await client.handshake("/", [f"Origin: {origin}"])
+    assert (status, "--allow-origin" in body) == (403, False)
+    assert origin in body
+    with pytest.raises(ValidationError):
+        Settings(allow_origin=(origin,))
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
+async def test_pages_of_the_node_itself_may_connect(serve: Serve, name: str) -> None:
+    run = await serve()
+    await run.open("/", [f"Origin: http://{name}:{run.port}"])
+
+
+@pytest.mark.parametrize(
+    ("local", "origin", "status"),
+    [
+        (("127.0.0.1", 8080), "http://127.0.0.1:8080", 101),
+        (("127.0.0.1", 80), "http://127.0.0.1", 101),
+        (("127.0.0.1", 80), "http://localhost", 101),
+        (("::1", 8080), "http://[::1]:8080", 101),
+        (("::1", 8080), "http://localhost:8080", 101),
+        (("127.0.0.2", 8080), "http://127.0.0.2:8080", 101),
+        (("127.0.0.2", 8080), "http://localhost:8080", 403),
+        (("127.0.0.1", 8080), "https://127.0.0.1:8080", 403),
+        (("127.0.0.1", 8080), "http://127.0.0.1:8081", 403),
+        (("127.0.0.1", 8080), "http://[::1]:8080", 403),
+        (("127.0.0.1", 8080), "http://evil.example:8080", 403),
+        (("192.0.2.1", 8080), "http://192.0.2.1:8080", 403),
+        (("192.0.2.1", 8080), "http://localhost:8080", 403),
+        (("192.0.2.1", 8080), "http://127.0.0.1:8080", 403),
+    ],
+)
+async def test_whose_pages_they_are_is_told_by_the_address_of_the_socket_alone(
+    serve: Serve, local: tuple[str, int], origin: str, status: int
+) -> None:
+    run = await serve(insecure=True)
+    for host in ("test", origin.partition("://")[2]):
+        assert ask_from(run, "127.0.0.1:5", local, Host=host, Origin=origin).status_code == status
 
 
 async def test_a_web_page_whose_origin_is_allowed_comes_in(serve: Serve) -> None:
@@ -175,10 +329,10 @@ async def test_a_web_page_may_read_the_health(serve: Serve) -> None:
     assert (await answer_to(await serve(), "GET", "/healthz", "Origin: https://evil.example"))[0] == 200
 
 
-def ask_from(run: Running, peer: str, **headers: str) -> Response:
-    """The door's answer to a handshake from this address."""
-    found = Headers([*KEY, ("Host", "test"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), *headers.items()])
-    return run.front.respond(ServerProtocol(), Request("/", found), peer)
+def ask_from(run: Running, peer: str, local: tuple[str, int] = ("127.0.0.1", 8080), **headers: str) -> Response:
+    """The door's answer to a handshake from this address to that one."""
+    found = Headers([*KEY, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), *headers.items()])
+    return run.front.respond(ServerProtocol(), Request("/", found), peer, local)
 
 
 OTHERS = [

@@ -133,11 +133,20 @@ async def test_a_message_of_exactly_the_limit_is_read(serve: Serve) -> None:
     assert (await client.answer())["result"] == "PONG"
 
 
-async def test_text_that_is_no_utf8_gets_a_parse_error_and_the_connection_stays(serve: Serve) -> None:
-    client = await (await serve()).open()
-    client.send(b'{"jsonrpc":"2.0","id":"\xff","method":"ping"}')
-    assert "error" in await client.answer()
-    assert await pong(client)
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"])
+@pytest.mark.parametrize("cut", [None, 3, 25])
+async def test_text_that_is_no_utf8_closes_with_1007_and_is_not_carried_out(
+    serve: Serve, bad: bytes, cut: int | None
+) -> None:
+    run = await serve()
+    client = await run.open()
+    text = b'{"jsonrpc":"2.0","id":"' + bad + b'","method":"session.open"}'
+    client.send(text[:cut], fin=cut is None)
+    if cut is not None:
+        client.send(text[cut:], Opcode.CONT)
+    code, reason = await client.closed()
+    assert (code, "byte 23 " in reason) == (1007, True)
+    assert len(run.state.sessions) == 0
 
 
 @pytest.mark.parametrize(
@@ -178,6 +187,45 @@ async def test_what_came_before_a_close_is_carried_out(serve: Serve) -> None:
     client.writer.write(b"".join(frame.serialize(mask=True) for frame in frames))
     await client.ended()
     await until(lambda: len(run.state.sessions) == 1)
+
+
+CLOSE = Frame(Opcode.CLOSE, struct.pack("!H", 1000)).serialize(mask=True)
+
+
+async def test_requests_right_before_a_close_are_answered_first(serve: Serve) -> None:
+    client = await (await serve()).open()
+    frames = [Frame(Opcode.TEXT, request(method, n)) for n, method in enumerate(("ping", "session.open", "ping"), 1)]
+    client.send(b"hello", Opcode.PING)
+    client.writer.write(b"".join(frame.serialize(mask=True) for frame in frames) + CLOSE + b"rubbish behind it")
+    assert await client.receive() == (Opcode.PONG, b"hello")
+    assert sorted([(await client.answer())["id"] for _ in frames]) == [1, 2, 3]
+    assert await client.receive() == (Opcode.CLOSE, struct.pack("!H", 1000))
+    await client.ended()
+
+
+async def test_requests_right_before_the_end_of_the_stream_are_answered_first(serve: Serve) -> None:
+    run = await serve()
+    client = await run.open()
+    for n in range(3000):
+        client.send(request("session.open", n))
+    client.writer.write_eof()
+    assert [(await client.answer())["id"] for _ in range(3000)] == list(range(3000))
+    await client.ended()
+    await until(lambda: not run.front.connections)
+
+
+async def test_a_goodbye_waits_for_answers_only_so_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "CLOSE_SECONDS", 0.02)
+    files = GatedFiles()
+    async with running(tmp_path, files=files, listen=True) as run:
+        leaving, gone = await run.open(), await run.open()
+        files.open.clear()
+        leaving.writer.write(Frame(Opcode.TEXT, request("session.open", 1)).serialize(mask=True) + CLOSE)
+        gone.send(request("session.open", 1))
+        gone.writer.write_eof()
+        assert await leaving.receive() == (Opcode.CLOSE, struct.pack("!H", 1000))
+        await gone.ended()
+        files.open.set()
 
 
 async def test_a_close_is_answered(serve: Serve) -> None:
@@ -229,6 +277,7 @@ async def test_whoever_sends_is_alive_even_without_a_pong(serve: Serve) -> None:
 
 async def test_a_socket_that_never_speaks_is_closed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "HANDSHAKE_SECONDS", 0.02)
+    monkeypatch.setattr(budgets, "CLOSE_SECONDS", 0.02)
     run = await serve()
     silent, slow = await run.dial(), await run.dial()
     slow.writer.write(b"GET / HTTP/1.1\r\nHost:")
