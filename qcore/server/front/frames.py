@@ -14,6 +14,11 @@ class Messages:
         self._fragments = bytearray()  # a list would cost 40 bytes for each empty one of a flood
         self._text = True
 
+    @property
+    def size(self) -> int:
+        """Bytes of the message that is not whole yet."""
+        return len(self._fragments)
+
     def add(self, frame: Frame) -> tuple[bool, bytes] | None:
         """Whether a message is text, and its data, once `frame` ends one; None for fragments and control frames.
 

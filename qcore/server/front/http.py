@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from qcore.model.api import SUBPROTOCOL
 from qcore.server.config.settings import Settings, check_origin
 from qcore.server.front.service import Limits, Service
+from qcore.server.front.unfinished import Unfinished
 from qcore.server.front.websocket import Address, Connection
 from qcore.server.node import Node
 from qcore.server.runtime import budgets
@@ -44,6 +45,7 @@ class FrontDoor:
         self.ping_timeout = settings.ping_timeout
         self.max_connections = settings.max_connections
         self.turn = TurnBudget()
+        self.unfinished = Unfinished(budgets.UNFINISHED_MESSAGES * self.max_message)
         self.connections: set[Connection] = set()
         self._settings: Settings = settings
         self._node = node

@@ -28,6 +28,7 @@ from qcore.server.front.keep_alive import KeepAlive
 from qcore.server.front.request import RequestReader, Unreadable
 from qcore.server.front.rpc import Conversation
 from qcore.server.front.service import Limits, Service
+from qcore.server.front.unfinished import Unfinished
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import TurnBudget
@@ -54,6 +55,7 @@ class Front(Protocol):
     ping_interval: float
     ping_timeout: float
     turn: TurnBudget
+    unfinished: Unfinished
 
     def joined(self, connection: Connection) -> None:
         """Count a connection whose socket was accepted."""
@@ -101,6 +103,8 @@ class Connection(asyncio.Protocol):
         """Whether reading is paused for that."""
         self._lost = False
         self._messages = Messages()
+        self._unfinished = 0
+        """Bytes of a message that is not whole yet, as far as they were noted."""
         self.peer = ""
         """Host and port of the client."""
         self.local: Address = ("", 0)
@@ -160,6 +164,7 @@ class Connection(asyncio.Protocol):
         if self._keep_alive is not None:
             self._keep_alive.stop()
         self._front.left(self)
+        self._front.unfinished.forget(self)
         if self._conversation is not None:
             self._conversation.close()
             log.debug(
@@ -291,6 +296,14 @@ class Connection(asyncio.Protocol):
             self._hold_farewell()
         elif protocol.state is not OPEN or any(frame.opcode is Opcode.PING for frame in frames):
             self._schedule_flush()  # the library answers handshakes, pings, goodbyes and what is malformed
+        if protocol.reader.buffer or self._unfinished:
+            self._note_unfinished()
+
+    def _note_unfinished(self, *, anew: bool = False) -> None:
+        if self._lost:
+            return
+        self._unfinished = len(self._protocol.reader.buffer) + self._messages.size
+        self._front.unfinished.note(self, self._unfinished, anew)
 
     def _client_may_send(self) -> None:
         self._front.service.schedule(self._handle_next)
@@ -304,7 +317,11 @@ class Connection(asyncio.Protocol):
         if message is None:
             if frame.opcode is Opcode.CLOSE:
                 conversation.when_idle(self._say_farewell)
+            elif self._messages.size:
+                self._note_unfinished()
             return
+        if self._unfinished:
+            self._note_unfinished(anew=True)
         text, data = message
         if not text:
             self.close(1003, "binary frames are not part of this version: send JSON in text frames")
@@ -426,7 +443,16 @@ class Connection(asyncio.Protocol):
                 self._keep_alive.stop()
             self._alarm.set(budgets.CLOSE_SECONDS, self._transport.abort)
 
-    # -- for `KeepAlive` -----------------------------------------------------------------------------------
+    # -- for `Unfinished` and `KeepAlive` ------------------------------------------------------------------
+
+    def cut_off_unfinished(self, code: int, reason: str) -> None:
+        """See `Sender`: the library lets go of what has come, and of all that comes."""
+        log.warning("message_cut_off", message=f"Client {self.peer} is cut off: {reason}", bytes=self._unfinished)
+        self._protocol.fail(code, reason[:120])
+        self._goodbye = True
+        self._unfinished = 0
+        self._messages = Messages()
+        self._schedule_flush()
 
     def last_heard(self) -> float:
         """See `Pinged`."""

@@ -39,6 +39,12 @@ CLOSE_SECONDS = 5.0
 RECEIVE_CHUNK_BYTES = 8 << 10
 """What is taken apart at a time: full of empty frames it takes 4 ms, and a read of the socket brings 256 KiB."""
 
+UNFINISHED_MESSAGES = 8
+"""Messages of the largest size that may have come in part, over all connections."""
+
+MESSAGE_SECONDS = 60.0
+"""Time a client has from the first byte of a message to its last."""
+
 EVENTS_WRITE_BYTES = 1 << 16
 """Events that go to a socket in one write."""
 

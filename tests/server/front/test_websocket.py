@@ -403,6 +403,65 @@ async def test_a_flood_of_empty_fragments_keeps_no_memory_for_each(serve: Serve)
     assert (await client.answer())["result"] == "PONG"
 
 
+# -- messages that are not finished ----------------------------------------------------------------------
+
+PART = (1 << 20) - 100
+"""Bytes of a message of nearly the largest size, where that is 1 MB."""
+
+
+def half_a_message(kind: str) -> bytes:
+    if kind == "first fragment":
+        return Frame(Opcode.TEXT, b" " * PART, fin=False).serialize(mask=True)
+    return Frame(Opcode.TEXT, b" " * (1 << 20)).serialize(mask=True)[: 14 + PART]
+
+
+@pytest.mark.parametrize("kind", ["first fragment", "half a frame"])
+async def test_unfinished_messages_are_bounded_over_all_connections_and_the_oldest_goes(
+    serve: Serve, kind: str
+) -> None:
+    run = await serve(max_message_mb=1)
+    other, clients = await run.open(), []
+    for _ in range(budgets.UNFINISHED_MESSAGES + 2):
+        clients.append(await run.open())
+        clients[-1].writer.write(half_a_message(kind))
+        await until(lambda: run.front.unfinished.size % PART == 0 and run.front.unfinished.size)
+    code, reason = await clients[0].closed()
+    assert (code, "unfinished messages" in reason) == (1013, True)
+    assert run.front.unfinished.size == budgets.UNFINISHED_MESSAGES * PART
+    for client in clients[2:4]:
+        client.close()
+    await until(lambda: run.front.unfinished.size == (budgets.UNFINISHED_MESSAGES - 2) * PART)
+    assert await pong(other)
+
+
+@pytest.mark.parametrize("kind", ["first fragment", "half a frame"])
+async def test_a_message_is_finished_in_time_or_its_client_cut_off(
+    serve: Serve, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budgets, "MESSAGE_SECONDS", 0.05)
+    run = await serve(max_message_mb=1)
+    client, other = await run.open(), await run.open()
+    client.writer.write(half_a_message(kind))
+    code, reason = await client.closed()
+    assert (code, reason) == (1008, "a message was not finished within 0.05 s")
+    client.writer.write(b" " * PART)
+    await client.ended()
+    await until(lambda: run.front.unfinished.size == 0)
+    assert await pong(other)
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+async def test_a_message_that_is_finished_is_noted_no_more(serve: Serve, fragments: int) -> None:
+    run = await serve()
+    client = await run.open()
+    text = request("ping", 1).ljust(600_000)
+    for place in range(fragments):
+        part = text[place * 200_000 : (place + 1) * 200_000] if fragments > 1 else text
+        client.send(part, Opcode.CONT if place else Opcode.TEXT, fin=place == fragments - 1)
+    assert (await client.answer())["result"] == "PONG"
+    assert run.front.unfinished.size == 0
+
+
 async def test_a_flood_of_long_requests_leaves_the_loop_to_others(serve: Serve) -> None:
     run = await serve()
     flood, other = await run.open(), await run.open()
