@@ -11,11 +11,12 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from qcore.model.errors import BadParams, ParseError, RequestError, TooLarge, UnknownMethod
+from qcore.model.errors import BadParams, BadValue, ParseError, RequestError, TooLarge, UnknownMethod
 from qcore.model.requests import commands, compound, queries, results
+from qcore.model.requests.numbers import field_out_of_range
 from qcore.model.requests.restore import Restored
 from qcore.model.schema import EntitySchema, FieldSchema
-from qcore.model.wire import encode_json
+from qcore.model.wire import COLON, encode_json, repeated_key
 
 __all__ = ["METHODS", "SUBPROTOCOL", "Method", "Route", "read_params"]
 
@@ -186,12 +187,12 @@ METHODS: dict[str, Method] = {
 }
 
 
-class _WireStep(msgspec.Struct, forbid_unknown_fields=True):
+class _WireStep(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     method: str
     params: msgspec.Raw = msgspec.Raw()
 
 
-class _WireCompound(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _WireCompound(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Params of `pipeline` and `transaction` as they come in, their steps not read yet."""
 
     commands: list[_WireStep]
@@ -212,8 +213,8 @@ def read_params(method: str, text: bytes, max_steps: int) -> Any:
     """Turn the JSON of params, by name or by position, into the typed record of the method.
 
     Raises:
-        UnknownMethod, BadParams, ParseError: name what is wrong.
-        BadValue: a value that is nested.
+        UnknownMethod, BadParams, ParseError: name what is wrong, such as a key that stands twice.
+        BadValue: a value that is nested, or a number that no field can hold.
         TooLarge: nested too deeply, or more than `max_steps` commands in a pipeline or transaction.
     """
     decode = _decode.get(method)
@@ -229,13 +230,37 @@ def read_params(method: str, text: bytes, max_steps: int) -> Any:
         params = decode(text)
         if isinstance(params, commands.Command):
             params.check_values()
+        if text.count(COLON) > 1:
+            _check_keys(method, text, params, own=1)
         return params
     except RecursionError:
         raise TooLarge(f"params of {method} are nested too deeply") from None
     except msgspec.ValidationError as exc:
-        raise BadParams(f"params of {method}: {exc}") from None
+        raise _unfit(method, text, str(exc)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ParseError(f"params of {method} are no JSON: {exc}") from None
+
+
+def _check_keys(method: str, text: bytes, read: Any, own: int) -> None:
+    """Refuse a key that stands twice in an object of the params.
+
+    What was `read` of them is written without what was not given, and with `own` keys of ours. If the text has no more
+    colons than that, no key was lost; a whole look at the text is for the others.
+    """
+    counted = type(read) is not commands.SchemaSet and b"\\u003" not in text  # which may be a colon, too
+    if counted and text.count(COLON) == encode_json(read).count(COLON) - own:
+        return
+    key = repeated_key(text)
+    if key is not None:
+        raise BadParams(f"params of {method}: the key {key!r} stands twice in one object")
+
+
+def _unfit(method: str, text: bytes, problem: str) -> RequestError:
+    field = field_out_of_range(text) if "out of range" in problem else None
+    if field is None:
+        return BadParams(f"params of {method}: {problem}")
+    name, given = field
+    return BadValue(f"field {name}: expected a number of at most 64 bits, given {given}", field=name)
 
 
 def _named(method: str, text: bytes) -> bytes:
@@ -249,6 +274,7 @@ def _named(method: str, text: bytes) -> bytes:
 
 def _read_compound(method: str, text: bytes, max_steps: int) -> compound.Pipeline | compound.Transaction:
     wire = _decode_compound(text)
+    _check_keys(method, text, wire, own=0)
     for what, given in (("commands", len(wire.commands)), ("conditions", len(wire.conditions))):
         if given > max_steps:
             raise TooLarge(f"a {method} has at most {max_steps} {what}, {given} given (max_pipeline)")

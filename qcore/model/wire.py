@@ -1,15 +1,92 @@
-"""JSON text as it goes over the wire and into files: one encoder and one generic decoder for all rooms."""
+"""JSON text as it goes over the wire and into files: one encoder and one generic decoder for all rooms.
+
+The decoder takes the last of several equal keys, so what people send is looked through for them.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-__all__ = ["cut_text", "decode_json", "encode_json", "text_size"]
+__all__ = [
+    "COLON",
+    "cut_text",
+    "decode_json",
+    "decode_members",
+    "encode_json",
+    "lone_surrogate",
+    "repeated_key",
+    "repeated_member",
+    "text_size",
+]
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
+decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of an object, their values not read yet."""
+
+COLON = b":"
+"""A text has at least as many as keys."""
+
+_LONE_SURROGATE = re.compile(
+    rb"""(?:[^\\]++|\\[^u]|\\u[^dD]|\\u[dD][0-7]|\\u[dD][89abAB]..\\u[dD][c-fC-F])*+\\u[dD][89a-fA-F]..""",
+    re.DOTALL,
+)
+
+
+class _Repeated(Exception):
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def _look(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Repeated(key)
+            seen.add(key)
+
+
+def repeated_key(text: bytes) -> str | None:
+    """A key that stands twice in an object of a JSON text, wherever that is; None where there is none.
+
+    This reads the whole text; count first (`COLON`) where that can exclude it.
+    """
+    try:
+        json.loads(text, object_pairs_hook=_look, parse_int=len, parse_float=len)
+    except _Repeated as exc:
+        return exc.key
+    except (ValueError, RecursionError):  # it is no JSON, or so deep that nothing of ours has that form
+        return None
+    return None
+
+
+def repeated_member(text: bytes) -> str | None:
+    """A key that stands twice in the JSON object itself; its values are only looked through where there is one."""
+    members = decode_members(text)
+    inner = sum(bytes(value).count(COLON) for value in members.values()) + sum(key.count(":") for key in members)
+    if text.count(COLON) - inner == len(members) and b"\\u003" not in text:
+        return None
+    return repeated_key(text)
+
+
+def lone_surrogate(data: bytes) -> tuple[str, bytes] | None:
+    """The first half of a surrogate pair that stands alone as an escape, which no text can hold.
+
+    Returns it as it was written, and the data with such escapes changed to others of the same length, so that the rest
+    can be read.
+    """
+    changed, written, end = bytearray(data), b"", 0
+    while found := _LONE_SURROGATE.match(data, end):
+        end = found.end()
+        written = written or data[end - 6 : end]
+        changed[end - 6 : end] = b"\\ufffd"
+    return (written.decode("ascii", "replace"), bytes(changed)) if written else None
 
 
 def cut_text(data: bytes, size: int) -> Iterator[str]:

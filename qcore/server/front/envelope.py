@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from qcore.model.api import read_params
 from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge
+from qcore.model.wire import COLON, lone_surrogate, repeated_member
 from qcore.server.calls import Call, Sink
 from qcore.server.client import Client
 from qcore.server.front.service import Limits
@@ -23,13 +26,19 @@ class _Envelope(msgspec.Struct):
     id: msgspec.Raw = msgspec.Raw()
 
 
-class _OnlyId(msgspec.Struct):
+class _Response(msgspec.Struct):
+    """As much of an object as it takes to know that it is an answer, and whose."""
+
     id: msgspec.Raw = msgspec.Raw()
+    jsonrpc: msgspec.Raw = msgspec.Raw()
+    method: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_id = msgspec.json.Decoder(_OnlyId).decode
+_decode_response = msgspec.json.Decoder(_Response).decode
 
 
 def is_batch(data: bytes) -> bool:
@@ -47,7 +56,10 @@ def read_batch(data: bytes, max_batch: int) -> list[msgspec.Raw]:
     try:
         items = _decode_batch(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
-        raise _unreadable(exc) from None
+        found = lone_surrogate(data)
+        if found is None:
+            raise _unreadable(exc) from None
+        items = _items_as_sent(data, found[1])
     if not items:
         raise InvalidRequest("an empty batch array holds no request")
     if len(items) > max_batch:
@@ -55,23 +67,36 @@ def read_batch(data: bytes, max_batch: int) -> list[msgspec.Raw]:
     return items
 
 
+def _items_as_sent(data: bytes, readable: bytes) -> list[msgspec.Raw]:
+    """The requests of an array in which some cannot be read: those are answered one by one."""
+    try:
+        items = _decode_batch(readable)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        raise _unreadable(exc) from None
+    found, place = [], readable.index(b"[") + 1
+    for item in items:
+        text = bytes(item)
+        place = readable.index(text, place)
+        found.append(msgspec.Raw(data[place : place + len(text)]))
+        place += len(text)
+    return found
+
+
 def read_call(sink: Sink, client: Client, data: bytes | msgspec.Raw, now: float, slot: int, limits: Limits) -> Call:
     """The call of a request that came at `now`; one that cannot be read is answered at once and comes back `done`."""
     try:
         envelope = _decode_envelope(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
-        call = Call(sink, _salvaged_id(data), "", None, now, slot)
-        call.fail(_unreadable(exc))
-        return call
-    id = bytes(envelope.id) or None
+        return _unread_call(sink, bytes(data), exc, now, slot)
+    id, params_text = bytes(envelope.id) or None, bytes(envelope.params)
     call = Call(sink, id, envelope.method, None, now, slot)
-    problem = _problem(envelope, id)
+    problem = _problem(envelope, id, params_text, data)
     if problem is not None:
-        call.id = _echoed(id)
+        call.id = b"null" if problem.data.get("key") == "id" else _echoed(id)
         call.fail(problem)
         return call
     try:
-        call.params = params = read_params(envelope.method, bytes(envelope.params), limits.max_pipeline)
+        call.params = params = read_params(envelope.method, params_text, limits.max_pipeline)
         call.deadline = now + _timeout(params.timeout, limits)
     except RequestError as exc:
         call.fail(exc)
@@ -92,7 +117,14 @@ def _timeout(asked: float | None, limits: Limits) -> float:
     return asked
 
 
-def _problem(envelope: _Envelope, id: bytes | None) -> RequestError | None:
+def _problem(envelope: _Envelope, id: bytes | None, params: bytes, data: bytes | msgspec.Raw) -> RequestError | None:
+    text = bytes(data)
+    # keys of ours, and colons in what was read of them: if the text has no more, no key stands twice
+    known = 2 if id is None else 3 + id.count(COLON)
+    if params:
+        known += 1 + params.count(COLON)
+    if text.count(COLON) != known and (key := repeated_member(text)) is not None:
+        return InvalidRequest(f"the key {key!r} stands twice in the request", key=key)
     if envelope.jsonrpc != "2.0":
         return InvalidRequest(f'a request says "jsonrpc": "2.0", {envelope.jsonrpc!r} given')
     if id is not None and not _is_id(id):
@@ -117,12 +149,36 @@ def _echoed(id: bytes | None) -> bytes:
     return id if id and _is_id(id) else b"null"
 
 
-def _salvaged_id(data: bytes | msgspec.Raw) -> bytes:
-    """The id of a request that cannot be read otherwise, null where there is none."""
+def _unread_call(sink: Sink, data: bytes, exc: Exception, now: float, slot: int) -> Call:
+    """The answer to what is no request; an answer of the client's own gets none, as nothing was asked of it."""
+    half = lone_surrogate(data) if isinstance(exc, msgspec.DecodeError) else None
     try:
-        return _echoed(bytes(_decode_id(data).id))
+        found = _decode_response(data if half is None else half[1])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return b"null"
+        found = _Response()
+    method = _method(found)
+    call = Call(sink, _echoed(bytes(found.id)), method, None, now, slot)
+    if half is not None:
+        call.id = _echoed(_as_sent(bytes(found.id), data, half[1]))
+        call.fail(ParseError(f"the message is no text: the escape {half[0]} is a lone surrogate, half of a pair"))
+    else:
+        if bytes(found.jsonrpc) == b'"2.0"' and (found.result or found.error) and not found.method:
+            call.id = None
+        call.fail(_unreadable(exc))
+    return call
+
+
+def _method(found: _Response) -> str:
+    try:
+        return msgspec.json.decode(found.method, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def _as_sent(id: bytes, data: bytes, readable: bytes) -> bytes:
+    """The id as it stood in a message of which some characters were changed to read it."""
+    place = re.search(rb'"id"[ \t\r\n]*:[ \t\r\n]*(' + re.escape(id) + rb")", readable)
+    return id if place is None else data[place.start(1) : place.end(1)]
 
 
 def _unreadable(exc: Exception) -> RequestError:

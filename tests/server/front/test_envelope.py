@@ -159,10 +159,102 @@ def test_a_write_that_is_refused_as_it_comes_in_says_that_it_did_not_happen(text
     assert alone["error"]["data"]["applied"] == array["error"]["data"]["applied"] == "no"
 
 
-def test_the_last_of_two_equal_keys_counts() -> None:
-    talk = Talk()
-    (answer,) = talk.tell('{"jsonrpc":"2.0","id":1,"id":2,"method":"info","method":"ping","params":{}}')
-    assert (answer["id"], talk.desk.calls[0].method) == (2, "ping")
+# -- keys that stand twice ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "id"),
+    [
+        ('{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', "id", None),
+        ('{"jsonrpc":"2.0","id":1,"id":1,"method":"ping"}', "id", None),
+        ('{"jsonrpc":"2.0","id":1,"method":"info","method":"ping"}', "method", 1),
+        ('{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"method":"ping"}', "jsonrpc", 1),
+        ('{"jsonrpc":"2.0","id":1,"method":"get","params":{},"params":{"id":5}}', "params", 1),
+        ('{"jsonrpc":"2.0","id":1,"method":"get","params":{"a":[{"b":":"}]},"params":{"id":5}}', "params", 1),
+        ('{"jsonrpc":"2.0","id":"a:b","method":"get","m\\u0065thod":"ping"}', "method", "a:b"),
+        ('{"jsonrpc":"2.0","id":1,"method":"ping","trace":1,"trace":2}', "trace", 1),
+        ('{"jsonrpc":"2.0","id":1,"method":"ping","a:b":1,"a\\u003ab":2}', "a:b", 1),
+        ('{"jsonrpc":"2.0","method":"ping","method":"ping"}', "method", None),
+    ],
+)
+def test_a_key_that_stands_twice_in_a_request_is_refused_by_its_name(text: str, key: str, id: Any) -> None:
+    for batch in (False, True):
+        talk = Talk()
+        (answer,) = talk.tell(f"[{text}]" if batch else text)
+        found = answer[0] if batch else answer
+        assert (found["id"], found["error"]["data"]["kind"]) == (id, "invalid_request")
+        assert f"the key {key!r} stands twice" in found["error"]["message"]
+        assert talk.desk.calls == []
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "key"),
+    [
+        ("create", '{"type":"User","name":"d1","name":"d2"}', "name"),
+        ("create", '{"type":"User","name":"d","fields":{"Age":1,"Age":2}}', "Age"),
+        ("create", '{"type":"User","name":"d","fields":{"Age":1,"\\u0041ge":2}}', "Age"),
+        ("create", '{"type":"User","name":"d","fields":{},"fields":{"Age":2}}', "fields"),
+        ("create", '{"type":"a:b","name":"::","fields":{"Age":":","Age":":"}}', "Age"),
+        ("create", '{"type":"User","name":"\\u003a","name":"b"}', "name"),
+        ("create", '{"type":"User","name":"a","name":"\\u003a"}', "name"),
+        ("set", '{"id":1,"field":"A","value":1,"value":1}', "value"),
+        ("set", '{"id":1,"field":"A","value":1,"expect":{"revision":1,"revision":2}}', "revision"),
+        ("set", '{"id":1,"fields":{"A":1},"timeout":null,"timeout":2}', "timeout"),
+        ("get", '{"id":1,"id":2}', "id"),
+        ("get", '[1,["A"]]', None),
+        ("get", '{"id":1,"fields":["a:b"],"timeout":null}', None),
+        ("set", '{"id":1,"field":"A","value":"12:30:00","mode":"set","when":"always"}', None),
+        ("create", '{"type":"User","name":"a","fields":{"a:b":"\\u003a:","c":[1,":"]},"parent":null}', None),
+        ("set", '[1,"A",{"a":1,"a":2}]', None),
+        ("schema.set", '{"schema":{"entityType":"T","fields":[],"fields":[]}}', "fields"),
+        ("schema.set", '{"schemas":[{"entityType":"T","fields":[{"name":"a","name":"b","dataType":"Int"}]}]}', "name"),
+        ("schema.set", '{"schema":{"entityType":"T","fields":[{"name":"a","dataType":"Int"}]}}', None),
+        ("field.set", '{"type":"T","field":"F","schema":{"rank":1,"rank":2}}', "rank"),
+        ("pipeline", '{"commands":[],"commands":[{"method":"get","params":{"id":1}}]}', "commands"),
+        ("pipeline", '{"commands":[{"method":"get","method":"exists","params":{"id":1}}]}', "method"),
+        ("pipeline", '{"commands":[{"method":"get","params":{"id":1},"params":{"id":2}}]}', "params"),
+        ("pipeline", '{"commands":[{"method":"digest"},{"method":"get","params":{"id":1,"id":2}}]}', "id"),
+        ("pipeline", '{"commands":[{"method":"create","params":{"type":"T","name":"a","fields":{"A":1,"A":1}}}]}', "A"),
+        ("pipeline", '{"commands":[{"method":"create","params":["T","a:",null,{"A":1}]}],"timeout":null}', None),
+        ("transaction", '{"commands":[],"conditions":[{"id":1,"id":2,"exists":true}]}', "id"),
+        ("transaction", '{"commands":[],"conditions":[{"id":1,"exists":true},{"id":1,"exists":null}]}', None),
+        ("listen", '{"target":"T","field":"A","field":"B"}', "field"),
+        ("find", '{"type":"T","filter":"a ? b : c","filter":"x"}', "filter"),
+        ("find", '{"type":"T","filter":"a ? b : c"}', None),
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_twice_in_params_is_refused_by_its_name(method: str, params: str, key: str | None) -> None:
+    (answer,) = Talk().tell(f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}')
+    if key is None:
+        assert "twice" not in json.dumps(answer)
+    else:
+        assert answer["error"]["data"]["kind"] == "bad_params"
+        assert f"the key {key!r} stands twice" in answer["error"]["message"]
+
+
+# -- what is no request --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "member", ['"result":5', '"result":null', '"error":{"code":1,"message":"x"}', '"result":{"a":[]}']
+)
+@pytest.mark.parametrize("id", ["1", '"a"', "null"])
+def test_an_answer_of_the_client_is_ignored(member: str, id: str) -> None:
+    talk, text = Talk(), f'{{"jsonrpc":"2.0","id":{id},{member}}}'
+    assert talk.tell(text) == []
+    assert talk.tell(f"[{text}]") == []
+    (answers,) = talk.tell(f'[{text},{{"jsonrpc":"2.0","id":7,"method":"ping"}},{text}]')
+    assert [each["id"] for each in answers] == [7]
+    assert talk.session.open_calls == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"id":1,"result":5}', '{"jsonrpc":"1.0","id":1,"result":5}', '{"jsonrpc":"2.0","id":1,"method":5,"result":5}',
+     '{"jsonrpc":"2.0","id":1}'],
+)  # fmt: skip
+def test_what_only_looks_like_an_answer_is_invalid(text: str) -> None:
+    assert Talk().error(text) == ("invalid_request", 1)
 
 
 def test_unknown_members_of_a_request_are_ignored() -> None:
@@ -224,18 +316,83 @@ def test_huge_numbers_are_carried_or_refused_but_never_break_the_log(number: str
     talk = Talk()
     params = f'{{"id":1,"field":"Age","value":{number}}}'
     (answer,) = talk.tell(f'{{"jsonrpc":"2.0","id":1,"method":"set","params":{params}}}')
-    assert "result" in answer or answer["error"]["data"]["kind"] == "bad_params"
+    assert "result" in answer or answer["error"]["data"]["kind"] == "bad_value"
     log_what_was_taken(talk)
 
 
-@pytest.mark.parametrize("place", ['"\\ud800"', '"\\udc00 and more text behind it"', '"\\ud800\\u0041 and more text"'])
+NUMBERS = ["1e400", "-1E+400", "10e399", "0.1e401", "1e99999999999", "9" * 5000, "-" + "9" * 5000, "9" * 5000 + ".5"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    ("method", "params", "field"),
+    [
+        ("set", '{"id":1,"field":"Age","value":%s}', "Age"),
+        ("set", '[1,"Age",%s]', "Age"),
+        ("set", '{"id":1,"field":"Age","value":[1,%s]}', "Age"),
+        ("set", '{"id":1,"fields":{"Name":1,"Age":%s}}', "Age"),
+        ("set", '{"id":1,"field":"Age","value":1,"expect":{"value":%s}}', "expect"),
+        ("create", '{"type":"User","name":"x","fields":{"Age":%s}}', "Age"),
+        ("schema.set", '{"schema":{"entityType":"U","fields":[{"name":"A","dataType":"Int","default":%s}]}}', "U.A"),
+        ("field.set", '{"type":"User","field":"Age","schema":{"default":%s}}', "User.Age"),
+        ("pipeline", '{"commands":[{"method":"set","params":{"id":1,"field":"Age","value":%s}}]}', "Age"),
+        ("transaction", '{"commands":[],"conditions":[{"id":1,"field":"Age","op":"==","value":%s}]}', "Age"),
+    ],
+)  # fmt: skip
+def test_a_number_beyond_all_kinds_is_a_bad_value_of_its_field(
+    method: str, params: str, field: str, number: str
+) -> None:
+    (answer,) = Talk().tell(f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params % number}}}')
+    error = answer["error"]
+    assert (error["data"]["kind"], error["data"]["field"], error["data"]["applied"]) == ("bad_value", field, "no")
+    assert f"field {field}: expected a number" in error["message"]
+    assert number[:70] in error["message"]
+    assert len(error["message"]) < 200
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_one_that_is_no_value_is_a_bad_param(number: str) -> None:
+    text = f'{{"jsonrpc":"2.0","id":1,"method":"find","params":{{"type":"User","limit":{number}}}}}'
+    assert Talk().error(text) == ("bad_params", 1)
+
+
+LONE = [
+    '"\\ud800"',
+    '"\\udc00 and more text behind it"',
+    '"\\uD800\\u0041 and more"',
+    '"\\\\\\ud83d\\ud83d\\ude00 \\ud800"',
+]
+
+
+@pytest.mark.parametrize("text", LONE)
 @pytest.mark.parametrize("member", ["id", "method", "value"])
-def test_lone_surrogates_are_no_json_text(place: str, member: str) -> None:
-    message = {"id": "1", "method": '"set"', "value": "1", member: place}
-    text = (
-        f'{{"jsonrpc":"2.0","id":{message["id"]},"method":{message["method"]},'
-        f'"params":{{"id":1,"field":"Name","value":{message["value"]}}}}}'
+@pytest.mark.parametrize("batch", [False, True])
+def test_lone_surrogates_are_no_text_and_the_id_comes_back(text: str, member: str, batch: bool) -> None:
+    message = {"id": "7", "method": '"set"', "value": '"\\ufffd"', member: text}
+    request = (
+        f'{{"jsonrpc":"2.0","params":{{"id":7,"field":"Name","value":{message["value"]}}},'
+        f'"method":{message["method"]},"id":{message["id"]}}}'
     )
-    kind, id = Talk().error(text)
-    assert kind == "parse_error"
-    assert id in (None, 1)
+    talk = Talk()
+    others = [f'{{"jsonrpc":"2.0","id":{n},"method":"ping"}}' for n in (1, 2)]
+    talk.tell(f"[ {others[0]}, {request},{others[1]} ]" if batch else request)
+    (said,) = talk.said
+    assert b'"id":%b,"error":{"code":-32700,"message":"the message is no text: ' % message["id"].encode() in said
+    assert said.count(b"surrogate") == 1
+    assert (said.count(b'"result":"ping') == 2) == batch
+    if member != "method":
+        assert b'"applied":"no"' in said
+
+
+def test_whole_pairs_are_text() -> None:
+    talk = Talk()
+    talk.tell('{"jsonrpc":"2.0","id":"\\ud83d\\ude00","method":"exists","params":{"id":"/\\uD83D\\uDE00\\\\ud800"}}')
+    assert talk.desk.calls[0].params.id == "/\U0001f600\\ud800"
+
+
+def test_lone_surrogates_in_a_long_text_are_found_in_a_moment() -> None:
+    text = "\\n" * 500_000 + "\\ud800" * 1000 + "x" * 2_000_000
+    assert Talk().error(f'{{"jsonrpc":"2.0","id":7,"method":"exists","params":{{"id":"{text}"}}}}') == (
+        "parse_error",
+        7,
+    )

@@ -94,9 +94,16 @@ def expects_answer(text: bytes) -> bool:
     except (ValueError, RecursionError):
         return True
     items = message if isinstance(message, list) and message else [message]
-    return not all(
-        is_notification(item) and item.get("jsonrpc") == "2.0" and isinstance(item.get("method"), str) for item in items
-    )
+    return not all(is_silent(item) for item in items)
+
+
+def is_silent(item: Any) -> bool:
+    """Whether an item is a notification, or the client's answer to nothing."""
+    if not isinstance(item, dict) or item.get("jsonrpc") != "2.0":
+        return False
+    if "method" not in item:
+        return "result" in item or "error" in item
+    return is_notification(item) and isinstance(item["method"], str)
 
 
 def _no_json(word: str) -> Any:
