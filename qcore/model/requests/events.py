@@ -32,8 +32,8 @@ class Event(msgspec.Struct, kw_only=True):
     entity) are absent in a bookmark and in `lost`.
 
     `previous` is null where there was nothing before, `current` is null where an indirect field leads nowhere now:
-    `error` says why. `last` stands in the last event of a revision for this listener. A bookmark and `lost` bear the
-    `epoch` that was the current one at their revision, where there are epochs.
+    `error` says why. `last` stands in the last event of a revision for this listener. That one, a bookmark and `lost`
+    bear the `epoch` that was the current one at their revision, where there are epochs.
     """
 
     token: int
