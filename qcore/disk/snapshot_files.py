@@ -78,6 +78,8 @@ class SnapshotFiles:
     def __init__(self, files: Files, folder: str) -> None:
         self._files = files.apart()
         self._folder = folder
+        self._given: set[str] = set()
+        """The names that new ones were given."""
         self.found: list[SnapshotFile] = []
         self.problems: list[Damaged] = []
 
@@ -128,11 +130,15 @@ class SnapshotFiles:
             raise damaged(found.path, f"expected a footer that fits the {count} lines before it, found something else")
 
     def begin(self, header: SnapshotHeader, seconds: int) -> SnapshotWriter:
-        """Begin a new snapshot, which `seconds` since 1970 name; writing it belongs to one thread."""
+        """Begin a new snapshot, which `seconds` since 1970 name; writing it belongs to one thread.
+
+        No name is given twice, as two may be under way: one that is being given up, one that another node sends.
+        """
         path = os.path.join(self._folder, f"snapshot_{seconds}.json")
-        while os.path.exists(path):
+        while path in self._given or os.path.exists(path):
             seconds += 1
             path = os.path.join(self._folder, f"snapshot_{seconds}.json")
+        self._given.add(path)
         return SnapshotWriter(self._files.apart(), path, header)
 
     def add(self, found: SnapshotFile) -> None:

@@ -184,3 +184,13 @@ def test_a_failure_is_the_snapshots_alone(tmp_path: Path) -> None:
     writer.abandon()
     assert os.listdir(tmp_path) == []
     files.store(str(tmp_path / "other"), b"x")
+
+
+def test_two_that_are_under_way_have_names_of_their_own(folder: SnapshotFiles, tmp_path: Path) -> None:
+    given_up, kept = folder.begin(header(1), 5), folder.begin(header(2), 5)
+    for writer in (given_up, kept):
+        writer.write(b"".join(LINES))
+    given_up.abandon()
+    folder.add(kept.finish())
+    assert list(folder.lines(folder.found[0])) == LINES
+    assert len(list(tmp_path.iterdir())) == 1
