@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import ConfigError, Fatal, RequestError, error_from_wire
@@ -82,9 +83,9 @@ class Leadership:
         if self._schema_file is not None and not self._state.mark:
             yield self._schema_file
 
-    def step_applied(self, command: Command) -> None:
-        """A step of the set-up is in the state."""
-        if isinstance(command, Bootstrap):
+    def step_applied(self, command: Command, result: Any) -> None:
+        """A step of the set-up is in the state; another leader may have taken the same one before."""
+        if isinstance(command, Bootstrap) and result["applied"]:
             log.info(
                 "schemas_loaded",
                 message=f"Loaded schemas and tree from {self._settings.config_file}",
@@ -136,14 +137,18 @@ class _SettingUp:
             self._proposals.put_own(command, self)
 
     def answered(self, call: Call, text: bytes | None) -> None:
-        """A step is applied."""
+        """A step is applied, or lost."""
         if self._over:
             return
         assert text is not None
         answer = decode_json(text)
-        if "error" in answer:
-            self._over = True
-            self._leadership.step_refused(call.params, error_from_wire(answer["error"]))
-        else:
-            self._leadership.step_applied(call.params)
+        if "error" not in answer:
+            self._leadership.step_applied(call.params, answer["result"])
             self.go_on()
+            return
+        error = error_from_wire(answer["error"])
+        if error.data.get("applied") == "unknown":  # lost on its way into the log: each step may be taken twice
+            self._proposals.put_own(call.params, self)
+        else:
+            self._over = True
+            self._leadership.step_refused(call.params, error)

@@ -70,7 +70,8 @@ class Node:
         self.engine = engine
         self.scheduler = Scheduler(busy=lambda: time.monotonic() - self.router.last_call < budgets.BUSY_SECONDS)
         self.stopping = False
-        self._idle: asyncio.Event
+        self._idle = asyncio.Event()
+        """Set when nothing is under way that a stop has to wait for."""
         self._directory = directory
         self._snapshot = snapshot
         self._on_fatal = on_fatal
@@ -147,7 +148,6 @@ class Node:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
         end = time.monotonic() + limit
         self.stopping = True
-        self._idle = asyncio.Event()
         for part in (self.router, self._document_calls, self._transfers, self._watch):
             part.stop()
         if self.engine.status().leader is None:
@@ -158,16 +158,17 @@ class Node:
                 await self._idle.wait()
         self._leadership.end(None)
         self._proposals.stop()
-        await self._snapshots.stop()
-        if not await self.engine.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS)):
+        through = await self._snapshots.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS))
+        if not await self.engine.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS)) or not through:
             log.warning("stopped_early", message=f"Not everything was finished within {limit:g} s")
         self._applier.stop()
 
     def abandon(self) -> None:
         """Stop at once, after a fatal error: nothing is applied, answered or sent to other nodes any more."""
         self.stopping = True
-        self._applier.stop()
+        self._applier.abandon()
         self.engine.abandon()
+        self._idle.set()
 
     def not_ready(self) -> str | None:
         """Why the node should not get requests now, None when it should."""
@@ -191,13 +192,17 @@ class Node:
     def leading(self, term: int) -> None:
         """See `Host.leading`."""
         log.info("leading", message=f"This node leads in term {term}", term=term)
-        self._leadership.begin()
+        if not self.stopping:
+            self._leadership.begin()
 
     def following(self, leader: int | None, term: int) -> None:
         """See `Host.following`."""
         whom = "nobody leads" if leader is None else f"node {leader} leads"
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         self._leadership.end(leader)
+        if self.stopping and leader is None:
+            self._proposals.refuse_waiting()
+        self._check_idle()
 
     def accepting(self) -> None:
         """See `Host.accepting`."""
@@ -210,10 +215,14 @@ class Node:
     def returned(self, token: Any) -> None:
         """See `Host.returned`."""
         self._proposals.returned(token)
+        if self.stopping and self.engine.status().leader is None:
+            self._proposals.refuse_waiting()
+        self._check_idle()
 
     def rejected(self, token: Any, error: RequestError) -> None:
         """See `Host.rejected`."""
         self._proposals.rejected(token, error)
+        self._check_idle()
 
     def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
         """See `Host.install`."""
@@ -250,10 +259,9 @@ class Node:
     def caught_up(self) -> None:
         """See `ApplierHost.caught_up`."""
         self._watch.applied()
-        if self.stopping:
-            self._check_idle()
-        else:
+        if not self.stopping:
             self._leadership.applied()
+        self._check_idle()
 
     def state_loaded(self, loaded: State) -> None:
         """See `ApplierHost.state_loaded`."""
@@ -275,5 +283,5 @@ class Node:
         return self._applier.membership
 
     def _check_idle(self) -> None:
-        if self._proposals.idle and self._applier.idle:
+        if self.stopping and self._proposals.idle and self._applier.idle:
             self._idle.set()

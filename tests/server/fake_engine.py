@@ -86,6 +86,10 @@ class FakeEngine(Alone):
         for proposal in proposals:
             self._host.returned(proposal.token)
 
+    def give_back_one(self, place: int) -> None:
+        """Let one of the proposals come back."""
+        self._host.returned(self.proposed.pop(place).token)
+
     def lose(self) -> None:
         """Let nobody know what becomes of the proposals."""
         proposals, self.proposed = self.proposed, []
@@ -122,6 +126,8 @@ class FakeEngine(Alone):
 
     async def stop(self, limit: float) -> bool:
         self.lose()
+        for done in list(self.barriers):
+            self._give_up(done)
         return self._leader is not None
 
     def abandon(self) -> None:

@@ -32,11 +32,15 @@ class Life:
         """Let the node lead, and wait until writes flow; from then on the test commits."""
         ready = self.run.ready
         self.engine.lead()
+        await self.set_up(ready)
+        return self
+
+    async def set_up(self, ready: int = 0) -> None:
+        """Commit what the leader proposes until writes flow, once more than `ready` times."""
         while self.run.ready == ready:
             await until(lambda: self.engine.proposed or self.run.ready > ready)
             if self.run.ready == ready:
                 self.engine.commit()
-        return self
 
     def create(self, name: str, **params: Any) -> int:
         return self.client.send("create", type="Object", name=name, **params)

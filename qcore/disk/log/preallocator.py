@@ -19,7 +19,7 @@ from qcore.model.errors import Fatal
 
 __all__ = ["Preallocator"]
 
-_PATIENCE = 10.0
+_PATIENCE = 1.0
 """Seconds that `stop` waits for a disk that does not answer."""
 
 

@@ -31,6 +31,7 @@ class ReadGate:
         self._for_index = WaitingReads()
         self._for_revision = WaitingReads()
         self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
+        self._stopped = False
 
     def __len__(self) -> int:
         return len(self._for_index) + len(self._for_revision)
@@ -51,7 +52,8 @@ class ReadGate:
             self._ready(call)
 
     def stop(self) -> None:
-        """Refuse those that wait; the node is stopping."""
+        """Refuse those that wait, and those whose barrier is answered later: the node is stopping."""
+        self._stopped = True
         for waiting in (self._for_index, self._for_revision):
             waiting.fail(Busy("the node is stopping"))
         self._sweeps.stop()
@@ -59,6 +61,8 @@ class ReadGate:
     def _barrier_done(self, index: int, error: RequestError | None, call: Call) -> None:
         if error is not None:
             call.fail(error)
+        elif self._stopped:
+            call.fail(Busy("the node is stopping"))
         elif index > self._state.applied:
             self._wait(self._for_index, index, call)
         else:

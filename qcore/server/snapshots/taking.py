@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader
@@ -21,6 +20,7 @@ from qcore.model.requests.results import SnapshotTaken
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.worker import Worker
 from qcore.server.snapshots.writing import SnapshotInProgress
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
@@ -62,7 +62,7 @@ class SnapshotTaker:
         self._most_entries = settings.max_log_files // 2
         directory.log.max_spares = settings.max_log_files
         self._most_bytes = settings.max_log_size_mb * budgets.MEGABYTE // 2
-        self._thread = ThreadPoolExecutor(1, "qcore-snapshots")
+        self._thread = Worker("qcore-snapshots")
         self._looked = -1
         self._appended = 0
         self._not_before = 0.0
@@ -111,14 +111,16 @@ class SnapshotTaker:
         self._remove(self._folder.surplus())
         self._go_on()
 
-    async def stop(self) -> None:
-        """Give up what is under way, and begin nothing any more."""
+    async def stop(self, limit: float) -> bool:
+        """Give up what is under way, and begin nothing any more; returns whether the disk let go in `limit` seconds."""
         self._stopping = True
-        waiting, self._waiting = self._waiting, []
-        _refuse(waiting, Busy("the node is stopping"))
+        self._go_on()
         if self._running is not None:
             self._running.give_up("the node is stopping")
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        last = asyncio.get_running_loop().run_in_executor(self._thread, int)
+        _, pending = await asyncio.wait([last], timeout=limit)
+        self._thread.shutdown(wait=False)
+        return not pending
 
     def _is_due(self, last: LogId) -> bool:
         if last.index - self._looked < self._interval:
@@ -132,7 +134,11 @@ class SnapshotTaker:
 
     def _go_on(self) -> None:
         """Answer whom the newest snapshot serves; begin another for the rest, now or when an entry is through."""
-        if not self._waiting or self._running is not None or self._stopping or not self._between_entries():
+        if self._stopping:
+            waiting, self._waiting = self._waiting, []
+            _refuse(waiting, Busy("the node is stopping"))
+            return
+        if not self._waiting or self._running is not None or not self._between_entries():
             return
         newest = self.newest
         if newest is None or newest.header.last.index < self._state.applied:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import TypeVar
 
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotWriter
@@ -22,7 +22,7 @@ class SnapshotInProgress:
     """One snapshot being written; `took` are the seconds so far."""
 
     def __init__(
-        self, snapshot: StateSnapshot, writer: SnapshotWriter, thread: ThreadPoolExecutor, is_busy: Callable[[], bool]
+        self, snapshot: StateSnapshot, writer: SnapshotWriter, thread: Executor, is_busy: Callable[[], bool]
     ) -> None:
         self._snapshot = snapshot
         self._pieces = snapshot.pieces()

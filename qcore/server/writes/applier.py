@@ -6,6 +6,7 @@ done the state is replaced at once. After a failure nothing more is applied, and
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -13,12 +14,13 @@ from typing import Protocol
 
 from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import Entry, LogId, Membership
-from qcore.model.errors import Fatal
+from qcore.model.errors import Fatal, Timeout
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.runtime.slow_log import SlowLog
+from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.inline_reads import InlineReads
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state.state import State
@@ -88,6 +90,7 @@ class Applier:
         self._slow_request = settings.slow_request_ms / 1000
         self._slow_apply = settings.slow_apply_ms / 1000
         self._slow_log = SlowLog()
+        self._sweeper = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     @property
     def idle(self) -> bool:
@@ -112,9 +115,27 @@ class Applier:
             self._enqueue(_Installing(meta, work, done))
 
     def stop(self) -> None:
-        """Apply nothing more."""
+        """Apply nothing more, and answer whoever waits for it: it is in the log."""
+        self._fail_calls(math.inf, "is in the log, but the node stops and has not applied it")
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Apply and answer nothing more."""
         self._failed = True
+        self._sweeper.stop()
         self._queue.clear()
+
+    def _sweep(self) -> bool:
+        self._fail_calls(time.monotonic(), "is in the log, but was not applied before its deadline")
+        return bool(self._queue)
+
+    def _fail_calls(self, deadline: float, why: str) -> None:
+        """Answer the calls with a deadline up to this one whose commands are not applied."""
+        for work in self._queue:
+            if isinstance(work, _Applying) and work.calls is not None:
+                for call in work.calls[work.place :]:
+                    if call.deadline <= deadline:
+                        call.fail(Timeout(f"{call.method} {why}", applied="unknown"))
 
     def _enqueue(self, work: _Applying | _Installing) -> None:
         self._queue.append(work)
@@ -122,6 +143,7 @@ class Applier:
             self._scheduled = self._run_slice()
             if self._scheduled:
                 self._scheduler.add(self._step)
+                self._sweeper.start()
 
     def _step(self) -> bool:
         self._scheduled = self._run_slice()
@@ -147,7 +169,7 @@ class Applier:
         return False
 
     def _fail(self, exc: Exception) -> None:
-        self.stop()
+        self.abandon()
         if isinstance(exc, Fatal):
             self._host.apply_failed(exc)
             return
@@ -175,6 +197,8 @@ class Applier:
                 return False
             begun = now
             self._reads.begin()
+        if self._failed:  # an answer was that this node cannot lead
+            return False
         self._queue.popleft()
         self._note_membership(applying.entry)
         self._host.entry_applied(applying.entry.id)

@@ -56,6 +56,17 @@ class _Part(Call):
         self.whole = whole
 
 
+class _Own(Call):
+    """A command of the leader's own, of a leadership of this node: `leadership` counts them."""
+
+    __slots__ = ("leadership",)
+
+    def __init__(self, command: Command, sink: Sink, leadership: int) -> None:
+        super().__init__(sink, b"0", command.method, command, time.monotonic(), 0)
+        self.deadline = math.inf  # it ends with the leadership
+        self.leadership = leadership
+
+
 class Proposals:
     """All writes that are not committed yet, and their deadlines. Leaves the engine alone until `lead`."""
 
@@ -69,18 +80,21 @@ class Proposals:
         self._leads = False
         self._leader: int | None = None
         """The other node that leads."""
-        self._own: deque[Call] = deque()
+        self._leadership = 0
+        """Counts when the lead may have been lost: own commands of before are not proposed again."""
+        self._own: deque[_Own] = deque()
         self._waiting: deque[Call] = deque()
         self._size = 0
         """Bytes of what waits."""
         self._tickets = 0
         self._parts: dict[Call, list[tuple[str, int]]] = {}
-        """The text of each staged write that is not committed, as it may have to be staged anew."""
+        """The text of each staged write that is neither committed nor answered: it may have to be staged anew."""
         self._unstaged: set[Call] = set()
-        """Staged writes of which a part came back: they must be staged anew."""
+        """Staged writes of which a part came back, or was left out as another node leads: to be staged anew."""
         self._proposed: dict[Group, None] = {}
         self._flush_due = False
         self._sweeper = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
+        self._stopped = False
 
     @property
     def idle(self) -> bool:
@@ -113,9 +127,7 @@ class Proposals:
     def put_own(self, command: Command, sink: Sink | None = None) -> None:
         """Propose a command of the leader's own, as an entry of its own and before what clients wrote."""
         set_limits(command, self._settings)
-        call = Call(sink or _NOBODY, b"0", command.method, command, time.monotonic(), 0)
-        call.deadline = math.inf  # it ends with the leadership
-        self._own.append(call)
+        self._own.append(_Own(command, sink or _NOBODY, self._leadership))
         self._flush_later()
 
     def parts_of(self, call: Call) -> list[tuple[str, int]] | None:
@@ -126,12 +138,15 @@ class Proposals:
         """Take writes again that were never appended anywhere, at the place that they had."""
         for call in calls:
             if isinstance(call, _Part):
-                self._unstaged.add(call.whole)
+                if not call.whole.done:
+                    self._unstaged.add(call.whole)
             elif not call.done:
                 call.proposed = False
                 self._size += call.size
                 self._waiting.append(call)
         self._waiting = deque(sorted(self._waiting, key=_ticket))
+        if self._stopped:
+            self.refuse_waiting()
         self._flush_later()
 
     def _may_wait(self, call: Call) -> bool:
@@ -182,7 +197,7 @@ class Proposals:
             self._propose(self._gather())
         if self._leader is not None and self.forward is not None and self._waiting:
             self._hand_on(self._leader, self.forward)
-        if not self.idle:
+        if self._has_deadlines():
             self._sweeper.start()
 
     def _gather(self) -> list[Call]:
@@ -201,9 +216,7 @@ class Proposals:
                     anew = self._staged(call)
                     self._size += sum(each.size for each in anew)
                     waiting.extendleft(reversed(anew))
-            elif call.done:
-                self._parts.pop(call, None)
-            else:
+            elif not call.done:
                 call.proposed = True
                 size += call.size
                 calls.append(call)
@@ -218,6 +231,7 @@ class Proposals:
 
     def _hand_on(self, leader: int, forward: Forward) -> None:
         calls = [call for call in self._waiting if not call.done and not isinstance(call, _Part)]
+        self._unstaged.update(call for call in calls if call in self._parts)
         self._waiting.clear()
         self._size = 0
         forward(leader, calls)
@@ -232,6 +246,7 @@ class Proposals:
     def follow(self, leader: int | None) -> None:
         """This node does not lead (any more), but perhaps another one does; own commands were of the leadership."""
         self._leads, self._leader = False, leader
+        self._leadership += 1
         self._own.clear()
         self._flush_later()
 
@@ -246,10 +261,15 @@ class Proposals:
         return group.calls
 
     def returned(self, group: Group) -> None:
-        """An entry was never appended: its writes wait again. The leader's own commands go with the leadership."""
+        """An entry was never appended: its writes wait again; a command of the leader's own only if it leads still."""
         if group in self._proposed:
             del self._proposed[group]
-            self.take_back(call for call in group.calls if call.ticket)
+            first = group.calls[0]
+            if not isinstance(first, _Own):
+                self.take_back(group.calls)
+            elif first.leadership == self._leadership:
+                self._own.appendleft(first)
+                self._flush_later()
 
     def rejected(self, group: Group, error: RequestError) -> None:
         """Nobody can know whether an entry will be committed."""
@@ -263,6 +283,7 @@ class Proposals:
     def stop(self) -> None:
         """Answer what is left: what waits was not written, of what was proposed nobody knows."""
         self._sweeper.stop()
+        self._stopped = True
         self.refuse_waiting()
         for group in list(self._proposed):
             self.rejected(group, Timeout("the node is stopping and this write is not committed", applied="unknown"))
@@ -282,7 +303,14 @@ class Proposals:
             for call in group.calls:
                 if call.deadline <= now:
                     call.fail(Timeout(f"{call.method} was not committed before its deadline", applied="unknown"))
-        return not self.idle
+        if self._parts or self._unstaged:
+            self._parts = {call: parts for call, parts in self._parts.items() if not call.done}
+            self._unstaged = {call for call in self._unstaged if not call.done}
+        return self._has_deadlines()
+
+    def _has_deadlines(self) -> bool:
+        """Whether there is anything to sweep: the text of a long write may wait for the answer of another node."""
+        return not self.idle or bool(self._parts or self._unstaged)
 
     def _drop_expired(self, now: float) -> None:
         """Fail who has waited too long, and forget who is answered: neither counts any more."""
@@ -292,7 +320,6 @@ class Proposals:
         kept = deque(call for call in self._waiting if not call.done)
         if len(kept) < len(self._waiting):
             self._waiting, self._size = kept, sum(call.size for call in kept)
-            self._parts = {call: parts for call, parts in self._parts.items() if not call.done}
 
     def _late(self, call: Call) -> RequestError:
         if self._leads:
