@@ -18,7 +18,7 @@ import msgspec
 
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.model.entry import Entry, EntryBody, LogId, Membership
-from qcore.model.errors import Fatal, RequestError
+from qcore.model.errors import Fatal, QcoreError, RequestError
 
 __all__ = [
     "BarrierDone",
@@ -26,29 +26,23 @@ __all__ = [
     "Engine",
     "EngineStatus",
     "Host",
+    "LoadDone",
     "Peers",
     "Proposal",
     "RpcKind",
-    "SnapshotMeta",
 ]
 
 BarrierDone = Callable[[int, RequestError | None], None]
 """Hears the log index that a read has to wait for, or why there is none (the index is -1 then)."""
+
+LoadDone = Callable[[QcoreError | None], None]
+"""Hears that a received snapshot can be installed, or why it cannot."""
 
 ChangeDone = Callable[[RequestError | None], None]
 """Hears that a change of membership or leadership is committed, or why it is not."""
 
 RpcKind = Literal["append", "heartbeat", "vote", "pre_vote", "snapshot", "transfer"]
 """What one node asks another; the link keeps snapshots apart from what must be quick."""
-
-
-class SnapshotMeta(msgspec.Struct, frozen=True):
-    """Where a snapshot leaves off: its last log id and entry time, and the membership applied by then."""
-
-    last: LogId
-    time: int
-    membership: Membership
-    membership_id: LogId
 
 
 class Proposal:
@@ -89,7 +83,10 @@ class Host(Protocol):
     """What an engine needs of the node around it."""
 
     def leading(self, term: int) -> None:
-        """This node leads in `term`, and its proposals are accepted from now on."""
+        """This node leads in `term`, and its proposals are accepted from now on.
+
+        May come again for a later term without `following` in between: that is another leadership.
+        """
 
     def following(self, leader: int | None, term: int) -> None:
         """This node leads no more, or another one does: `leader` is its public id, None while nobody leads."""
@@ -101,22 +98,42 @@ class Host(Protocol):
         """
 
     def returned(self, token: Any) -> None:
-        """The proposal was never appended anywhere: it may be proposed again, or sent to the leader."""
+        """The proposal was never appended anywhere: it may be proposed again, or sent to the leader.
+
+        May come before `following`, or without it where the node only cannot append for the moment. All that was
+        proposed after it and before the host heard of it comes back, too: else the writes of one client would change
+        their order. In the same way no proposal outlives its leadership: one that was made before the host heard of
+        another `leading` is not appended in that one's term.
+        """
 
     def rejected(self, token: Any, error: RequestError) -> None:
-        """Nobody can know whether the proposal will be committed (`data.applied` of the error is unknown)."""
+        """Nobody can know whether the proposal will be committed (`data.applied` of the error is unknown).
+
+        May come before `following`. If the entry is committed after all, it comes with a token that is None.
+        """
 
     def accepting(self) -> None:
         """The engine takes another proposal, after it had refused them for a while."""
 
-    def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
-        """Replace the state by that of a received snapshot, a durable file, after everything committed before it.
+    def load(self, found: SnapshotFile, done: LoadDone) -> None:
+        """Read a received snapshot, a durable file, beside everything else, so that installing it takes no time.
 
-        `done` is called when the state is that of the snapshot. Entries after it may be committed before.
+        `done` gets None, or why it is no state that this node can have, which goes on with its own then. One that was
+        loaded before, or is being loaded, is given up.
+        """
+
+    def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """Replace the state by the snapshot that was loaded last, after everything committed before it.
+
+        `done` is called when the state is that of the snapshot. Entries after it may be committed before. Proposals
+        of this node that it may hold are rejected, as nobody hears what they did.
         """
 
     def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
-        """Take a snapshot now, because another node needs one; `done` gets it, or None if it could not be taken."""
+        """Take a snapshot now, because another node needs one; `done` gets it, or None if it could not be taken.
+
+        Its file goes when there are five newer ones: who sends it holds it open.
+        """
 
     def level(self) -> int:
         """Feature level of the state, which entries carry that the engine writes by itself."""
@@ -150,10 +167,11 @@ class Engine(Protocol):
 
     # -- life ----------------------------------------------------------------------------------------------
 
-    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotMeta | None) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotFile | None) -> None:
         """Recover: `replay` gets every entry after `snapshot` that is known to be committed, and none beyond.
 
-        `snapshot` is the one that was loaded, None without one. Blocking; the host hears nothing yet.
+        `snapshot` is the one that was loaded, None without one; followers that are too far behind may be sent it.
+        Blocking; the host hears nothing yet.
 
         Raises:
             Fatal: this engine cannot use the directory, which is left as it was.
@@ -166,7 +184,7 @@ class Engine(Protocol):
         """End, in `limit` seconds at the most, also where no quorum or no disk answers.
 
         What was proposed is finished if that is possible in time, marks are made durable, threads end. Returns
-        whether everything was finished; the host hears of each open proposal before this returns.
+        whether everything was finished; the host hears of each open proposal and read barrier before this returns.
         """
 
     def abandon(self) -> None:

@@ -22,7 +22,7 @@ from qcore.disk.repair import drop_log, log_fits
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.writer import Completion, DiskWriter
 from qcore.engine.alone import Alone
-from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal, SnapshotMeta
+from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership, Vote, public_id, raft_node_id
 from qcore.model.errors import ExtensionMissing, Fatal, Timeout
 
@@ -87,7 +87,7 @@ class EmbeddedEngine(Alone):
 
     # -- life ----------------------------------------------------------------------------------------------
 
-    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotMeta | None) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotFile | None) -> None:
         """See `Engine.start`: everything stored counts as committed.
 
         Raises:
@@ -96,9 +96,9 @@ class EmbeddedEngine(Alone):
         """
         self._host = host
         log = self._directory.log
-        base = None if snapshot is None else snapshot.last
+        base = None if snapshot is None else snapshot.header.last
         fits = log_fits(log, base)
-        known = None if snapshot is None else snapshot.membership
+        known = None if snapshot is None else snapshot.header.membership
         for entry in log.replay(base, log.last) if fits else ():
             known = entry.body.membership or known
             replay(entry)

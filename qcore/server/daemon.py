@@ -129,7 +129,7 @@ class _Daemon:
             entities=len(node.state.entities),
             revision=node.state.revision,
             applied=node.state.applied,
-            snapshot=None if snapshot is None else snapshot.last.index,
+            snapshot=None if snapshot is None else snapshot.header.last.index,
             seconds=round(time.monotonic() - begun, 3),
         )
         return node

@@ -13,7 +13,7 @@ from typing import Any
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.engine.base import Engine, SnapshotMeta
+from qcore.engine.base import Engine, LoadDone
 from qcore.model.api import Route
 from qcore.model.entry import Entry, LogId, Membership
 from qcore.model.errors import Fatal, RequestError
@@ -28,10 +28,10 @@ from qcore.server.documents.uploads import Uploads
 from qcore.server.leadership import Leadership
 from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
-from qcore.server.recovery import meta_of, read_snapshot
 from qcore.server.router import Handler, Router
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler, step_of
+from qcore.server.snapshots.receiving import ReceivedSnapshots
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
 from qcore.server.writes.applier import Applier
@@ -49,7 +49,7 @@ log = logs.get("qcore.node")
 class Node:
     """One running node at `addr`. `on_ready` hears when writes of clients flow, `on_fatal` why the daemon must end.
 
-    `state` is that of the snapshot that was loaded and `snapshot` where it leaves off, or a fresh one. `schema_file` is
+    `state` is that of the `snapshot` that was loaded, or a fresh one. `schema_file` is
     what a store begins with that has loaded none yet.
     """
 
@@ -61,7 +61,7 @@ class Node:
         directory: Directory,
         addr: str,
         on_fatal: Callable[[Fatal], None],
-        snapshot: SnapshotMeta | None = None,
+        snapshot: SnapshotFile | None = None,
         schema_file: Bootstrap | None = None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -95,6 +95,7 @@ class Node:
         self._snapshots = SnapshotTaker(
             settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership
         )
+        self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
         self.router = Router(
             state,
             engine,
@@ -132,7 +133,7 @@ class Node:
             Fatal: the log cannot be used or applied.
         """
         if self._snapshot is not None:
-            self._applier.membership = self._snapshot.membership, self._snapshot.membership_id
+            self._applier.membership = self._snapshot.header.membership, self._snapshot.header.membership_id
         self.engine.start(self, self._replay, self._snapshot)
         self._watch.applied()
 
@@ -161,11 +162,13 @@ class Node:
         through = await self._snapshots.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS))
         if not await self.engine.stop(max(end - time.monotonic(), budgets.ENGINE_STOP_SECONDS)) or not through:
             log.warning("stopped_early", message=f"Not everything was finished within {limit:g} s")
+        self._received.forget()
         self._applier.stop()
 
     def abandon(self) -> None:
         """Stop at once, after a fatal error: nothing is applied, answered or sent to other nodes any more."""
         self.stopping = True
+        self._received.forget()
         self._applier.abandon()
         self.engine.abandon()
         self._idle.set()
@@ -224,6 +227,10 @@ class Node:
         self._proposals.rejected(token, error)
         self._check_idle()
 
+    def load(self, found: SnapshotFile, done: LoadDone) -> None:
+        """See `Host.load`."""
+        self._received.load(found, done)
+
     def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
         """See `Host.install`."""
 
@@ -231,7 +238,7 @@ class Node:
             self._snapshots.installed(found)
             done()
 
-        self._applier.install(meta_of(found), read_snapshot(self._directory.snapshots, found), installed)
+        self._applier.install(found, self._received.take(found), installed)
 
     def build(self, done: Callable[[SnapshotFile | None], None]) -> None:
         """See `Host.build`."""

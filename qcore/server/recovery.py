@@ -8,18 +8,17 @@ from qcore.disk.damage import damaged, newer
 from qcore.disk.directory import Directory
 from qcore.disk.repair import refuse_gap
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
-from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import Damaged, QcoreError
 from qcore.server.runtime import budgets
 from qcore.store.state.snapshot_lines import Loader
 from qcore.store.state.state import State
 
-__all__ = ["load", "meta_of", "read_snapshot"]
+__all__ = ["load", "read_snapshot"]
 
 
-def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
-    """The state of the newest good snapshot, and where it leaves off; a fresh state without one. Blocking.
+def load(directory: Directory) -> tuple[State, SnapshotFile | None]:
+    """The state of the newest good snapshot, and its file; a fresh state without one. Blocking.
 
     Raises:
         Damaged: no good snapshot reaches as far as the log has gone.
@@ -35,15 +34,9 @@ def load(directory: Directory) -> tuple[State, SnapshotMeta | None]:
             snapshots.discard(found, problem)
             continue
         refuse_gap(directory, found.header.last)
-        return state, meta_of(found)
+        return state, found
     refuse_gap(directory, None)
     return State(), None
-
-
-def meta_of(found: SnapshotFile) -> SnapshotMeta:
-    """Where a snapshot leaves off."""
-    header = found.header
-    return SnapshotMeta(header.last, header.time, header.membership, header.membership_id)
 
 
 def read_snapshot(snapshots: SnapshotFiles, found: SnapshotFile) -> Generator[None, None, State]:

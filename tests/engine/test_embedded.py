@@ -13,8 +13,8 @@ import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.log.record import encode, encode_body
-from qcore.disk.snapshot_files import SnapshotFile
-from qcore.engine.base import Proposal, SnapshotMeta
+from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader
+from qcore.engine.base import LoadDone, Proposal
 from qcore.engine.embedded import NOTHING_TO_WAIT_FOR, EmbeddedEngine
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, raft_node_id
 from qcore.model.errors import DiskFailed, ExtensionMissing, Fatal, RequestError
@@ -64,6 +64,9 @@ class Recorder:
     def returned(self, token: Any) -> None:
         raise AssertionError(f"{token} returned")
 
+    def load(self, found: SnapshotFile, done: LoadDone) -> None:
+        raise AssertionError("one node alone is sent no snapshot")
+
     def install(self, found: SnapshotFile, done: Callable[[], None]) -> None:
         raise AssertionError("one node alone is sent no snapshot")
 
@@ -93,7 +96,7 @@ class Bench:
         return self.directory
 
     def recover(
-        self, files: GatedFiles | None = None, slow_fsync: float = 3600.0, snapshot: SnapshotMeta | None = None
+        self, files: GatedFiles | None = None, slow_fsync: float = 3600.0, snapshot: SnapshotFile | None = None
     ) -> tuple[EmbeddedEngine, Recorder]:
         """Start, and do not run yet."""
         self.slow: list[float] = []
@@ -351,9 +354,19 @@ def alone() -> Membership:
     return Membership([[SELF]], {SELF: Member(ADDR, "00" * 16)})
 
 
-def meta(term: int, index: int, membership: Membership) -> SnapshotMeta:
-    """Where a snapshot leaves off that was loaded."""
-    return SnapshotMeta(LogId(term, SELF, index), 1, membership, LogId(0, SELF, 0))
+def loaded(term: int, index: int, membership: Membership) -> SnapshotFile:
+    """A snapshot that was loaded, which leaves off there."""
+    header = SnapshotHeader(
+        LogId(term, SELF, index),
+        membership,
+        LogId(0, SELF, 0),
+        FEATURE_LEVEL,
+        1,
+        revision=0,
+        digest="0" * 32,
+        counts={},
+    )
+    return SnapshotFile("snapshot_1.json", header, 0)
 
 
 @pytest.mark.parametrize("last", [(1, 7), (0, 1)], ids=["the log ends below it", "another log led to it"])
@@ -367,7 +380,7 @@ async def test_a_snapshot_of_a_cluster_is_refused_and_the_log_left_as_it_was(
     nodes = [SELF, raft_node_id(2, 0)]
     members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in nodes}
     with pytest.raises(ExtensionMissing, match=r"the nodes \[2\]"):
-        bench.recover(snapshot=meta(*last, Membership([nodes], members)))
+        bench.recover(snapshot=loaded(*last, Membership([nodes], members)))
     assert on_disk(bench.open()) == before
     assert bench.open().purged is None
 
@@ -380,7 +393,7 @@ async def test_a_log_that_does_not_fit_the_snapshot_is_dropped_and_goes_on_after
     engine.propose(Proposal(commands(), "a"))
     await until(engine.accepts_proposals)
     await engine.stop(DEADLINE)
-    engine, host = bench.recover(snapshot=meta(*last, alone()))
+    engine, host = bench.recover(snapshot=loaded(*last, alone()))
     assert host.replayed == []
     assert engine.status().last == last[1]
     engine.run()
@@ -399,7 +412,7 @@ async def test_a_log_that_fits_the_snapshot_is_replayed_behind_it(bench: Bench) 
         engine.propose(Proposal(commands(), token))
         await until(engine.accepts_proposals)
     await engine.stop(DEADLINE)
-    _, host = bench.recover(snapshot=meta(1, 2, alone()))
+    _, host = bench.recover(snapshot=loaded(1, 2, alone()))
     assert [entry.id.index for entry in host.replayed] == [3]
     assert [entry.id.index for entry in on_disk(bench.open())] == [0, 1, 2, 3]
 

@@ -13,9 +13,9 @@ from typing import Any
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.alone import Alone
-from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal, SnapshotMeta
+from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership
-from qcore.model.errors import NoQuorum, RequestError, Timeout
+from qcore.model.errors import NoQuorum, QcoreError, RequestError, Timeout
 
 __all__ = ["SELF", "FakeEngine"]
 
@@ -96,8 +96,20 @@ class FakeEngine(Alone):
         for proposal in proposals:
             self._host.rejected(proposal.token, Timeout("the leader is gone", applied="unknown"))
 
+    async def load(self, found: SnapshotFile) -> None:
+        """Let a snapshot of another node be read.
+
+        Raises:
+            QcoreError: it is none.
+        """
+        loaded: asyncio.Future[QcoreError | None] = asyncio.get_running_loop().create_future()
+        self._host.load(found, loaded.set_result)
+        error = await loaded
+        if error is not None:
+            raise error
+
     def install(self, found: SnapshotFile) -> asyncio.Future[None]:
-        """Let a snapshot of another node replace the state."""
+        """Let the snapshot that was loaded replace the state."""
         installed = asyncio.get_running_loop().create_future()
         self._next = found.header.last.index + 1
         self._term = max(self._term, found.header.last.term)
@@ -118,7 +130,7 @@ class FakeEngine(Alone):
 
     # -- the engine ----------------------------------------------------------------------------------------
 
-    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotMeta | None) -> None:
+    def start(self, host: Host, replay: Callable[[Entry], None], snapshot: SnapshotFile | None) -> None:
         self._host = host
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from qcore.disk.snapshot_files import SnapshotFile, examine
 from qcore.model.entry import EntryBody
-from qcore.model.errors import Fatal
+from qcore.model.errors import Busy, Damaged, Fatal, QcoreError
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.server.calls import Call
@@ -385,6 +385,12 @@ def received(node: Life, file: Path, cut: int = 0) -> SnapshotFile:
     return examine(str(target))
 
 
+async def installed(node: Life, found: SnapshotFile) -> None:
+    """Let a snapshot become the state."""
+    await node.engine.load(found)
+    await node.engine.install(found)
+
+
 async def digest(client: Client) -> Any:
     return (await client.result("digest", consistency="local"))["digest"]
 
@@ -393,7 +399,7 @@ async def test_a_received_snapshot_replaces_the_state_and_the_log_goes_on_behind
     node.engine.follow(2)
     node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "mine")]))
     async with donated(node, tmp_path / "donor", "xyz") as found:
-        await node.engine.install(found)
+        await installed(node, found)
         assert await digest(node.client) == found.header.digest
         assert node.names() == ["x", "y", "z"]
         node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
@@ -403,12 +409,18 @@ async def test_a_received_snapshot_replaces_the_state_and_the_log_goes_on_behind
         assert (await node.engine.build()) is not None
 
 
-async def test_entries_committed_behind_a_snapshot_wait_until_it_is_the_state(node: Life, tmp_path: Path) -> None:
+async def test_a_snapshot_waits_for_what_is_committed_before_it_and_what_is_behind_waits_for_it(
+    node: Life, tmp_path: Path
+) -> None:
     node.engine.follow(2)
     async with donated(node, tmp_path / "donor", "x") as found:
-        installed = node.engine.install(found)
+        await node.engine.load(found)
+        long: list[Any] = [Create("Object", str(number)) for number in range(5_000)]
+        node.engine.deliver(EntryBody(found.header.feature, 0, "commands", long))
+        over = node.engine.install(found)
         node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
-        await installed
+        assert not over.done()
+        await over
         await until(lambda: node.names() == ["x", "next"])
 
 
@@ -434,7 +446,7 @@ async def test_every_listener_is_lost_once_when_the_state_is_replaced(node: Life
     before = node.run.state.revision
     await node.client.told(tokens[0], 1)
     async with donated(node, tmp_path / "donor", "xyz") as found:
-        await node.engine.install(found)
+        await installed(node, found)
         node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
         for client, token in [(node.client, tokens[0]), (node.client, tokens[1]), (other, catching_up), (other, path)]:
             mine = await lost(client, token)
@@ -450,7 +462,7 @@ async def test_every_listener_is_lost_once_when_the_state_is_replaced(node: Life
 async def test_resuming_from_before_the_snapshot_is_compacted(node: Life, tmp_path: Path) -> None:
     node.engine.follow(2)
     async with donated(node, tmp_path / "donor", "xyz") as found:
-        await node.engine.install(found)
+        await installed(node, found)
         since = found.header.revision - 1
         assert await node.client.kind("listen", target="Object", since=since, consistency="local") == "compacted"
 
@@ -463,7 +475,7 @@ async def test_an_export_that_is_being_read_stays_what_it_was(node: Life, tmp_pa
         node.engine.commit()
     view = node.run.state.pin()
     async with donated(node, tmp_path / "donor", "xyz") as found:
-        await node.engine.install(found)
+        await installed(node, found)
         node.engine.deliver(EntryBody(found.header.feature, 0, "commands", [Create("Object", "next")]))
         assert [view.entities[id].values[0] for id in view.ids("Object")] == ["a", "b"]
         view.release()
@@ -474,7 +486,7 @@ async def test_reads_that_wait_for_the_log_are_answered_behind_the_snapshot(node
     await node.led()
     async with donated(node, tmp_path / "donor", "xyz") as found:
         waiting = node.client.send("count", type="Object", consistency="local", min_revision=found.header.revision)
-        node.engine.install(found)
+        await installed(node, found)
         assert (await node.answers(waiting))[0]["result"] == {"count": 4}, "three and the Root"
 
 
@@ -485,17 +497,38 @@ async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_w
     async with donated(node, tmp_path / "donor", "xyz") as found:
         taking = node.client.send("snapshot.take")
         built = node.engine.build()
-        await node.engine.install(found)
+        await installed(node, found)
         assert (await node.answers(taking))[0]["result"]["index"] == found.header.last.index
         assert await built == found
         assert node.engine.taken == []
 
 
-async def test_a_damaged_snapshot_ends_the_node_and_the_state_stays(node: Life, tmp_path: Path) -> None:
+async def test_a_damaged_snapshot_is_refused_before_anything_depends_on_it(node: Life, tmp_path: Path) -> None:
     node.engine.follow(2)
     async with donated(node, tmp_path / "donor", "xyz") as found:
-        node.engine.install(received(node, Path(found.path), cut=30))
-        await until(lambda: node.run.fatal)
-        assert found.path in node.run.fatal[0].message
-        assert node.names() == []
-        assert node.engine.abandoned
+        damaged = received(node, Path(found.path), cut=30)
+        with pytest.raises(Damaged, match=found.path):
+            await node.engine.load(damaged)
+        assert node.run.fatal == []
+        node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "mine")]))
+        assert node.names() == ["mine"]
+
+
+async def test_a_snapshot_that_is_being_read_is_given_up_for_another_and_when_the_node_ends(
+    node: Life, tmp_path: Path
+) -> None:
+    node.engine.follow(2)
+    async with donated(node, tmp_path / "donor", "xyz") as found:
+        heard: list[QcoreError | None] = []
+        for _ in range(3):
+            node.run.node.load(found, heard.append)
+        node.engine.deliver(EntryBody(1, 0, "commands", [Create("Object", "mine")]))
+        assert node.names() == ["mine"], "entries are applied meanwhile"
+        await until(lambda: len(heard) == 3)
+        assert [type(error) for error in heard] == [Busy, Busy, type(None)]
+        await node.engine.install(found)
+        assert node.names() == ["x", "y", "z"]
+        node.run.node.load(found, heard.append)
+        node.run.node.abandon()
+        await until(lambda: len(heard) == 4)
+        assert isinstance(heard[-1], Busy)

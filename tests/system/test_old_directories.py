@@ -62,8 +62,8 @@ def old_with_snapshots(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
 def replayed(path: Path) -> State:
     """The state a start would have before it writes anything; nothing is changed."""
     with closing(Directory.look(path)) as looked:
-        state, base = load(looked)
-        for entry in looked.log.replay(None if base is None else base.last, looked.log.last):
+        state, snapshot = load(looked)
+        for entry in looked.log.replay(None if snapshot is None else snapshot.header.last, looked.log.last):
             for _ in apply_entry(state, entry):
                 pass
         return state

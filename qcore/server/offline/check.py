@@ -11,7 +11,6 @@ import click
 from qcore.disk.directory import Directory
 from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
-from qcore.engine.base import SnapshotMeta
 from qcore.model.entry import LogId, public_id
 from qcore.server.recovery import load
 from qcore.store.apply import apply_entry
@@ -30,8 +29,9 @@ def check(directory: Path) -> None:
     """
     with closing(Directory.look(node_directory(directory))) as looked:
         found = report(looked)
-        state, base = load(looked)
-        fits = log_fits(looked.log, None if base is None else base.last)
+        state, snapshot = load(looked)
+        base = None if snapshot is None else snapshot.header.last
+        fits = log_fits(looked.log, base)
         if fits:
             _replay(looked, state, base)
         for line in [*found.warnings, *(problem.message for problem in looked.snapshots.problems)]:
@@ -40,13 +40,13 @@ def check(directory: Path) -> None:
         click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
 
 
-def _replay(looked: Directory, state: State, base: SnapshotMeta | None) -> None:
+def _replay(looked: Directory, state: State, base: LogId | None) -> None:
     """Apply the log behind the snapshot, as a start does.
 
     Raises:
         Fatal: it cannot be applied, or the state is not what the log says.
     """
-    for entry in looked.log.replay(None if base is None else base.last, looked.log.last):
+    for entry in looked.log.replay(base, looked.log.last):
         for _ in apply_entry(state, entry):
             pass
 
@@ -63,9 +63,9 @@ def _facts(found: Report) -> Iterator[tuple[str, str]]:
         yield "at start", repair
 
 
-def _contents(looked: Directory, state: State, base: SnapshotMeta | None) -> Iterator[tuple[str, str]]:
+def _contents(looked: Directory, state: State, base: LogId | None) -> Iterator[tuple[str, str]]:
     count = len(looked.snapshots.found)
-    yield "snapshots", "none" if base is None else f"{count}, the newest up to {_place(base.last)}"
+    yield "snapshots", "none" if base is None else f"{count}, the newest up to {_place(base)}"
     yield "state", f"{len(state.entities)} entities at revision {state.revision}"
 
 

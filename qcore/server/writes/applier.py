@@ -1,7 +1,7 @@
 """Committed entries applied in slices, in their order; each outcome answers the call that waits for it.
 
-A snapshot that another node sent takes its place in the same order: it is read beside everything else, and when that is
-done the state is replaced at once. After a failure nothing more is applied, and nobody is answered.
+A snapshot that another node sent takes its place in the same order: it was read before, and replaces the state at once.
+After a failure nothing more is applied, and nobody is answered.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from qcore.engine.base import SnapshotMeta
+from qcore.disk.snapshot_files import SnapshotFile
 from qcore.model.entry import Entry, LogId, Membership
 from qcore.model.errors import Fatal, Timeout
 from qcore.server.calls import Call
@@ -40,7 +40,7 @@ class ApplierHost(Protocol):
         """Everything committed is applied, for now."""
 
     def state_loaded(self, loaded: State) -> None:
-        """A received snapshot is read: replace the state."""
+        """A received snapshot has its turn: replace the state."""
 
     def apply_failed(self, error: Fatal) -> None:
         """A command failed in a way no command may: the daemon must end."""
@@ -59,13 +59,13 @@ class _Applying:
 
 
 class _Installing:
-    """A received snapshot that is being read; `done` hears when it is the state."""
+    """A received snapshot that was read as `state`; `done` hears when it is the state."""
 
-    __slots__ = ("done", "meta", "work")
+    __slots__ = ("done", "found", "state")
 
-    def __init__(self, meta: SnapshotMeta, work: Generator[None, None, State], done: Callable[[], None]) -> None:
-        self.meta = meta
-        self.work = work
+    def __init__(self, found: SnapshotFile, state: State, done: Callable[[], None]) -> None:
+        self.found = found
+        self.state = state
         self.done = done
 
 
@@ -109,10 +109,10 @@ class Applier:
             read = self._reads.read if calls is not None else None
             self._enqueue(_Applying(entry, calls, apply_entry(self._state, entry, read)))
 
-    def install(self, meta: SnapshotMeta, work: Generator[None, None, State], done: Callable[[], None]) -> None:
-        """Replace the state by what `work` reads, after everything that is committed before; then call `done`."""
+    def install(self, found: SnapshotFile, state: State, done: Callable[[], None]) -> None:
+        """Go on as `state`, which is that of `found`, after everything that is committed before; then call `done`."""
         if not self._failed:
-            self._enqueue(_Installing(meta, work, done))
+            self._enqueue(_Installing(found, state, done))
 
     def stop(self) -> None:
         """Apply nothing more, and answer whoever waits for it: it is in the log."""
@@ -155,9 +155,7 @@ class Applier:
         try:
             while self._queue:
                 work = self._queue[0]
-                through = (
-                    self._apply_until(work, end) if isinstance(work, _Applying) else self._install_until(work, end)
-                )
+                through = self._apply_until(work, end) if isinstance(work, _Applying) else self._install(work)
                 if self._failed:
                     return False
                 if not through:
@@ -208,19 +206,14 @@ class Applier:
         if entry.body.membership is not None:
             self.membership = entry.body.membership, entry.id
 
-    def _install_until(self, installing: _Installing, end: float) -> bool:
-        """Read a snapshot until `end`; True when it is the state."""
-        while time.monotonic() < end:
-            try:
-                next(installing.work)
-            except StopIteration as done:
-                self._queue.popleft()
-                self.membership = installing.meta.membership, installing.meta.membership_id
-                self._host.state_loaded(done.value)
-                self._host.entry_applied(installing.meta.last)
-                installing.done()
-                return True
-        return False
+    def _install(self, installing: _Installing) -> bool:
+        header = installing.found.header
+        self._queue.popleft()
+        self.membership = header.membership, header.membership_id
+        self._host.state_loaded(installing.state)
+        self._host.entry_applied(header.last)
+        installing.done()
+        return True
 
 
 def _answer(call: Call, outcome: Outcome) -> None:
