@@ -1,4 +1,7 @@
-"""The state from a node's snapshots: the newest good one at a start, a received one while the node runs."""
+"""The state from what a node has on disk: its newest good snapshot and the log behind it at a start.
+
+A snapshot that was received while the node runs is read here, too.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from qcore.disk.damage import damaged, newer
 from qcore.disk.directory import Directory
 from qcore.disk.repair import refuse_gap
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
-from qcore.model.entry import FEATURE_LEVEL
-from qcore.model.errors import Damaged, QcoreError
+from qcore.model.entry import FEATURE_LEVEL, Entry
+from qcore.model.errors import Damaged, Fatal, QcoreError, cut
 from qcore.server.runtime import budgets
+from qcore.store.apply import apply_entry
 from qcore.store.state.snapshot_lines import Loader
 from qcore.store.state.state import State
 
-__all__ = ["load", "read_snapshot"]
+__all__ = ["cannot_apply", "load", "read_snapshot", "replay_entry"]
 
 
 def load(directory: Directory) -> tuple[State, SnapshotFile | None]:
@@ -60,6 +64,35 @@ def read_snapshot(snapshots: SnapshotFiles, found: SnapshotFile) -> Generator[No
         if isinstance(error, Damaged):
             raise
         raise damaged(found.path, f"expected lines of a state, but one does not fit: {error}") from error
+
+
+def replay_entry(state: State, entry: Entry) -> None:
+    """Apply an entry of the log at a start, whole.
+
+    Raises:
+        Fatal: it cannot be applied, and is named; or the state is not what the log says.
+    """
+    through = 0
+    try:
+        for _ in apply_entry(state, entry):
+            through += 1
+    except Fatal:
+        raise
+    except Exception as exc:
+        raise cannot_apply(entry, through, exc) from exc
+
+
+def cannot_apply(entry: Entry, through: int, exc: Exception) -> Fatal:
+    """What is said of an entry whose first commands went `through` before one failed in a way that none may."""
+    commands = entry.body.commands
+    where = (
+        f"command {through + 1} of {len(commands)}, {commands[through].method}," if commands[through:] else "its end"
+    )
+    return Fatal(
+        f"entry {entry.id.index} of the log (term {entry.id.term}) cannot be applied: {where} failed with "
+        f"{cut(repr(exc))}. The log is whole, this is a defect of qcore: the next start meets the same entry. "
+        "docs/data-directory.md, 'When an entry cannot be applied', has the way out"
+    )
 
 
 def _whole(work: Generator[None, None, State]) -> State:

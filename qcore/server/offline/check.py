@@ -12,8 +12,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
 from qcore.model.entry import LogId, public_id
-from qcore.server.recovery import load
-from qcore.store.apply import apply_entry
+from qcore.server.recovery import load, replay_entry
 from qcore.store.state.state import State
 
 __all__ = ["check"]
@@ -47,8 +46,7 @@ def _replay(looked: Directory, state: State, base: LogId | None) -> None:
         Fatal: it cannot be applied, or the state is not what the log says.
     """
     for entry in looked.log.replay(base, looked.log.last):
-        for _ in apply_entry(state, entry):
-            pass
+        replay_entry(state, entry)
 
 
 def _facts(found: Report) -> Iterator[tuple[str, str]]:

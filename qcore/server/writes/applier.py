@@ -14,9 +14,10 @@ from typing import Protocol
 
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.model.entry import Entry, LogId, Membership
-from qcore.model.errors import Fatal, Timeout
+from qcore.model.errors import Fatal, Timeout, cut
 from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
+from qcore.server.recovery import cannot_apply, replay_entry
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.runtime.slow_log import SlowLog
@@ -47,7 +48,10 @@ class ApplierHost(Protocol):
 
 
 class _Applying:
-    """An entry in the middle of being applied; `calls` are those of its commands that wait here, None for others'."""
+    """An entry in the middle of being applied, `place` of its commands so far.
+
+    `calls` are those of its commands that wait here, None for others'.
+    """
 
     __slots__ = ("calls", "entry", "outcomes", "place")
 
@@ -98,9 +102,8 @@ class Applier:
         return not self._queue
 
     def replay(self, entry: Entry) -> None:
-        """Apply an entry of the log at a start, whole."""
-        for _ in apply_entry(self._state, entry):
-            pass
+        """Apply an entry of the log at a start, whole; raises as `replay_entry` does."""
+        replay_entry(self._state, entry)
         self._note_membership(entry)
 
     def apply(self, entry: Entry, calls: list[Call] | None) -> None:
@@ -167,14 +170,17 @@ class Applier:
         return False
 
     def _fail(self, exc: Exception) -> None:
+        work = self._queue[0] if self._queue else None
+        if isinstance(work, _Applying):
+            error = cannot_apply(work.entry, work.place, exc)
+        else:
+            error = Fatal(f"applying the log failed: {cut(repr(exc))}; nothing was acknowledged that is not on disk")
         self.abandon()
         if isinstance(exc, Fatal):
             self._host.apply_failed(exc)
             return
         log.critical("apply_failed", message="A command failed in a way no command may", exc_info=exc)
-        self._host.apply_failed(
-            Fatal(f"applying the log failed: {exc!r}; nothing was acknowledged that is not on disk")
-        )
+        self._host.apply_failed(error)
 
     def _apply_until(self, applying: _Applying, end: float) -> bool:
         """Apply an entry's commands until `end`; True when it is through."""
@@ -183,9 +189,9 @@ class Applier:
         self._reads.begin()
         for outcome in applying.outcomes:
             now = time.monotonic()
+            applying.place += 1
             if calls is not None:
-                call = calls[applying.place]
-                applying.place += 1
+                call = calls[applying.place - 1]
                 if now - begun > self._slow_apply:
                     self._slow_log.tell("slow_apply", "Applying a command took long", call.method, now - begun)
                 if now - call.begun > self._slow_request:

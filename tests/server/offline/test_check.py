@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qcore.disk.snapshot_files import examine
+from qcore.model.errors import Fatal
+from qcore.model.requests.commands import Delete
 from qcore.server.main import main
+from qcore.store import apply
 from tests.disk.samples import filled, open_node
 from tests.server.running import running, until
 
@@ -124,3 +129,51 @@ def test_check_refuses_what_is_in_use_or_no_node(tmp_path: Path, capsys: pytest.
     assert main(["check", str(tmp_path)]) == 73
     directory.close()
     assert "is in use by the process with pid" in capsys.readouterr().err
+
+
+def refuse_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a defect into apply."""
+
+    def delete(*_args: object) -> None:
+        raise ZeroDivisionError("x" * 5000)
+
+    commands: dict[type[Any], Any] = {**apply._COMMANDS, Delete: delete}
+    monkeypatch.setattr(apply, "_COMMANDS", commands)
+
+
+async def test_an_entry_that_cannot_be_applied_is_named_by_check_and_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as run:
+        client = run.client()
+        await client.result("schema.set", schema={"entityType": "User", "fields": []})
+        id = (await client.result("create", type="User", name="a"))["id"]
+        await client.result("delete", id=id)
+        index = run.state.applied
+    refuse_to_delete(monkeypatch)
+    expected = (
+        rf"entry {index} of the log \(term 1\) cannot be applied: command 1 of 1, delete, failed with "
+        r"ZeroDivisionError\('x.* \.\.\. x*'\)\. .* docs/data-directory\.md, 'When an entry cannot be applied'"
+    )
+    assert main(["check", str(tmp_path)]) == 1
+    assert re.search(expected, capsys.readouterr().err)
+    with pytest.raises(Fatal, match=expected) as caught:
+        async with running(tmp_path):
+            pass
+    assert len(str(caught.value)) < 2000
+    guide = Path(__file__).parents[3] / "docs" / "data-directory.md"
+    assert "## When an entry cannot be applied\n" in guide.read_text(encoding="utf-8")
+
+
+async def test_a_running_node_names_the_entry_it_cannot_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as run:
+        client = run.client()
+        await client.result("schema.set", schema={"entityType": "User", "fields": []})
+        id = (await client.result("create", type="User", name="a"))["id"]
+        index = run.state.applied + 1
+        refuse_to_delete(monkeypatch)
+        client.send("delete", id=id)
+        await until(lambda: bool(run.fatal))
+        assert run.fatal[0].message.startswith(
+            f"entry {index} of the log (term 1) cannot be applied: command 1 of 1, delete"
+        )
