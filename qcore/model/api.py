@@ -163,7 +163,7 @@ METHODS: dict[str, Method] = {
         _write("schema.set", commands.SchemaSet, results.SchemaDone, dry_run="read"),
         _write("schema.delete", commands.SchemaDelete, results.SchemaDone),
         _read("field.get", queries.FieldGet, FieldSchema),
-        _write("field.set", commands.FieldSet, results.SchemaDone),
+        _write("field.set", commands.FieldSet, results.SchemaDone, dry_run="read"),
         _read("field.exists", queries.FieldExists, bool),
         _read(
             "listen",

@@ -7,6 +7,7 @@ nothing that apply depends on may change with Python's Unicode tables.
 from __future__ import annotations
 
 from qcore.model.errors import BadParams, BadValue
+from qcore.model.quoting import quoted
 
 __all__ = [
     "MAX_GIVEN_ID",
@@ -64,7 +65,7 @@ def split_typed_id(text: str) -> tuple[str, int]:
     kind, dollar, digits = text.partition("$")
     if dollar and is_identifier(kind) and is_digits(digits) and len(digits) <= 20:
         return kind, int(digits)
-    raise BadParams(f"{text!r} is no entity id; expected 123, @123, 'Type$123' or a path /Root/Name{_slip(text)}")
+    raise BadParams(f"{quoted(text)} is no entity id; expected 123, @123, 'Type$123' or a path /Root/Name{_slip(text)}")
 
 
 def _slip(text: str) -> str:

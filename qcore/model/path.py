@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from qcore.model.errors import BadParams, TooLarge
 from qcore.model.ids import is_digits
+from qcore.model.quoting import quoted
 
 __all__ = ["MAX_HOPS", "MAX_PATH", "Step", "escape_name", "join_path", "split_field_path", "split_path"]
 
@@ -41,7 +42,7 @@ def split_path(text: str) -> list[Step]:
         TooLarge: more than `MAX_PATH` characters.
     """
     if not text.startswith("/"):
-        raise BadParams(f"a path begins with /, {text!r} given")
+        raise BadParams(f"a path begins with /, {quoted(text)} given")
     if len(text) > MAX_PATH:
         raise TooLarge(f"a path has at most {MAX_PATH} characters, {len(text)} given")
     return [_step(raw, text) for raw in _raw_steps(text)]
@@ -57,7 +58,7 @@ def _raw_steps(text: str) -> list[list[tuple[str, bool]]]:
         elif char == "\\":
             escaped = next(chars, "")
             if not escaped:
-                raise BadParams(f"path {text!r} ends in the middle of an escape")
+                raise BadParams(f"path {quoted(text)} ends in the middle of an escape")
             steps[-1].append((escaped, True))
         else:
             steps[-1].append((char, False))
@@ -68,12 +69,14 @@ def _step(raw: list[tuple[str, bool]], text: str) -> Step:
     marks = [place for place, char in enumerate(raw) if char == ("#", False)]
     name = "".join(char for char, _ in raw[: marks[0] if marks else None])
     if not name:
-        raise BadParams(f"path {text!r} has an empty step")
+        raise BadParams(f"path {quoted(text)} has an empty step")
     if not marks:
         return name, 1
     twin = "".join(char for char, _ in raw[marks[0] + 1 :])
     if not (is_digits(twin) and len(twin) <= 9 and int(twin) >= 1):
-        raise BadParams(f"path {text!r}: after # stands the number of the twin, {twin!r} given (write \\# for a #)")
+        raise BadParams(
+            f"path {quoted(text)}: after # stands the number of the twin, {quoted(twin)} given (write \\# for a #)"
+        )
     return name, int(twin)
 
 
@@ -88,5 +91,5 @@ def split_field_path(text: str) -> list[str]:
     if len(hops) > MAX_HOPS:
         raise TooLarge(f"a field path has at most {MAX_HOPS} hops, {len(hops)} given")
     if not all(hops):
-        raise BadParams(f"field path {text!r} has an empty hop")
+        raise BadParams(f"field path {quoted(text)} has an empty hop")
     return hops

@@ -15,13 +15,15 @@ import msgspec
 
 from qcore.model.errors import BadSchema, BadValue, Cycle, InUse, NotFound, TooLarge
 from qcore.model.ids import MAX_NAME, is_identifier
-from qcore.model.values import PLAIN, ZEROS, Kind, Stored, parse_value, value_to_json
+from qcore.model.quoting import quoted
+from qcore.model.values import PLAIN, ZEROS, Kind, Labels, Stored, parse_value, value_to_json
 from qcore.model.wire import encode_json
 
 __all__ = [
     "BUILTIN",
     "MAINTAINED",
     "MAX_COMPLETE",
+    "MAX_FIELDS",
     "CompleteField",
     "CompleteSchema",
     "EntitySchema",
@@ -40,6 +42,9 @@ MAINTAINED = ("Name", "Parent", "Children")
 
 MAX_COMPLETE = 250_000
 """Fields and ancestors of all complete schemas together: a small request could otherwise multiply without bound."""
+
+MAX_FIELDS = 10_000
+"""Fields of a complete type: each of its entities has room for all of them."""
 
 _MAINTAINED_KINDS = {"Name": Kind.String, "Parent": Kind.EntityReference, "Children": Kind.EntityList}
 
@@ -73,10 +78,17 @@ class CompleteField:
         self.name = schema.name
         self.kind = schema.data_type
         self.plain = PLAIN.get(schema.data_type)
-        self.labels = tuple(schema.choices)
+        self.labels = Labels(schema.choices)
         self.default = default_of(schema)
         self.origin = origin
         self.slot = slot
+
+    def at(self, slot: int) -> CompleteField:
+        """The same field as an heir has it: labels and default, which may be long, are there once."""
+        field = CompleteField.__new__(CompleteField)
+        field.schema, field.name, field.kind, field.plain = self.schema, self.name, self.kind, self.plain
+        field.labels, field.default, field.origin, field.slot = self.labels, self.default, self.origin, slot
+        return field
 
 
 class CompleteSchema:
@@ -84,7 +96,15 @@ class CompleteSchema:
 
     __slots__ = ("ancestors", "by_name", "fields", "slots", "type")
 
-    def __init__(self, entity_type: str, ancestors: list[str], own: Mapping[str, EntitySchema]) -> None:
+    def __init__(
+        self,
+        entity_type: str,
+        ancestors: list[str],
+        own: Mapping[str, EntitySchema],
+        above: Mapping[str, CompleteSchema],
+        before: CompleteSchema | None = None,
+    ) -> None:
+        """`ancestors` begin with the type itself; `above` has those of all others, `before` is what this replaces."""
         self.type = entity_type
         self.ancestors = frozenset(ancestors)
         found: dict[str, tuple[FieldSchema, str]] = {}
@@ -92,8 +112,15 @@ class CompleteSchema:
             for schema in own[ancestor].fields:
                 found.setdefault(schema.name, (schema, ancestor))
         names = [*MAINTAINED, *(name for name in found if name not in MAINTAINED)]
-        self.slots = [CompleteField(*found[name], slot) for slot, name in enumerate(names)]
-        self.by_name = {field.name: field for field in self.slots}
+        kept = {} if before is None else before.by_name
+        self.slots: list[CompleteField] = []
+        for slot, name in enumerate(names):
+            schema, origin = found[name]
+            field = kept.get(name)
+            if field is None or field.schema is not schema or field.origin != origin:
+                field = CompleteField(schema, origin, slot) if origin == entity_type else above[origin].by_name[name]
+            self.slots.append(field if field.slot == slot else field.at(slot))
+        self.by_name: dict[str, CompleteField] = {field.name: field for field in self.slots}
         self.fields = sorted(self.slots, key=lambda field: (field.schema.rank or 0, field.name))
 
     def field(self, name: str) -> CompleteField:
@@ -105,18 +132,36 @@ class CompleteSchema:
         try:
             return self.by_name[name]
         except KeyError:
-            raise NotFound(f"type {self.type} has no field {name!r}") from None
+            raise NotFound(f"type {self.type} has no field {quoted(name)}") from None
 
-    def equals(self, other: CompleteSchema) -> bool:
-        """Whether entities of both would be the same, slot by slot."""
-        return self.ancestors == other.ancestors and self._written() == other._written()
-
-    def _written(self) -> bytes:
-        return encode_json([field.schema for field in self.slots])  # as text, in which -0.0 is not 0.0
+    def equals(self, other: CompleteSchema, known: _Known | None = None) -> bool:
+        """Whether entities of both would be the same, slot by slot; what was compared before is `known`."""
+        known = {} if known is None else known
+        return (
+            self.ancestors == other.ancestors
+            and len(self.slots) == len(other.slots)
+            and all(
+                _same_field(mine.schema, its.schema, known) for mine, its in zip(self.slots, other.slots, strict=True)
+            )
+        )
 
     def as_schema(self, own: EntitySchema) -> EntitySchema:
         """The complete schema in the shape of an own one, fields by (rank, name)."""
         return EntitySchema(own.entity_type, list(own.inherits_from), [field.schema for field in self.fields])
+
+
+_Known = dict[tuple[int, int], bool]
+"""By the ids of two fields, which both live as long: whether they are the same."""
+
+
+def _same_field(one: FieldSchema, other: FieldSchema, known: _Known) -> bool:
+    if one is other:
+        return True
+    key = id(one), id(other)
+    same = known.get(key)
+    if same is None:
+        same = known[key] = encode_json(one) == encode_json(other)  # as text, in which -0.0 is not 0.0
+    return same
 
 
 def default_of(schema: FieldSchema) -> Stored:
@@ -176,7 +221,7 @@ def check_schema(schema: EntitySchema) -> EntitySchema:
 
 def _check_name(what: str, name: str, owner: str = "") -> None:
     if not is_identifier(name):
-        raise BadSchema(f"{what} {name!r}{owner}: expected letters, digits and _, no digit first")
+        raise BadSchema(f"{what} {quoted(name)}{owner}: expected letters, digits and _, no digit first")
     if len(name) > MAX_NAME:
         raise BadSchema(f"{what} {name[:20]}...{owner}: at most {MAX_NAME} characters, {len(name)} given")
 
@@ -192,7 +237,7 @@ def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
         if not field.choices:
             raise BadSchema(f"{where}: a Choice needs at least one label")
         if len(set(field.choices)) != len(field.choices) or "" in field.choices:
-            raise BadSchema(f"{where}: labels are different and not empty, given {field.choices}")
+            raise BadSchema(f"{where}: labels are different and not empty, given {quoted(field.choices)}")
     elif field.choices:
         raise BadSchema(f"{where}: only a Choice has labels, this is a {field.data_type}")
     if field.rank is not None and not -(2**31) <= field.rank < 2**31:
@@ -203,6 +248,19 @@ def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
         raise BadSchema(f"{where}: the default does not fit: {exc.message}") from None
     rank = place if field.rank is None else field.rank
     return FieldSchema(field.name, field.data_type, default, rank, list(field.choices), field.storage_scope)
+
+
+def _with_fields_of(schema: EntitySchema, before: EntitySchema | None) -> EntitySchema:
+    """The schema, with the very fields that it had before where they are the same: nothing is kept twice."""
+    if before is None:
+        return schema
+    known: _Known = {}
+    old = {field.name: field for field in before.fields}
+    fields = [
+        was if was is not None and _same_field(was, field, known) else field
+        for field, was in ((field, old.get(field.name)) for field in schema.fields)
+    ]
+    return EntitySchema(schema.entity_type, schema.inherits_from, fields)
 
 
 def _check_size(size: int) -> int:
@@ -222,6 +280,8 @@ class Types:
             TooLarge: more than `MAX_COMPLETE`.
         """
         self.own = {name: own[name] for name in sorted(own)}
+        self.size = 0
+        """Fields and ancestors of all complete schemas together."""
         self.complete = self._completed(before)
         self.descendants: dict[str, list[str]] = {name: [] for name in self.own}
         for name, schema in self.complete.items():
@@ -235,17 +295,19 @@ class Types:
         kept = {name: schema for name, schema in old.items() if before is not None and self._same_own(before, schema)}
         size = sum(len(schema.ancestors) + len(schema.slots) for schema in kept.values())
         orders: dict[str, list[str]] = {}
+        known: _Known = {}
         for name in self.own:
             if name in kept:
                 continue
             orders[name] = self._ancestors(name)
             size = _check_size(size + len(orders[name]))
         # only now is it known that no type runs in a circle, and that each leads to Object
-        for name, order in orders.items():
-            kept[name] = CompleteSchema(name, order, self.own)
+        for name, order in sorted(orders.items(), key=lambda item: len(item[1])):  # who is above has fewer above
+            kept[name] = CompleteSchema(name, order, self.own, kept, old.get(name))
             size = _check_size(size + len(kept[name].slots))
-            if name in old and old[name].equals(kept[name]):
+            if name in old and old[name].equals(kept[name], known):
                 kept[name] = old[name]
+        self.size = size
         return {name: kept[name] for name in self.own}
 
     def _same_own(self, before: Types, schema: CompleteSchema) -> bool:
@@ -265,7 +327,7 @@ class Types:
                 if parent == name:
                     raise Cycle(f"type {name} would inherit itself through {current}")
                 if parent not in self.own:
-                    raise BadSchema(f"type {current} inherits the unknown type {parent!r}")
+                    raise BadSchema(f"type {current} inherits the unknown type {quoted(parent)}")
                 if parent not in seen:
                     seen.add(parent)
                     order.append(parent)
@@ -291,7 +353,7 @@ class Types:
             NotFound: no such type.
         """
         if name not in self.own:
-            raise NotFound(f"unknown type {name!r}")
+            raise NotFound(f"unknown type {quoted(name)}")
         own = self.own[name]
         fields = sorted(own.fields, key=lambda field: (field.rank or 0, field.name))
         return EntitySchema(own.entity_type, list(own.inherits_from), fields)
@@ -305,7 +367,7 @@ class Types:
         try:
             return self.complete[name]
         except KeyError:
-            raise NotFound(f"unknown type {name!r}") from None
+            raise NotFound(f"unknown type {quoted(name)}") from None
 
     def with_schemas(self, schemas: Iterable[EntitySchema]) -> Types:
         """These types and the given ones, set together; their order does not matter.
@@ -321,7 +383,7 @@ class Types:
             if checked.entity_type in given:
                 raise BadSchema(f"type {checked.entity_type} is given twice")
             given.add(checked.entity_type)
-            own[checked.entity_type] = checked
+            own[checked.entity_type] = _with_fields_of(checked, self.own.get(checked.entity_type))
         return Types(own, self)
 
     def without(self, name: str) -> Types:

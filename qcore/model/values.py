@@ -34,6 +34,7 @@ import msgspec
 
 from qcore.model.errors import BadParams, BadValue, RequestError, TooLarge
 from qcore.model.ids import is_digits
+from qcore.model.quoting import listed, shown
 from qcore.model.times import format_time, parse_time
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "PLAIN",
     "ZEROS",
     "Kind",
+    "Labels",
     "Resolve",
     "Stored",
     "check_size",
@@ -91,13 +93,22 @@ ZEROS: dict[Kind, Stored] = {
 """What an unset field without default reads as; a Choice reads as its first label."""
 
 
-def _shown(given: object) -> str:
-    text = repr(given)
-    return text if len(text) <= 80 else text[:77] + "..."
+class Labels(tuple[str, ...]):
+    """The labels of a Choice, in their order; there may be many."""
+
+    _places: dict[str, str]
+
+    def find(self, text: str) -> str | None:
+        """The label that is this text, always the same object."""
+        try:
+            places = self._places
+        except AttributeError:
+            places = self._places = {label: label for label in self}
+        return places.get(text)
 
 
 def _fail(field: str, expected: str, given: object) -> BadValue:
-    return BadValue(f"field {field}: expected {expected}, given {_shown(given)}", field=field)
+    return BadValue(f"field {field}: expected {expected}, given {shown(given)}", field=field)
 
 
 def check_size(field: str, value: T) -> T:
@@ -190,15 +201,15 @@ def _timestamp(field: str, value: Any) -> int:
 
 def _choice(field: str, value: Any, labels: Sequence[str]) -> str:
     if isinstance(value, str):
-        for label in labels:
-            if label == value:
-                return label
+        label = labels.find(value) if isinstance(labels, Labels) else Labels(labels).find(value)
+        if label is not None:
+            return label
         value_index = _integer(value)
     else:
         value_index = value if type(value) is int else None
     if value_index is not None and 0 <= value_index < len(labels):
         return labels[value_index]
-    raise _fail(field, f"one of the labels {', '.join(labels)} or an index 0..{len(labels) - 1}", value)
+    raise _fail(field, f"one of the labels {listed(labels)} or an index 0..{len(labels) - 1}", value)
 
 
 def _reference(field: str, value: Any, resolve: Resolve) -> int:
@@ -214,7 +225,7 @@ def _resolved(field: str, form: int | str, resolve: Resolve) -> int:
         return resolve(form)
     except RequestError as exc:
         refused = BadValue if isinstance(exc, BadParams) else type(exc)
-        text = f"field {field}: expected an entity that exists, given {_shown(form)} ({exc.message})"
+        text = f"field {field}: expected an entity that exists, given {shown(form)} ({exc.message})"
         raise refused(text, field=field) from None
 
 

@@ -33,11 +33,12 @@ from qcore.model.requests.results import Booted, Created, Deleted, SessionOpened
 from qcore.model.schema import MAINTAINED
 from qcore.model.values import INT_MAX
 from qcore.model.wire import encode_json
-from qcore.store.compound import filled, run_transaction, step_read, without_reads
+from qcore.store.budget import units_of
+from qcore.store.compound import Unbegun, filled, run_transaction, step_read, without_reads
 from qcore.store.context import Context, Read
 from qcore.store.documents.restore import restore
 from qcore.store.resolve import entity_at
-from qcore.store.schemas import delete_schema, replace_types, set_field_schema, set_schemas
+from qcore.store.schemas import change_types, delete_schema, set_field_schema, set_schemas
 from qcore.store.sessions.sessions import Answer
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.state.epochs import EPOCHS_LEVEL
@@ -71,6 +72,9 @@ class Outcome:
 _COMMAND_TIME_LEVEL = 2
 """Feature level from which on no other entries than those of commands move the state's time."""
 
+_CARRIED_AGAIN = 4
+"""Units of an element of a value that an error carries: it takes more memory there."""
+
 _decode_staged = msgspec.json.Decoder(Logged).decode
 
 
@@ -86,6 +90,7 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
     """
     context = Context(_time(state, entry), read)
     for command in entry.body.commands:
+        context.budget.reset()
         yield _outcome(state, command, context)
     state.entry_applied(entry.id.index, context.time)
 
@@ -132,6 +137,7 @@ def _apply(state: State, command: Command, context: Context) -> Outcome:
     if isinstance(command, Pipeline):
         return _pipeline(state, command, context)
     state.begin()
+    context.budget.begin_journal()
     context.revision, context.wrote = state.revision + 1, False
     try:
         if isinstance(command, Transaction):
@@ -139,13 +145,23 @@ def _apply(state: State, command: Command, context: Context) -> Outcome:
         else:
             result = _run(state, command, context)
     except RequestError as exc:
+        _count(state, context, exc)
         state.rollback()
         exc.data["applied"] = "no"
         return Outcome(error=exc)
     except BaseException:
         state.rollback()
         raise
+    _count(state, context)
     return Outcome(result, changes=state.finish(context.wrote))
+
+
+def _count(state: State, context: Context, error: RequestError | None = None) -> None:
+    """Count what a step of a pipeline did, refused ones too."""
+    if context.made is not None:
+        context.budget.count(state.journal)
+        if error is not None:
+            context.budget.spend(_CARRIED_AGAIN * units_of(error.data.get("value")))
 
 
 def _run(state: State, command: Command, context: Context) -> Any:
@@ -157,8 +173,12 @@ def _pipeline(state: State, command: Pipeline, context: Context) -> Outcome:
     results: list[StepDone | StepFailed] = []
     changes: list[Change] = []
     made: list[int | None] = []
-    steps = Context(context.time, made=made)
+    steps = context.for_steps(made)
     for step in command.commands:
+        refusal = _refusal(state, steps)
+        if refusal is not None:
+            results += [refusal] * (len(command.commands) - len(results))
+            break
         if isinstance(step, Command):
             outcome = _apply(state, step, steps)
             results.append(StepDone(outcome.result) if outcome.error is None else StepFailed(outcome.error.wire()))
@@ -168,6 +188,16 @@ def _pipeline(state: State, command: Pipeline, context: Context) -> Outcome:
             results.append(step_read(step, context.read, made))
             made.append(None)
     return Outcome(results, changes=changes)
+
+
+def _refusal(state: State, steps: Context) -> Unbegun | None:
+    """The answer of every step from here on, None where the next one may begin."""
+    try:
+        steps.budget.check(state.level)
+    except TooLarge as exc:
+        exc.data["applied"] = "no"
+        return Unbegun(exc.wire())
+    return None
 
 
 def _create(state: State, command: Create, context: Context) -> Created:
@@ -261,7 +291,7 @@ def _bootstrap(state: State, command: Bootstrap, context: Context) -> Booted:
     if clash:
         raise Conflict(f"the store has the types {', '.join(clash)} already; a schema file is for a fresh store")
     if command.schemas:
-        replace_types(state, state.types.with_schemas(command.schemas))
+        change_types(state, state.types.with_schemas(command.schemas), context, reset=False)
     planted: list[tuple[Entity, TreeNode]] = []
     for node in command.tree:
         _plant(state, node, planted, command, context)

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, WrongKind
+from qcore.model.errors import BadParams, Conflict, NotFound, RequestError, TooLarge, WrongKind
+from qcore.model.quoting import quoted
 from qcore.model.requests.commands import Command, Create
 from qcore.model.requests.compound import Condition, Pipeline, Transaction
 from qcore.model.requests.queries import Exists, Get
@@ -21,11 +22,16 @@ from qcore.model.values import Kind
 from qcore.model.wire import decode_json
 from qcore.store.context import Context, Made, Read
 from qcore.store.resolve import entity_at, made_at, walk
-from qcore.store.state.entity import Entity
+from qcore.store.state.entity import CHILDREN, Entity
 from qcore.store.state.state import State
 from qcore.store.write import OF_ANOTHER, is_foreign, parse_field, present
 
-__all__ = ["check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
+__all__ = ["Unbegun", "check_conditions", "filled", "run_transaction", "step_read", "without_reads"]
+
+
+class Unbegun(StepFailed):
+    """A step of a pipeline that was not begun, as the steps before it had taken all there is: kept for reads, too."""
+
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -64,7 +70,7 @@ def without_reads(command: Pipeline | Transaction, result: Any) -> Any:
     """The answer as a session keeps it: what was read is not part of it."""
     results = result.results if isinstance(result, TransactionDone) else result
     kept = [
-        one if isinstance(step, Command) else StepDone(None)
+        one if isinstance(step, Command) or isinstance(one, Unbegun) else StepDone(None)
         for step, one in zip(command.commands, results, strict=True)
     ]
     return TransactionDone(result.revision, kept) if isinstance(result, TransactionDone) else kept
@@ -76,7 +82,7 @@ def filled(command: Pipeline | Transaction, raw: bytes, read: Read) -> Any:
     results = answer["results"] if isinstance(answer, dict) else answer
     made = [_made_of(step, result) for step, result in zip(command.commands, results, strict=True)]
     for place, step in enumerate(command.commands):
-        if not isinstance(step, Command):
+        if not isinstance(step, Command) and "error" not in results[place]:
             results[place] = step_read(step, read, made[:place])
     return answer
 
@@ -94,23 +100,32 @@ def run_transaction(
 
     Raises:
         Conflict: a condition does not hold; says which.
+        TooLarge: the steps before one have taken all there is.
         RequestError: what a step raises, with the step's number before it.
     """
     check_conditions(state, command.conditions)
     made: list[int | None] = []
-    steps = Context(context.time, made=made)
-    steps.revision = context.revision
+    steps = context.for_steps(made)
     results: list[StepDone | StepFailed] = []
     for number, step in enumerate(command.commands, 1):
+        _check_budget(state, steps, number)
         if isinstance(step, Command):
             result = _run_step(state, step, steps, run, number)
             made.append(result.id if isinstance(result, Created) else None)
             results.append(StepDone(result))
+            steps.budget.count(state.journal)
         else:
             results.append(step_read(step, context.read, made))
             made.append(None)
     context.wrote = steps.wrote
     return TransactionDone(context.revision if context.wrote else state.revision, results)
+
+
+def _check_budget(state: State, steps: Context, number: int) -> None:
+    try:
+        steps.budget.check(state.level)
+    except TooLarge as exc:
+        raise TooLarge(f"command {number}: {exc.message}", command=number) from None
 
 
 def _run_step(
@@ -156,7 +171,7 @@ def _check_exists(state: State, condition: Condition, number: int) -> None:
 def _check_field(state: State, condition: Condition, path: str, number: int) -> None:
     entity, field, item = walk(state, entity_at(state, condition.id), path)
     if item is not None:
-        raise WrongKind(f"condition {number}: path {path!r} ends in an element of a list")
+        raise WrongKind(f"condition {number}: path {quoted(path)} ends in an element of a list")
     if (condition.revision is None) == (condition.op is None):
         raise BadParams(f"condition {number} needs either op and value or revision")
     if condition.revision is not None:
@@ -174,10 +189,11 @@ def _check_field(state: State, condition: Condition, path: str, number: int) -> 
         raise WrongKind(
             f"condition {number}: field {field.name} is a {field.kind}: it is only == or !=, not {condition.op}"
         )
-    found = entity.read(field.slot)
-    found = tuple(found) if field.kind is Kind.EntityList else found
-    if not _COMPARE[condition.op](found, parse_field(state, field, condition.value)):
-        raise _unmet(state, entity, field.slot, number, f"{condition.op} {condition.value!r}")
+    found, wanted = entity.read(field.slot), parse_field(state, field, condition.value)
+    if field.slot == CHILDREN:
+        found = tuple(found) if len(found) == len(wanted) else None  # no more is looked at than was given
+    if not _COMPARE[condition.op](found, wanted):
+        raise _unmet(state, entity, field.slot, number, f"{condition.op} {quoted(condition.value)}")
 
 
 def _unmet(state: State, entity: Entity, slot: int, number: int, wanted: str) -> Conflict:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from qcore.model.errors import BadParams, NotFound, WrongKind
 from qcore.model.ids import is_digits, parse_id, split_typed_id
 from qcore.model.path import split_field_path, split_path
+from qcore.model.quoting import quoted
 from qcore.model.requests.commands import IdForm
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
@@ -83,14 +84,14 @@ def made_at(made: Made | None, text: str) -> int:
     """
     if made is None:
         raise BadParams(
-            f"{text!r} names what an earlier command created, which only works in a pipeline or transaction"
+            f"{quoted(text)} names what an earlier command created, which only works in a pipeline or transaction"
         )
     digits = text[1:]
     if not is_digits(digits) or len(digits) > 9 or not 1 <= int(digits) <= len(made):
-        raise BadParams(f"{text!r} names no earlier command; there are {len(made)} before this one")
+        raise BadParams(f"{quoted(text)} names no earlier command; there are {len(made)} before this one")
     id = made[int(digits) - 1]
     if id is None:
-        raise NotFound(f"{text!r}: that command created no entity")
+        raise NotFound(f"{quoted(text)}: that command created no entity")
     return id
 
 
@@ -99,12 +100,12 @@ def _at_path(state: State, text: str) -> Entity:
     for name, twin in split_path(text):
         found = state.child_named(current, name, twin)
         if found is None:
-            which = f"{name!r}" if twin == 1 else f"{name!r} number {twin}"
+            which = f"{quoted(name)}" if twin == 1 else f"{quoted(name)} number {twin}"
             where = "no entity without a parent" if current == 0 else f"entity {current} has no child"
-            raise NotFound(f"path {text!r}: {where} named {which}")
+            raise NotFound(f"path {quoted(text)}: {where} named {which}")
         current = found
     if current == 0:
-        raise BadParams(f"path {text!r} names nothing")
+        raise BadParams(f"path {quoted(text)} names nothing")
     return state.entities[current]
 
 
@@ -138,7 +139,9 @@ def walk(state: Holder, entity: Entity, path: str, passed: list[int] | None = No
 def _element(entity: Entity, field: CompleteField, index: str, path: str) -> int:
     items = entity.read(field.slot)
     if len(index) > 9 or int(index) >= len(items):
-        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} has {len(items)} elements, none at {index}")
+        raise NotFound(
+            f"path {quoted(path)}: {field.name} of entity {entity.id} has {len(items)} elements, none at {index}"
+        )
     return int(items[int(index)])
 
 
@@ -146,13 +149,15 @@ def _follow(state: Holder, entity: Entity, field: CompleteField, item: int | Non
     if item is None:
         if field.kind is not Kind.EntityReference:
             hint = " (an index must follow a list)" if field.kind is Kind.EntityList else ""
-            raise WrongKind(f"path {path!r}: {field.name} of type {entity.type} is a {field.kind}, no reference{hint}")
+            raise WrongKind(
+                f"path {quoted(path)}: {field.name} of type {entity.type} is a {field.kind}, no reference{hint}"
+            )
         item = entity.read(field.slot)
     if item == 0:
-        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} is null")
+        raise NotFound(f"path {quoted(path)}: {field.name} of entity {entity.id} is null")
     target = state.entities.get(item)
     if target is None:
-        raise NotFound(f"path {path!r}: {field.name} of entity {entity.id} refers to {item}, which is missing")
+        raise NotFound(f"path {quoted(path)}: {field.name} of entity {entity.id} refers to {item}, which is missing")
     return target
 
 

@@ -1,24 +1,35 @@
-"""Changing schemas on live data: nothing is lost but what was removed or changed its kind."""
+"""Changing schemas on live data: nothing is lost but what was removed or changed its kind.
+
+From level 3 on nothing of that is lost either unless the command says `reset`.
+"""
 
 from __future__ import annotations
-
-from array import array
-from collections.abc import Iterator
-from operator import itemgetter
-from typing import Any
 
 import msgspec
 
 from qcore.model.errors import BadParams, InUse
 from qcore.model.requests.commands import FieldSet, SchemaDelete, SchemaSet
 from qcore.model.requests.results import SchemaDone
-from qcore.model.schema import CompleteSchema, EntitySchema, FieldSchema, Types
-from qcore.model.values import Kind
+from qcore.model.schema import EntitySchema, FieldSchema, Types
+from qcore.store.budget import BUDGET_LEVEL, types_units
 from qcore.store.context import Context
-from qcore.store.state.entity import Entity
+from qcore.store.fitting import check_room, count_resets, misfits, refuse_resets, resets
 from qcore.store.state.state import State
 
-__all__ = ["delete_schema", "replace_types", "set_field_schema", "set_schemas", "try_schemas"]
+__all__ = [
+    "RESET_LEVEL",
+    "change_types",
+    "delete_schema",
+    "replace_types",
+    "reset_labels",
+    "set_field_schema",
+    "set_schemas",
+    "try_field_schema",
+    "try_schemas",
+]
+
+RESET_LEVEL = 3
+"""Feature level from which on values are reset only where the command says so."""
 
 
 def set_schemas(state: State, command: SchemaSet, context: Context) -> SchemaDone:
@@ -26,27 +37,34 @@ def set_schemas(state: State, command: SchemaSet, context: Context) -> SchemaDon
 
     Raises:
         BadSchema, Cycle: a schema that cannot be.
-        InUse: a label that an entity holds would go.
+        InUse: values would be reset, and the command does not say so.
+        TooLarge: a type with too many fields, too much room for its entities.
         BadParams: a dry run, which reads and is no write.
     """
     if command.dry_run:
         raise BadParams("a dry run stands alone, not in a pipeline or a transaction")
     schemas = _given(command)
-    replace_types(state, state.types.with_schemas(schemas))
+    context.budget.spend(types_units(state.types, schemas))
+    types = state.types.with_schemas(schemas)
+    counts = change_types(state, types, context, reset=command.reset)
     context.wrote = True
-    return _done(schemas, context.revision)
+    return _done(schemas, context.revision, counts)
 
 
 def try_schemas(state: State, command: SchemaSet) -> SchemaDone:
-    """What `schema.set` would answer; nothing is changed.
+    """What `schema.set` would answer with `reset`; nothing is changed.
 
     Raises:
-        RequestError: as `set_schemas` does.
+        RequestError: as `set_schemas` does, but for what `reset` allows.
     """
     schemas = _given(command)
-    for _, entity, fitting in _misfits(state, state.types, state.types.with_schemas(schemas)):
-        fitting.check(entity)
-    return _done(schemas, state.revision + 1)
+    types = state.types.with_schemas(schemas)
+    if state.level >= BUDGET_LEVEL:
+        check_room(state, state.types, types)
+    if state.level < RESET_LEVEL:
+        for entity, _, fitting in misfits(state, state.types, types):
+            fitting.check(entity)
+    return _done(schemas, state.revision + 1, count_resets(resets(state, types)))
 
 
 def _given(command: SchemaSet) -> list[EntitySchema]:
@@ -56,8 +74,8 @@ def _given(command: SchemaSet) -> list[EntitySchema]:
     return schemas
 
 
-def _done(schemas: list[EntitySchema], revision: int) -> SchemaDone:
-    return SchemaDone(revision, sorted(schema.entity_type for schema in schemas))
+def _done(schemas: list[EntitySchema], revision: int, counts: dict[str, int]) -> SchemaDone:
+    return SchemaDone(revision, sorted(schema.entity_type for schema in schemas), counts)
 
 
 def set_field_schema(state: State, command: FieldSet, context: Context) -> SchemaDone:
@@ -65,13 +83,25 @@ def set_field_schema(state: State, command: FieldSet, context: Context) -> Schem
 
     Raises:
         NotFound: no such type.
-        BadSchema, InUse: as `schema.set` does.
+        BadSchema, InUse, TooLarge, BadParams: as `schema.set` does.
     """
-    own = state.types.get(command.type)
+    whole = _whole(state.types, command)
+    context.budget.spend(len(whole.schema.fields) if whole.schema is not None else 0)
+    return set_schemas(state, whole, context)
+
+
+def try_field_schema(state: State, command: FieldSet) -> SchemaDone:
+    """What `field.set` would answer with `reset`; raises as `try_schemas` does, and `NotFound`."""
+    return try_schemas(state, _whole(state.types, command))
+
+
+def _whole(types: Types, command: FieldSet) -> SchemaSet:
+    """The `schema.set` that a `field.set` is."""
+    own = types.get(command.type)
     fields = {field.name: field for field in own.fields}
     fields[command.field] = _changed(fields, command)
     schema = EntitySchema(own.entity_type, own.inherits_from, list(fields.values()))
-    return set_schemas(state, SchemaSet(schema), context)
+    return SchemaSet(schema, dry_run=command.dry_run, reset=command.reset)
 
 
 def _changed(fields: dict[str, FieldSchema], command: FieldSet) -> FieldSchema:
@@ -99,6 +129,7 @@ def delete_schema(state: State, command: SchemaDelete, context: Context) -> Sche
         NotFound: no such type.
         InUse: it is built in, inherited, or has entities.
     """
+    context.budget.spend(types_units(state.types, ()))
     types = state.types.without(command.type)
     count = state.counts.get(command.type, 0)
     if count:
@@ -108,65 +139,41 @@ def delete_schema(state: State, command: SchemaDelete, context: Context) -> Sche
     return SchemaDone(context.revision, [command.type])
 
 
+def change_types(state: State, types: Types, context: Context, *, reset: bool) -> dict[str, int]:
+    """Set the schemas, and fit every entity; returns how many values went of each field, where that is counted.
+
+    Raises:
+        InUse, TooLarge: see `set_schemas`.
+    """
+    counts: dict[str, int] = {}
+    if state.level >= RESET_LEVEL:
+        counts = count_resets(resets(state, types, context.budget.spend))
+        if not reset:
+            refuse_resets(counts)
+        if counts:
+            reset_labels(state, types)
+    replace_types(state, types)
+    return counts
+
+
+def reset_labels(state: State, types: Types) -> None:
+    """Let Choices whose label goes with other schemas be unset."""
+    for entity, _, fitting in misfits(state, state.types, types):
+        for field in fitting.lost_labels(entity):
+            state.put(entity, field.slot, None, 0, 0)
+
+
 def replace_types(state: State, types: Types) -> None:
-    """Set the schemas and fit every entity of the types that changed, descendants included."""
+    """Set the schemas and fit every entity of the types that changed, descendants included.
+
+    Raises:
+        InUse: a label that an entity holds would go.
+        TooLarge: see `check_room`.
+    """
     before = state.types
+    if state.level >= BUDGET_LEVEL:
+        check_room(state, before, types)
     state.set_types(types)
-    for schema, entity, fitting in _misfits(state, before, types):
+    for entity, schema, fitting in misfits(state, before, types):
+        fitting.check(entity)
         state.relay(entity, schema, *fitting.fit(entity), fitting.dropped)
-
-
-def _misfits(state: State, before: Types, types: Types) -> Iterator[tuple[CompleteSchema, Entity, _Fitting]]:
-    """Each entity that needs other slots for other schemas, with its new one and how to come by what is in them."""
-    for name, schema in types.complete.items():
-        if state.counts.get(name) and schema is not before.complete[name]:
-            fitting = _Fitting(before.complete[name], schema)  # all entities of a type have one schema
-            for id in state.ids(name):
-                entity = state.entities.get(id)
-                if entity is not None:
-                    yield schema, entity, fitting
-
-
-_UNWRITTEN = array("q", (0, 0))
-
-
-class _Fitting:
-    """From the slots of one complete schema to those of another of the same type."""
-
-    def __init__(self, old: CompleteSchema, new: CompleteSchema) -> None:
-        kept = [old.by_name.get(field.name) for field in new.slots]
-        self._type = new.type
-        nothing = len(old.slots)  # a slot behind the others: of a field that is new or has another kind
-        slots = [
-            before.slot if before is not None and before.kind is field.kind else nothing
-            for before, field in zip(kept, new.slots, strict=True)
-        ]
-        self._values = itemgetter(*slots)
-        self._stamps = itemgetter(*(place for slot in slots for place in (2 * slot, 2 * slot + 1)))
-        taken = set(slots)
-        self.dropped = [field for field in old.slots if field.slot not in taken]
-        self._labels = [
-            (field, before.slot)
-            for before, field in zip(kept, new.slots, strict=True)
-            if before is not None
-            and before.kind is field.kind is Kind.Choice
-            and not set(before.labels) <= set(field.labels)
-        ]
-        """Choices that lose a label, and where they were."""
-
-    def check(self, entity: Entity) -> None:
-        """Raise `InUse` where a label that the entity holds would go."""
-        for field, slot in self._labels:
-            label = entity.values[slot]
-            if label is not None and label not in field.labels:
-                raise InUse(f"label {label!r} of {self._type}.{field.name} is in use by entity {entity.id}")
-
-    def fit(self, entity: Entity) -> tuple[list[Any], array[int]]:
-        """Values and stamps by the new slots.
-
-        Raises:
-            InUse: as `check` does.
-        """
-        self.check(entity)
-        values = list(self._values([*entity.values, None]))
-        return values, array("q", self._stamps(entity.stamps + _UNWRITTEN))

@@ -9,11 +9,13 @@ import msgspec
 
 from qcore.model.errors import BadParams, BadValue, Conflict, Cycle, Stale, TooLarge, WrongKind
 from qcore.model.ids import check_entity_name
+from qcore.model.quoting import quoted
 from qcore.model.requests.commands import Expect, SetFields
 from qcore.model.requests.results import SetDone
 from qcore.model.schema import CompleteField
 from qcore.model.times import NS, format_time
 from qcore.model.values import INT_MAX, INT_MIN, Kind, check_size, parse_value, value_to_json
+from qcore.store.budget import units_of
 from qcore.store.context import Context, Made
 from qcore.store.resolve import entity_at, known_id, resolve_id, walk
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
@@ -52,10 +54,16 @@ def set_fields(state: State, command: SetFields, context: Context) -> SetDone:
     """
     start = entity_at(state, command.id, context.made)
     applied = False
-    for path, value in _writes(command).items():
+    writes = _writes(command)
+    for number, (path, value) in enumerate(writes.items()):
+        if number:
+            context.budget.count(state.journal)
+            context.budget.check(state.level)
         entity, field, item = walk(state, start, path)
         if item is not None:
-            raise WrongKind(f"path {path!r} ends in an element of a list; write the whole list, or add and subtract")
+            raise WrongKind(
+                f"path {quoted(path)} ends in an element of a list; write the whole list, or add and subtract"
+            )
         if _write(state, command, entity, field, value, context):
             applied = True
     if not applied:
@@ -88,7 +96,7 @@ def _write(
     time = _write_time(state, entity, field, command, context.time)
     if slot == CHILDREN:
         return _reorder(state, entity, value, command, time, context)
-    new = _combined(state, entity, field, value, command, context.made)
+    new = _combined(state, entity, field, value, command, context)
     if command.when == "changes" and new == entity.read(slot):
         return False
     if slot == PARENT:
@@ -129,7 +137,7 @@ def parse_whole(state: State, field: CompleteField, value: Any, max_list: int, m
     """
     stored = parse_field(state, field, value, max_list, made)
     if field.kind is Kind.EntityList and len(set(stored)) != len(stored):
-        raise BadValue(f"field {field.name}: a list has no duplicates, given {value!r}", field=field.name)
+        raise BadValue(f"field {field.name}: a list has no duplicates, given {quoted(value)}", field=field.name)
     return stored
 
 
@@ -140,7 +148,7 @@ def present(state: State, entity: Entity, field: CompleteField) -> tuple[str, di
     if field.kind in _LONG and len(stored) > CARRIED:
         return f"a value of {len(stored)} {_LONG[field.kind]} at revision {revision}", data
     data["value"] = value = value_to_json(field.kind, stored, state.entities.__contains__)
-    return f"value {value!r} at revision {revision}", data
+    return f"value {quoted(value)} at revision {revision}", data
 
 
 def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Expect, context: Context) -> None:
@@ -155,8 +163,11 @@ def _check_expect(state: State, entity: Entity, field: CompleteField, expect: Ex
     else:
         expected = parse_field(state, field, expect.value, made=context.made, gone_too=True)
         stored = entity.read(field.slot)
-        holds = tuple(stored) == expected if field.slot == CHILDREN else stored == expected
-        wanted = f"value {expect.value!r}"
+        if field.slot == CHILDREN:
+            holds = len(stored) == len(expected) and tuple(stored) == expected
+        else:
+            holds = stored == expected
+        wanted = f"value {quoted(expect.value)}"
     if not holds:
         found, current = present(state, entity, field)
         raise Conflict(f"field {field.name} of entity {entity.id}: expected {wanted}, found {found}", **current)
@@ -201,16 +212,18 @@ def stamp(state: State, entity: Entity, slot: int, context: Context) -> None:
 
 
 def _combined(
-    state: State, entity: Entity, field: CompleteField, value: Any, command: SetFields, made: Made | None
+    state: State, entity: Entity, field: CompleteField, value: Any, command: SetFields, context: Context
 ) -> Any:
-    mode, max_list = command.mode, command.max_list
+    mode, max_list, made = command.mode, command.max_list, context.made
     if mode == "set":
         return parse_whole(state, field, value, max_list, made)
     given = parse_field(state, field, value, max_list, made, gone_too=mode == "subtract")
     combine = (_ADD if mode == "add" else _SUBTRACT).get(field.kind)
     if combine is None:
         raise WrongKind(f"field {field.name} is a {field.kind}: it has no {mode}")
-    new = combine(entity.read(field.slot), given)
+    old = entity.read(field.slot)
+    context.budget.spend(units_of(old))
+    new = combine(old, given)
     if field.kind is Kind.Int and not INT_MIN <= new <= INT_MAX:
         raise BadValue(f"field {field.name}: {new} does not fit an Int (signed 64-bit)", field=field.name)
     if field.kind is Kind.Float and new - new != 0:
@@ -281,7 +294,7 @@ def _move(state: State, entity: Entity, parent: int, max_depth: int, context: Co
         if above == entity.id:
             raise Cycle(f"entity {entity.id} cannot be moved below itself (Parent {parent})")
         above = state.entities[above].parent
-    check_depth(state, parent, _height(state, entity.id, max_depth), max_depth)
+    check_depth(state, parent, _height(state, entity.id, max_depth, context), max_depth)
     old = entity.parent
     state.move(entity, parent)
     for id in (old, parent):
@@ -303,10 +316,11 @@ def check_depth(state: State, parent: int, height: int, max_depth: int) -> None:
         raise TooLarge(f"the tree would be {depth} levels deep, at most {max_depth} are allowed (--max-depth)")
 
 
-def _height(state: State, id: int, enough: int) -> int:
+def _height(state: State, id: int, enough: int, context: Context) -> int:
     """Levels of the subtree, counted no further than `enough` + 1."""
     height, level = 0, [id]
     while level and height <= enough:
         height += 1
+        context.budget.spend(len(level))
         level = [child for parent in level for child in state.children(parent)]
     return height

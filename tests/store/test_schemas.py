@@ -217,7 +217,7 @@ def test_a_dry_run_answers_the_same_and_changes_nothing(log: Log) -> None:
     thing = log.create("Thing", "x", 1, Age=1, Mood="Sad")
     before = dump(log.state)
     done = try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True))
-    assert done == SchemaDone(log.state.revision + 1, ["Thing"])
+    assert done == SchemaDone(log.state.revision + 1, ["Thing"], {"Thing.Age": 1})
     with pytest.raises(InUse):
         try_schemas(log.state, SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True))
     assert dump(log.state) == before

@@ -151,6 +151,8 @@ class SchemaSet(Command, tag="schema.set"):
     schemas: list[EntitySchema] | None = None
     dry_run: bool = False
     """Say what would happen; nothing is written."""
+    reset: bool = False
+    """Let values go that the change would reset; without it they are in use."""
 
     def _values(self) -> Iterable[tuple[str, Any]]:
         for schema in [*(self.schemas or ()), *([self.schema] if self.schema else ())]:
@@ -175,6 +177,9 @@ class FieldSet(Command, tag="field.set"):
     type: str
     field: str
     schema: FieldChange
+    dry_run: bool = False
+    reset: bool = False
+    """Both as those of `SchemaSet`."""
 
     def _values(self) -> Iterable[tuple[str, Any]]:
         if self.schema.default is not msgspec.UNSET:
@@ -190,12 +195,16 @@ class SchemaDelete(Command, tag="schema.delete"):
 
 
 class SnapshotRestore(Command, tag="snapshot.restore"):
-    """Make the store what an uploaded document says; `prune` deletes what the document does not list."""
+    """Make the store what an uploaded document says; `prune` deletes what the document does not list.
+
+    `reset` lets values go that the document does not mention and that its types have no place for.
+    """
 
     method = "snapshot.restore"
 
     upload: str
     prune: bool = False
+    reset: bool = False
 
 
 class SessionOpen(Command, tag="session.open"):

@@ -19,12 +19,13 @@ Action = Literal["set type", "delete type", "delete", "create", "update", "move"
 
 
 class Restore(Command, tag="restore"):
-    """Make the store what a document says; with `prune` what it does not mention is deleted."""
+    """Make the store what a document says; with `prune` what it does not mention is deleted, with `reset` values go."""
 
     method = "restore"
 
     document: Document
     prune: bool = False
+    reset: bool = False
 
 
 class Restored(msgspec.Struct):

@@ -61,11 +61,12 @@ class SetDone(msgspec.Struct):
     revision: int
 
 
-class SchemaDone(msgspec.Struct):
-    """The types that were set or deleted, sorted."""
+class SchemaDone(msgspec.Struct, omit_defaults=True):
+    """The types that were set or deleted, sorted; `reset` counts the values that go, ``{"Person.Age": 3}``."""
 
     revision: int
     types: list[str]
+    reset: dict[str, int] = {}
 
 
 class StepDone(msgspec.Struct):
@@ -218,12 +219,16 @@ class Uploaded(msgspec.Struct):
 
 
 class PlanResult(msgspec.Struct, omit_defaults=True):
-    """Answer of `snapshot.plan`: `counts` by action, and the first `lines`; `more` lines were left out."""
+    """Answer of `snapshot.plan`: `counts` by action, and the first `lines`; `more` lines were left out.
+
+    `reset` counts, by field, the values that go with the types and that no line tells of.
+    """
 
     revision: int
     counts: dict[str, int]
     lines: list[PlanLine]
     more: int = 0
+    reset: dict[str, int] = {}
 
 
 class Listening(msgspec.Struct, omit_defaults=True):

@@ -27,7 +27,7 @@ from qcore.server.documents.uploads import Uploads
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.writes.proposals import Proposals
-from qcore.server.writes.sealing import cut, seal
+from qcore.server.writes.sealing import cut, seal, set_limits
 from qcore.store.documents.plan import Prepared, passwords, planning
 from qcore.store.state.state import State
 from qcore.store.state.view import View
@@ -99,7 +99,7 @@ class DocumentCalls:
             finally:
                 view.release()
         more = plan.length - len(lines)
-        call.result(PlanResult(view.revision, counts, lines, more))
+        call.result(PlanResult(view.revision, counts, lines, more, plan.reset))
 
     async def _restore(self, call: Call) -> None:
         command: SnapshotRestore = call.params
@@ -113,9 +113,14 @@ class DocumentCalls:
                 document = (await self._hashed(view, prepared)).document
             finally:
                 view.release()
-        restore = Restore(document, command.prune, session=command.session, seq=command.seq, acked=command.acked)
-        restore.hash = command.hash
-        restore.max_depth, restore.max_list = self._settings.max_depth, self._settings.max_list
+        restore = Restore(document, command.prune, command.reset)
+        restore.session, restore.seq, restore.acked, restore.hash = (
+            command.session,
+            command.seq,
+            command.acked,
+            command.hash,
+        )
+        set_limits(restore, self._settings, self._state.level)
         parts = await _in_thread(lambda: cut(restore))
         call.on_result = lambda: self._uploads.restored(command.upload, upload)
         self._proposals.put_parts(call, parts)

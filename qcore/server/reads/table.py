@@ -9,12 +9,12 @@ from typing import Any
 from qcore.disk.directory import Directory
 from qcore.engine.base import Engine
 from qcore.model.requests import queries
-from qcore.model.requests.commands import SchemaSet
+from qcore.model.requests.commands import FieldSet, SchemaSet
 from qcore.model.requests.results import InfoResult, MachineResult, MemberInfo
 from qcore.server.config.settings import Settings
 from qcore.server.reads.filters import Filters
 from qcore.store import read
-from qcore.store.schemas import try_schemas
+from qcore.store.schemas import try_field_schema, try_schemas
 from qcore.store.search import find as search
 from qcore.store.state.state import State
 from qcore.store.watch.history import History
@@ -77,6 +77,7 @@ class ReadTable:
             queries.FieldGet: lambda query: read.field_get(state, query),
             queries.FieldExists: lambda query: read.field_exists(state, query),
             SchemaSet: lambda command: try_schemas(state, command),
+            FieldSet: lambda command: try_field_schema(state, command),
             queries.TypesList: lambda query: read.types(state, query, max_page),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),

@@ -107,7 +107,7 @@ class Proposals:
         """Take a write; it is answered `busy` where too many wait already, `disk_full` where the reserve is touched."""
         command: Command = call.params
         seal(command)
-        set_limits(command, self._settings)
+        set_limits(command, self._settings, self._state.level)
         if call.size > budgets.LONG_COMMAND_BYTES:
             self.put_parts(call, cut(command))
         elif self._may_wait(call):
@@ -126,7 +126,7 @@ class Proposals:
 
     def put_own(self, command: Command, sink: Sink | None = None) -> None:
         """Propose a command of the leader's own, as an entry of its own and before what clients wrote."""
-        set_limits(command, self._settings)
+        set_limits(command, self._settings, self._state.level)
         self._own.append(_Own(command, sink or _NOBODY, self._leadership))
         self._flush_later()
 

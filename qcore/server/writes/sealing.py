@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command
+from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command, FieldSet, SchemaSet
 from qcore.model.requests.compound import COMPOUND
+from qcore.model.requests.restore import Restore
 from qcore.model.wire import cut_text, encode_json, text_size
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets
+from qcore.store.schemas import RESET_LEVEL
 
 __all__ = ["cut", "seal", "set_limits"]
 
@@ -28,14 +30,19 @@ def seal(command: Command) -> None:
         command.session, command.seq, command.acked = session, seq, acked
 
 
-def set_limits(command: Command, settings: Settings) -> None:
-    """Write the leader's limits into a sealed command, so that every replica applies the same ones."""
+def set_limits(command: Command, settings: Settings, level: int) -> None:
+    """Write the leader's limits into a sealed command, so that every replica applies the same ones.
+
+    What is new with a feature level above the one in force is left out: a version that knows no more must read it.
+    """
     # Only what differs from the default: an equal number that is another object would be written, too.
     for each in _with_steps(command):
         if settings.max_depth != DEFAULT_MAX_DEPTH:
             each.max_depth = settings.max_depth
         if settings.max_list != DEFAULT_MAX_LIST:
             each.max_list = settings.max_list
+        if level < RESET_LEVEL and isinstance(each, SchemaSet | FieldSet | Restore):
+            each.reset = False
 
 
 def cut(command: Command) -> list[tuple[str, int]]:

@@ -24,6 +24,7 @@ from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema,
 from qcore.model.values import Kind, Stored
 from qcore.model.wire import encode_json
 from qcore.store.documents.matching import Matching
+from qcore.store.fitting import Reset, count_resets, resets
 from qcore.store.paths import Paths
 from qcore.store.state.entity import Entity
 from qcore.store.state.view import View
@@ -65,6 +66,8 @@ class Plan:
         self.orders: dict[int, list[int]] = {}
         """Parent (0: none) -> its children in their new order, those still to be created included."""
         self.next_id = view.next_id
+        self.reset: dict[str, int] = {}
+        """How many values go of each field because of the types, those aside that `writes` tells of."""
 
     @property
     def empty(self) -> bool:
@@ -227,6 +230,7 @@ class _Planner:
         yield from self._plan_writes()
         if not self._plan.keeps_ids:
             yield from self._plan_orders()
+        yield from self._plan_resets()
         return self._plan
 
     def _check_depth(self) -> Generator[None, None, None]:
@@ -335,6 +339,29 @@ class _Planner:
         alive = found in self._view.entities and found not in self._plan.doomed
         # here the id belongs to somebody else, or will: a missing reference never turns to a stranger
         return -found if alive or found >= self._base else found
+
+    # -- what the types have no place for --------------------------------------------------------------------
+
+    def _plan_resets(self) -> Generator[None, None, None]:
+        types = self._plan.types
+        if types is None:
+            return
+        places = {id: place for place, id in enumerate(self._plan.ids)}
+        told: list[Reset] = []
+        for number, reset in enumerate(resets(self._view, types)):
+            if number % _SLICE == 0:
+                yield
+            if reset is not None and reset.entity.id not in self._plan.doomed and not self._tells(places, reset):
+                told.append(reset)
+        self._plan.reset = count_resets(told)
+
+    def _tells(self, places: dict[int, int], reset: Reset) -> bool:
+        """Whether the document says what becomes of a value: it writes another, or leaves out what it may not."""
+        writes = self._plan.writes.get(places.get(reset.entity.id, -1), [])
+        return any(
+            name == reset.field.name and (value is not None or reset.field.schema.storage_scope != "Runtime")
+            for name, value in writes
+        )
 
     # -- order ---------------------------------------------------------------------------------------------
 

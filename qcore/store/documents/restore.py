@@ -13,7 +13,8 @@ from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
 from qcore.store.context import Context
 from qcore.store.documents.plan import Plan, Write, plan
-from qcore.store.schemas import replace_types
+from qcore.store.fitting import refuse_resets
+from qcore.store.schemas import RESET_LEVEL, replace_types, reset_labels
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.state.state import State
 from qcore.store.write import stamp
@@ -29,11 +30,13 @@ def restore(state: State, command: Restore, context: Context) -> Restored:
 
     Raises:
         RequestError: as `plan` does.
-        InUse: an entity that the document does not list holds a label that would go.
+        InUse: values would go that the document does not mention, and the command does not say `reset`.
     """
     work = plan(state, command.document, prune=command.prune, max_depth=command.max_depth, max_list=command.max_list)
     if work.empty and state.mark:
         return Restored(False, state.revision, {})
+    if state.level >= RESET_LEVEL and not command.reset:
+        refuse_resets(work.reset)
     counts = work.counts()
     _Restorer(state, command, work, context).run()
     context.wrote = True
@@ -54,6 +57,8 @@ class _Restorer:
         self._delete()
         self._clear()
         if work.types is not None:
+            if state.level >= RESET_LEVEL:
+                reset_labels(state, work.types)
             replace_types(state, work.types)
         self._create()
         self._write()

@@ -14,6 +14,7 @@ from typing import Any
 from qcore.model.errors import BadParams, NotFound, TooLarge, WrongKind
 from qcore.model.ids import is_digits
 from qcore.model.path import split_field_path
+from qcore.model.quoting import quoted
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
 from qcore.model.wire import encode_json
@@ -69,7 +70,9 @@ class _Field:
     def __init__(self, view: View, types: list[str], text: str) -> None:
         path, colon, direction = text.partition(":")
         if colon and direction != "desc":
-            raise BadParams(f"order_by {text!r}: after a field stands :desc or nothing, given {direction!r}")
+            raise BadParams(
+                f"order_by {quoted(text)}: after a field stands :desc or nothing, given {quoted(direction)}"
+            )
         self.hops = split_field_path(path)
         self._descending = bool(colon)
         self._view = view
@@ -81,7 +84,7 @@ class _Field:
         complete, hops = self._view.types.complete, self.hops
         kinds = {field.kind for name in types if (field := complete[name].by_name.get(hops[0])) is not None}
         if not kinds:
-            raise NotFound(f"order_by {text!r}: unknown field {hops[0]!r}; no type asked has it")
+            raise NotFound(f"order_by {quoted(text)}: unknown field {quoted(hops[0])}; no type asked has it")
         place = 1
         while place < len(hops):
             if is_digits(hops[place]) and _LIST in kinds:
@@ -89,12 +92,12 @@ class _Field:
             elif _REFERENCE in kinds:
                 kinds = self._view.types.kinds.get(hops[place], set())
             else:
-                raise WrongKind(f"order_by {text!r}: {hops[place - 1]} is {_words(kinds)}, no reference")
+                raise WrongKind(f"order_by {quoted(text)}: {hops[place - 1]} is {_words(kinds)}, no reference")
             if not kinds:
-                raise NotFound(f"order_by {text!r}: unknown field {hops[place]!r}; no type has it")
+                raise NotFound(f"order_by {quoted(text)}: unknown field {quoted(hops[place])}; no type has it")
             place += 1
         if kinds == {_LIST}:
-            raise WrongKind(f"order_by {text!r}: {hops[-1]} is an EntityList, which has no order")
+            raise WrongKind(f"order_by {quoted(text)}: {hops[-1]} is an EntityList, which has no order")
 
     def part(self, entity: Entity) -> tuple[int, Any]:
         """Rank and value."""

@@ -84,11 +84,12 @@ def undo(tables: Tables, line: Change) -> None:
     match line:
         case Put(slot=slot):
             if slot not in PLACED:
-                tables.indexes.changed(entity, slot, entity.values[slot], line.value)
+                new = entity.values[slot]
+                tables.indexes.changed(entity, slot, new, line.value)
                 entity.values[slot] = line.value
+                if slot == NAME and new != line.value:
+                    tables.names.renamed(entity, new)
             entity.stamps[2 * slot], entity.stamps[2 * slot + 1] = line.time, line.revision
-            if slot == NAME:
-                tables.names.forget(entity.parent)
         case Added():
             tables.forget(entity)
             tables.indexes.unmade(entity)
@@ -97,12 +98,12 @@ def undo(tables: Tables, line: Change) -> None:
             tables.counts[entity.type] += 1
             tables.indexes.back(entity)
         case Linked():
+            tables.names.removed(entity.parent, entity)
             tables.siblings(entity.parent).pop()
-            tables.names.forget(entity.parent)
             entity.values[PARENT], entity.order = line.parent, line.order
         case Unlinked():
             tables.siblings(entity.parent).insert(line.place, entity.id)
-            tables.names.forget(entity.parent)
+            tables.names.came_back(entity.parent, entity)
         case Reordered():
             for child, order in zip(entity.values[CHILDREN], line.orders, strict=True):
                 tables.entities[child].order = order

@@ -43,6 +43,12 @@ class NameIndex:
         if index is not None:
             self._take_out(index, entity.name, entity)
 
+    def came_back(self, parent: int, entity: Entity) -> None:
+        """Note that a child is again where it was; it has its name and its order again."""
+        index = self._by_parent.get(parent)
+        if index is not None:
+            insort(index.setdefault(entity.name, []), entity.id, key=self._order)
+
     def renamed(self, entity: Entity, old: str) -> None:
         """Note that a child has another name than before."""
         index = self._by_parent.get(entity.parent)

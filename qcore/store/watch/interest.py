@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from qcore.model.errors import BadParams, NotFound, RequestError, TooLarge, WrongKind
 from qcore.model.ids import is_digits
 from qcore.model.path import split_field_path
+from qcore.model.quoting import quoted
 from qcore.model.requests.results import FailedField, FieldError
 from qcore.model.schema import CompleteSchema, Types
 from qcore.model.values import Kind
@@ -103,12 +104,12 @@ def _check_field(wish: Wish, path: str, candidates: list[CompleteSchema], types:
     first, *more = split_field_path(path)
     found = [schema.by_name[first] for schema in candidates if first in schema.by_name]
     if not found:
-        raise NotFound(f"type {wish.type} has no field {first!r}")
+        raise NotFound(f"type {wish.type} has no field {quoted(first)}")
     if more and all(field.kind not in (Kind.EntityReference, Kind.EntityList) for field in found):
-        raise WrongKind(f"path {path!r}: {first} of type {wish.type} is a {found[0].kind}, no reference")
+        raise WrongKind(f"path {quoted(path)}: {first} of type {wish.type} is a {found[0].kind}, no reference")
     for name in field_names(path)[1:]:
         if not any(name in schema.by_name for schema in types.complete.values()):
-            raise NotFound(f"path {path!r}: no type has a field {name!r}")
+            raise NotFound(f"path {quoted(path)}: no type has a field {quoted(name)}")
 
 
 def field_names(path: str) -> list[str]:
