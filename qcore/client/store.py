@@ -228,9 +228,15 @@ class Store:
         """A type's schema with everything it inherits."""
         return await self._ask("schema.complete", {"type": type}, EntitySchema, timeout)
 
-    async def schema_set(self, *schemas: Schema, dry_run: bool = False, timeout: float | None = None) -> SchemaDone:
-        """Set one schema or several, in any order, all or nothing; `dry_run` only says what would come of it."""
-        params = _given(schemas=list(schemas), dry_run=dry_run or None)
+    async def schema_set(
+        self, *schemas: Schema, dry_run: bool = False, reset: bool = False, timeout: float | None = None
+    ) -> SchemaDone:
+        """Set one schema or several, in any order, all or nothing; `dry_run` only says what would come of it.
+
+        Raises:
+            InUse: stored values would be reset, and `reset` is not given; ``data["reset"]`` counts them by field.
+        """
+        params = _given(schemas=list(schemas), dry_run=dry_run or None, reset=reset or None)
         return await self._ask("schema.set", params, SchemaDone, timeout)
 
     async def schema_delete(self, type: str, *, timeout: float | None = None) -> SchemaDone:
@@ -255,12 +261,18 @@ class Store:
         rank: int | None = None,
         choices: Sequence[str] | None = None,
         storage_scope: Scope | None = None,
+        dry_run: bool = False,
+        reset: bool = False,
         timeout: float | None = None,
     ) -> SchemaDone:
-        """Add a field to a type, or change the properties given of one it has; a new one needs a `data_type`."""
+        """Add a field to a type, or change the properties given of one it has; a new one needs a `data_type`.
+
+        `dry_run` and `reset` are as for `schema_set`.
+        """
         labels = None if choices is None else list(choices)
         change = FieldChange(data_type, default, rank, labels, storage_scope)
         params = {"type": type, "field": field, "schema": change}
+        params |= _given(dry_run=dry_run or None, reset=reset or None)
         return await self._ask("field.set", params, SchemaDone, timeout)
 
     async def field_exists(self, type: str, field: str, *, timeout: float | None = None) -> bool:
@@ -380,16 +392,19 @@ class Store:
         return await self._ask("snapshot.plan", params, PlanResult, timeout)
 
     async def snapshot_restore(
-        self, document: str | bytes, *, prune: bool = False, timeout: float | None = None
+        self, document: str | bytes, *, prune: bool = False, reset: bool = False, timeout: float | None = None
     ) -> Restored:
         """Make the store what a JSON snapshot says, in one write; `prune` deletes what it does not list.
 
+        `reset` lets values go that it does not mention and that its types have no place for.
+
         Raises:
             BadParams: the document has problems; ``data["problems"]`` has them as ``{"path", "message"}``.
-            InUse: an entity that the document does not list holds a label that would go.
+            InUse: such values would go, and `reset` is not given; ``data["reset"]`` counts them by field.
         """
         upload = await self._upload(document, timeout)
-        return await self._ask("snapshot.restore", _given(upload=upload, prune=prune or None), Restored, timeout)
+        params = _given(upload=upload, prune=prune or None, reset=reset or None)
+        return await self._ask("snapshot.restore", params, Restored, timeout)
 
     async def _upload(self, document: str | bytes, timeout: float | None) -> str:
         """Hand in a document; returns the name of the upload."""

@@ -296,6 +296,26 @@ async def test_a_dry_run_of_schemas_says_what_would_be_and_takes_no_number(store
         await store.schema_delete("Object")
 
 
+async def test_values_are_reset_only_if_that_is_said(store: Store) -> None:
+    await store.schema_set(EntitySchema("Pump", [], [FieldSchema("Age", Kind.Int)]))
+    pump = await store.create("Pump", "p", fields={"Age": 3})
+    lost = {"Pump.Age": 1}
+    with pytest.raises(InUse) as caught:
+        await store.schema_set(EntitySchema("Pump"))
+    assert caught.value.data["reset"] == lost
+    with pytest.raises(InUse):
+        await store.field_set("Pump", "Age", Kind.String)
+    assert (await store.field_set("Pump", "Age", Kind.String, dry_run=True)).reset == lost
+    assert (await store.schema_set(EntitySchema("Pump"), dry_run=True)).reset == lost
+    assert (await store.get(pump.id, "Age"))["Age"] == 3
+    document = "".join([page.chunk async for page in store.snapshot_export()])
+    assert (await store.field_set("Pump", "Age", Kind.String, reset=True)).reset == lost
+    await store.set(pump.id, "Age", "old")
+    assert (await store.snapshot_plan(document)).reset == {}
+    await store.snapshot_restore(document)
+    assert (await store.schema_set(EntitySchema("Pump"), reset=True)).reset == lost
+
+
 async def test_a_node_writes_a_snapshot_of_itself(store: Store) -> None:
     made = await store.create("User", "snap")
     taken = await store.snapshot_take()

@@ -301,6 +301,25 @@ def test_a_dry_run_of_a_schema_checks_it_and_sets_nothing(cli: Run, tmp_path: Pa
     assert cli("-f", "raw", "DIGEST") == before
 
 
+def test_values_are_reset_only_with_the_flag(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text('{"entityType": "Pump", "fields": [{"name": "Age", "dataType": "Int"}]}')
+    assert cli("SETSCH", str(file))[0] == 0
+    pump = cli("-f", "raw", "CREATE", "Pump", "p")[1].strip()
+    assert cli("SET", pump, "Age", "3")[0] == 0
+    change = ("SETFSCH", "Pump", "Age", "STRING")
+    assert cli(*change, "--dry-run") == (0, "OK\nWould reset Pump.Age of 1 entity\n", "")
+    code, _, err = cli(*change)
+    assert code == 1
+    assert err.startswith("(error) in_use: this would reset stored values: Pump.Age of 1 entity; say reset (--reset)")
+    assert cli("GET", pump, "Age")[1] == "3\n"
+    file.write_text('{"entityType": "Pump"}')
+    assert cli("SETSCH", str(file), "--dry-run")[1] == "OK\nWould reset Pump.Age of 1 entity\n"
+    assert cli("SETSCH", str(file))[0] == 1
+    assert cli(*change, "--reset") == (0, "OK\nReset Pump.Age of 1 entity\n", "")
+    assert cli("SETSCH", str(file), "--reset") == (0, "OK\n", "")
+
+
 def test_entities_are_counted_and_the_state_has_a_digest(cli: Run) -> None:
     users = int(cli("COUNT", "User")[1])
     cli("CREATE", "User", "ann")

@@ -60,6 +60,10 @@ def test_a_file_holds_a_schema_or_a_list(tmp_path: Path, text: str, key: str) ->
     file.write_text(text)
     assert read_schemas(read_file([str(file)])).keys() == {key}
     assert read_schemas(read_file([str(file)], dry_run=""))["dry_run"] is True
+    assert read_schemas(read_file([str(file)], reset=""))["reset"] is True
+    assert (
+        read_field_schema(["T", "F", "INT"], dry_run="", reset="").items() >= {"dry_run": True, "reset": True}.items()
+    )
 
 
 @pytest.mark.parametrize(

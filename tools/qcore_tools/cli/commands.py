@@ -43,6 +43,10 @@ def _help(args: Sequence[str]) -> Params:
 _IDS = (
     "An entity is written 123, @123, 'Type$123' or as a path: /Root/Folder/Name. Single quotes keep a shell off the $."
 )
+_RESET = (
+    "A change that would reset or drop stored values is refused, and names them, unless --reset is given.\n"
+    "--dry-run only checks whether the change could be made, and says which values it would reset."
+)
 _PAGES = (
     "A cursor is printed where more follows, and asks for it; - skips a word. A page has 100 entities unless told "
     "otherwise, at most 10000."
@@ -128,14 +132,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("SETSCH",),
-        "<json_file> [--dry-run]",
+        "<json_file> [--dry-run] [--reset]",
         "Set a schema, or a list of schemas, from a JSON file",
         "schema.set",
-        views.DONE,
+        views.SCHEMAS_SET,
         read_file,
         "The file has the form GETSCH prints; - is standard input. Many schemas are set together or not at all.\n"
-        "--dry-run only checks whether they could be set.",
-        {"--dry-run": False},
+        + _RESET,
+        {"--dry-run": False, "--reset": False},
     ),
     Command(
         ("GETFSCH",),
@@ -147,16 +151,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("SETFSCH",),
-        "<type> <field> <value_type> [default] [--labels a,b] [--scope scope] [--rank n]",
+        "<type> <field> <value_type> [default] [--labels a,b] [--scope scope] [--rank n] [--dry-run] [--reset]",
         "Add a field to a type, or change one",
         "field.set",
-        views.DONE,
+        views.SCHEMAS_SET,
         read_field_schema,
         "A value_type is Blob (or BINARY), Bool (BOOLEAN), Choice, EntityList (REFLIST), EntityReference (REF),\n"
         "Float (DOUBLE), Int (INTEGER), String (STR) or Timestamp (TIME), in any case.\n"
         "--labels are those of a Choice; --scope is Configuration or Runtime; --rank orders the fields. What is\n"
-        "left out of a field that exists stays as it is.",
-        {"--labels": True, "--scope": True, "--rank": True},
+        "left out of a field that exists stays as it is.\n" + _RESET,
+        {"--labels": True, "--scope": True, "--rank": True, "--dry-run": False, "--reset": False},
     ),
     Command(
         ("FEXISTS",),

@@ -33,7 +33,12 @@ _SCOPES: dict[str, str] = {scope.upper(): scope for scope in get_args(Scope)}
 
 
 def read_field_schema(
-    args: Sequence[str], labels: str | None = None, scope: str | None = None, rank: str | None = None
+    args: Sequence[str],
+    labels: str | None = None,
+    scope: str | None = None,
+    rank: str | None = None,
+    dry_run: str | None = None,
+    reset: str | None = None,
 ) -> Params:
     """Params of `field.set`: only what was said, so that all else of the field stays.
 
@@ -49,7 +54,12 @@ def read_field_schema(
         schema["storageScope"] = _scope(scope)
     if rank is not None:
         schema["rank"] = _rank(rank)
-    return {"type": args[0], "field": args[1], "schema": schema}
+    return {"type": args[0], "field": args[1], "schema": schema} | _flags(dry_run, reset)
+
+
+def _flags(dry_run: str | None, reset: str | None) -> Params:
+    """A flag that was given has the empty text."""
+    return {name: True for name, given in (("dry_run", dry_run), ("reset", reset)) if given is not None}
 
 
 def _kind(word: str) -> Kind:
@@ -73,9 +83,9 @@ def _rank(word: str) -> int:
     return int(word)
 
 
-def read_file(args: Sequence[str], dry_run: str | None = None) -> Params:
+def read_file(args: Sequence[str], dry_run: str | None = None, reset: str | None = None) -> Params:
     """The name of a file with schemas, which `read_schemas` reads when the command runs."""
-    return {"file": args[0]} | ({} if dry_run is None else {"dry_run": True})
+    return {"file": args[0]} | _flags(dry_run, reset)
 
 
 def read_schemas(params: Params) -> Params:

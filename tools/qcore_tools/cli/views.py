@@ -32,6 +32,7 @@ __all__ = [
     "NAMES",
     "SCALAR",
     "SCHEMA",
+    "SCHEMAS_SET",
     "Format",
     "Params",
     "StepsView",
@@ -142,6 +143,15 @@ class DoneView(RecordView):
 
     def raw(self, result: Any) -> Iterable[str]:
         return ["OK"]
+
+
+class SchemasSetView(DoneView):
+    """Schemas that were set, or could be, and the values that go with the old ones."""
+
+    def human(self, result: Any, params: Params) -> Iterable[str]:
+        word = "Would reset" if params.get("dry_run") else "Reset"
+        counts = result.get("reset", {}).items()
+        return ["OK", *(f"{word} {name} of {count} {'entity' if count == 1 else 'entities'}" for name, count in counts)]
 
 
 class CreatedView(RecordView):
@@ -365,6 +375,7 @@ def _numbered(error: QcoreError, number: int) -> QcoreError:
 SCALAR, FACTS, DIGEST, DONE, CREATED = View(), RecordView(), DigestView(), DoneView(), CreatedView()
 COUNT = CountView()
 ENTITY, LISTENING = EntityView(), ListeningView()
+SCHEMAS_SET = SchemasSetView()
 ITEMS, NAMES, SCHEMA, FIELD, INFO, HELP = ItemsView(), NamesView(), SchemaView(), FieldView(), InfoView(), HelpView()
 
 
