@@ -76,9 +76,7 @@ class Command(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_f
             BadValue: names the field and what was given.
         """
         for field, value in self._values():
-            if type(value) not in _SCALARS and not (
-                type(value) is list and all(type(item) in _SCALARS for item in value)
-            ):
+            if type(value) not in _SCALARS and not (type(value) is list and _SCALARS.issuperset(map(type, value))):
                 raise BadValue(f"field {field}: expected a plain value or a list of them, given a nested one")
 
     def _values(self) -> Iterable[tuple[str, Any]]:

@@ -73,6 +73,9 @@ WAITING_WRITES_BYTES = 256 << 20
 LONG_COMMAND_BYTES = 1 << 20
 """Size above which a command travels in parts."""
 
+SIZED_COMMAND_BYTES = 64 << 10
+"""Size above which it is worth a look whether any state could take a command, before it is in the log."""
+
 COMMAND_PART_BYTES = 512 << 10
 """Size of such a part."""
 

@@ -25,7 +25,7 @@ from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.disk_reserve import DiskReserve
-from qcore.server.writes.sealing import cut, seal, set_limits
+from qcore.server.writes.sealing import cut, refuse_oversize, seal, set_limits
 from qcore.store.state.state import State
 
 __all__ = ["Forward", "Group", "Proposals"]
@@ -104,8 +104,17 @@ class Proposals:
     # -- writes in -----------------------------------------------------------------------------------------
 
     def put(self, call: Call) -> None:
-        """Take a write; it is answered `busy` where too many wait already, `disk_full` where the reserve is touched."""
+        """Take a write.
+
+        It is answered `too_large` where no state could take it, `busy` where too many wait already, and `disk_full`
+        where the reserve is touched.
+        """
         command: Command = call.params
+        try:
+            refuse_oversize(command, call.size, self._settings, self._state.level)
+        except RequestError as exc:
+            call.fail(exc)
+            return
         seal(command)
         set_limits(command, self._settings, self._state.level)
         if call.size > budgets.LONG_COMMAND_BYTES:

@@ -8,12 +8,25 @@ from hashlib import blake2b
 from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, Command, FieldSet, SchemaSet
 from qcore.model.requests.compound import COMPOUND
 from qcore.model.requests.restore import Restore
+from qcore.model.requests.sizes import check_sizes
+from qcore.model.schema import MAX_COMPLETE, MAX_FIELDS
 from qcore.model.wire import cut_text, encode_json, text_size
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets
+from qcore.store.budget import BUDGET_LEVEL
 from qcore.store.schemas import RESET_LEVEL
 
-__all__ = ["cut", "seal", "set_limits"]
+__all__ = ["cut", "refuse_oversize", "seal", "set_limits"]
+
+
+def refuse_oversize(command: Command, size: int, settings: Settings, level: int) -> None:
+    """Refuse a long command, of so many bytes, that no state would take.
+
+    Raises:
+        TooLarge: see `check_sizes`.
+    """
+    if size > budgets.SIZED_COMMAND_BYTES:
+        check_sizes(command, settings.max_list, MAX_FIELDS if level >= BUDGET_LEVEL else MAX_COMPLETE)
 
 
 def seal(command: Command) -> None:

@@ -95,7 +95,8 @@ async def test_what_the_snapshot_holds_is_not_applied_again(tmp_path: Path, monk
         applied.append(each.id.index)
         return apply_entry(state, each, read)
 
-    monkeypatch.setattr("qcore.server.writes.applier.apply_entry", counting)
+    for module in ("recovery", "writes.applier"):
+        monkeypatch.setattr(f"qcore.server.{module}.apply_entry", counting)
     async with running(tmp_path):
         assert applied == [10, 11, 12, 13]  # two creations, then the blank entry and the epoch of the new term
 

@@ -1,0 +1,137 @@
+"""What is too long or too many in a command whatever the state is: refused before it is in the log.
+
+Only what apply would refuse anyway, under any state; here it costs no bytes of log and nobody's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from qcore.model.errors import RequestError, TooLarge
+from qcore.model.ids import MAX_NAME
+from qcore.model.path import MAX_HOPS, MAX_PATH
+from qcore.model.requests.commands import Command, Create, Delete, FieldSet, SchemaDelete, SchemaSet, SetFields
+from qcore.model.requests.compound import Condition, Transaction
+from qcore.model.schema import MAX_COMPLETE, EntitySchema
+from qcore.model.values import MAX_SIZE
+
+__all__ = ["check_sizes"]
+
+_MAX_TEXT = (MAX_SIZE + 2) // 3 * 4
+"""Characters of the longest value as text: a Blob in base64."""
+
+_MAX_FIELD_PATH = MAX_HOPS * (MAX_NAME + 2)
+
+
+def check_sizes(command: Command, max_list: int, max_fields: int) -> None:
+    """Refuse what no store could take.
+
+    A pipeline is left to apply, which answers each of its steps.
+
+    Raises:
+        TooLarge: names what it is, how much there may be, and how much was given.
+    """
+    if isinstance(command, Transaction):
+        for condition in command.conditions:
+            _check_condition(condition)
+        for number, step in enumerate(command.commands, 1):
+            if isinstance(step, Command):
+                _check_step(step, number, max_list, max_fields)
+    elif isinstance(command, SetFields):
+        _check_set(command, max_list)
+    elif isinstance(command, Create):
+        _check_create(command, max_list, max_fields)
+    elif isinstance(command, Delete):
+        _check_id(command.id)
+    elif isinstance(command, SchemaSet):
+        _check_schemas([*(command.schemas or ()), *([command.schema] if command.schema else ())], max_fields)
+    elif isinstance(command, FieldSet):
+        _check_name("type", command.type)
+        _check_name("field", command.field)
+        _check_text(command.field, command.schema.default)
+    elif isinstance(command, SchemaDelete):
+        _check_name("type", command.type)
+
+
+def _check_step(step: Command, number: int, max_list: int, max_fields: int) -> None:
+    try:
+        check_sizes(step, max_list, max_fields)
+    except RequestError as exc:
+        raise type(exc)(f"command {number}: {exc.message}", **exc.data, command=number) from None
+
+
+def _check_set(command: SetFields, max_list: int) -> None:
+    _check_id(command.id)
+    if command.expect is not None:
+        _check_text("expect", command.expect.value)
+    writes = command.fields if command.fields is not None else {command.field or "": command.value}
+    for path, value in writes.items():
+        _check_path(path)
+        _check_value(path, value, max_list)
+
+
+def _check_create(command: Create, max_list: int, max_fields: int) -> None:
+    _check_name("type", command.type)
+    _check_name("entity", command.name)
+    if command.parent is not None:
+        _check_id(command.parent)
+    _check_count("an entity", len(command.fields), max_fields, "fields")
+    for name, value in command.fields.items():
+        _check_name("field", name)
+        _check_value(name, value, max_list)
+
+
+def _check_condition(condition: Condition) -> None:
+    _check_id(condition.id)
+    if condition.field is not None:
+        _check_path(condition.field)
+    _check_text(condition.field or "", condition.value)
+
+
+def _check_schemas(schemas: Iterable[EntitySchema], max_fields: int) -> None:
+    total = 0
+    for schema in schemas:
+        _check_name("type", schema.entity_type)
+        _check_count(f"type {schema.entity_type}", len(schema.fields), max_fields, "fields")
+        total += len(schema.fields) + len(schema.inherits_from)
+        _check_count("all types together", total, MAX_COMPLETE, "fields and ancestors")
+        for field in schema.fields:
+            _check_name("field", field.name)
+            _check_text(field.name, field.default)
+
+
+def _check_value(path: str, value: Any, max_list: int) -> None:
+    """A new value; only Children may be a longer list, as it is a reordered one."""
+    if type(value) is list and path.rpartition("->")[2] != "Children":
+        _check_count(f"field {path}: a list", len(value), max_list, "elements")
+        if any(type(item) is str and len(item) > MAX_PATH for item in value):
+            raise TooLarge(f"field {path}: an entity id or a path has at most {MAX_PATH} characters")
+    else:
+        _check_text(path, value)
+
+
+def _check_text(name: str, value: Any) -> None:
+    if type(value) is str and len(value) > _MAX_TEXT:
+        raise TooLarge(
+            f"field {name[:MAX_NAME]}: a String has at most {MAX_SIZE} characters, a Blob as many bytes; "
+            f"{len(value)} characters given"
+        )
+
+
+def _check_id(form: int | str) -> None:
+    if type(form) is str:
+        _check_count("an entity id or a path", len(form), MAX_PATH, "characters")
+
+
+def _check_path(path: str) -> None:
+    _check_count("a field path", len(path), _MAX_FIELD_PATH, "characters")
+
+
+def _check_name(what: str, name: str) -> None:
+    _check_count(f"the name of a{'n' if what[0] in 'e' else ''} {what}", len(name), MAX_NAME, "characters")
+
+
+def _check_count(what: str, given: int, most: int, of: str) -> None:
+    if given > most:
+        raise TooLarge(f"{what} has at most {most} {of}, {given} given")
