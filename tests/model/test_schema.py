@@ -490,3 +490,19 @@ def test_types_set_one_after_another_are_those_set_together(
     for name in together.names():
         assert after.of(name).equals(together.of(name))
         assert after.descendants[name] == together.descendants[name]
+
+
+def test_heirs_share_what_may_be_long() -> None:
+    """A default of megabytes that thousands of types inherit is there once, also after a change of another field."""
+    data = FieldSchema("Data", Kind.Blob, "eHh4" * 1000)
+    mood = FieldSchema("Mood", Kind.Choice, choices=[f"l{number}" for number in range(100)])
+    types = Types().with_schemas([EntitySchema("Base", [], [data, mood]), EntitySchema("A", ["Base"])])
+    later = types.with_schemas([EntitySchema("B", ["A"])])
+    again = later.with_schemas([EntitySchema("Base", [], [data, mood, FieldSchema("Last", Kind.Int)])])
+    fields = [each.of(name).by_name for each in (types, later, again) for name in ("Base", "A")] + [
+        again.of("B").by_name
+    ]
+    assert len({id(each["Data"].default) for each in fields}) == 1
+    assert len({id(each["Mood"].labels) for each in fields}) == 1
+    assert [field.slot for field in again.of("B").slots] == list(range(6))
+    assert [again.of("B").by_name[name].slot for name in ("Data", "Mood", "Last")] == [3, 4, 5]

@@ -117,6 +117,24 @@ async def test_an_entry_ends_before_it_grows_too_large(house: House) -> None:
     assert entries(run)[before:] == [1, 2, 2, 1]
 
 
+async def test_what_no_store_could_take_is_refused_before_it_is_in_the_log(house: House) -> None:
+    run, client = await house.open()
+    user = (await client.result("create", type="User", name="ann"))["id"]
+    last = run.directory.log.last
+    too_long = {"id": user, "field": "Notes", "value": "x" * 12_000_000}
+    for method, params in (
+        ("set", too_long),
+        ("transaction", {"commands": [{"method": "set", "params": too_long}]}),
+        ("set", {"id": user, "field": "Notes", "value": [1] * 100_001}),
+        ("create", {"type": "User", "name": "x" * 100_000}),
+        ("create", {"type": "User", "name": "x", "fields": {f"F{number}": 1 for number in range(10_001)}}),
+    ):
+        error = (await client.ask(method, **params))["error"]
+        assert error["data"].items() >= {"kind": "too_large", "applied": "no"}.items()
+        assert len(error["message"]) < 300
+    assert run.directory.log.last == last
+
+
 async def test_an_entry_of_parts_ends_before_it_grows_too_large_whatever_the_script(house: House) -> None:
     run, client = await house.open(max_entry_mb=1)
     before = len(entries(run))
