@@ -147,6 +147,18 @@ async def test_nothing_is_kept_of_a_long_write_whose_parts_come_back_after_its_d
     assert node.run.node._proposals._unstaged == set()
 
 
+async def test_a_long_write_of_which_only_a_part_is_lost_is_staged_anew(tmp_path: Path) -> None:
+    """What is lost of it does nothing by itself: the write was not proposed yet."""
+    async with life(tmp_path, in_flight=1, max_entry_mb=1) as node:
+        await node.led()
+        sent = node.client.send("schema.set", schema=long_schema(2_500_000))
+        await node.in_flight(1)
+        node.engine.lose()
+        node.create("a")
+        await commit_until_answered(node, sent)
+        assert "result" in node.client.answers[sent]
+
+
 # -- the end -------------------------------------------------------------------------------------------------
 
 

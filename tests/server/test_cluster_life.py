@@ -242,8 +242,8 @@ async def test_writes_that_come_back_from_the_leader_wait_for_the_next_one(node:
 # -- long writes ---------------------------------------------------------------------------------------------
 
 
-def long_schema() -> dict[str, Any]:
-    field = {"name": "Text", "dataType": "String", "default": "x" * 1_200_000}
+def long_schema(size: int = 1_200_000) -> dict[str, Any]:
+    field = {"name": "Text", "dataType": "String", "default": "x" * size}
     return {"entityType": "Long", "inheritsFrom": ["Object"], "fields": [field]}
 
 

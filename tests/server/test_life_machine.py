@@ -91,15 +91,21 @@ class Machine(RuleBasedStateMachine):
         self.node: Life
         self.engine: FakeEngine
         self.people: list[Person] = []
+        self.stopped = False
 
-    @initialize(in_flight=st.integers(1, 4), file=st.booleans(), forwards=st.booleans())
-    def begin(self, in_flight: int, file: bool, forwards: bool) -> None:
+    @initialize(
+        in_flight=st.integers(1, 4), file=st.booleans(), forwards=st.booleans(), most=st.sampled_from([100, 1 << 20])
+    )
+    def begin(self, in_flight: int, file: bool, forwards: bool, most: int) -> None:
+        """With entries of 100 bytes the parts of a long write are in several of them."""
+
         async def begin() -> Life:
             schema_file = Bootstrap([], [], "cafe") if file else None
             return await self.stack.enter_async_context(life(self.folder, in_flight, schema_file=schema_file))
 
         self.node = self.run(begin())
         self.engine = self.node.engine
+        self.node.run.node._proposals._max_entry = most
         if forwards:
             self.node.run.node._proposals.forward = self._forward
         self.people = [Person(self.node.run.client()) for _ in range(2)]
@@ -446,11 +452,11 @@ class Machine(RuleBasedStateMachine):
             write.attempts[id] = answer = person.client.answers.get(id)
             if answer is not None and "result" in answer:
                 assert there[0] == 1
-        answers = list(write.attempts.values())
-        if all(
-            answer is not None and answer.get("error", {}).get("data", {}).get("applied") == "no" for answer in answers
-        ):
+        errors = [{} if answer is None else answer.get("error", {}) for answer in write.attempts.values()]
+        refused = [error.get("data", {}).get("applied") == "no" for error in errors]
+        if all(refused):
             assert there[0] == 0
+        assert self.stopped or "timeout" in write.params or not any(refused), "nothing speaks against this write"
 
     def check_order(self, person: Person) -> None:
         """What one client wrote without another node's help is in the order it was sent."""
@@ -489,11 +495,40 @@ class Machine(RuleBasedStateMachine):
             self.loop.close()
             shutil.rmtree(self.folder)
 
+    async def ends_well(self) -> None:
+        """The node leads in the end: then everybody is answered."""
+        self.engine.lose()
+        self.engine.lead()
+        self.node.run.node._proposals.take_back(self.forwarded)
+        self.forwarded.clear()
+        self.engine.quorum = True
+        self.engine.answer_barriers()
+
+        def all_answered() -> bool:
+            self.engine.commit()
+            self.mirror()
+            return all(
+                id in person.client.answers
+                for person in self.people
+                for id in [*person.reads, *person.others, *(id for write in person.writes for id in write.attempts)]
+            )
+
+        for _ in range(500):
+            if all_answered():
+                break
+            await asyncio.sleep(0.001)
+        else:
+            raise AssertionError("somebody is not answered")
+        self.clients_are_told_the_truth()
+
     async def end(self) -> None:
         """Stop the node as it is: every call has its answer then, and nothing is left of any."""
         node = self.node.run.node
+        if len(self.people[0].writes) % 2:
+            await self.ends_well()
         for call in self.forwarded:
             call.fail(Timeout("the leader is gone", applied="unknown"))
+        self.stopped = True
         await node.stop(0.01)
         for person in self.people:
             sent = {id for write in person.writes for id in write.attempts} | person.reads.keys() | set(person.others)

@@ -90,7 +90,7 @@ class Proposals:
         self._parts: dict[Call, list[tuple[str, int]]] = {}
         """The text of each staged write that is neither committed nor answered: it may have to be staged anew."""
         self._unstaged: set[Call] = set()
-        """Staged writes of which a part came back, or was left out as another node leads: to be staged anew."""
+        """Staged writes of which a part came back, was lost, or was left out as another node leads."""
         self._proposed: dict[Group, None] = {}
         self._flush_due = False
         self._sweeper = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
@@ -147,8 +147,7 @@ class Proposals:
         """Take writes again that were never appended anywhere, at the place that they had."""
         for call in calls:
             if isinstance(call, _Part):
-                if not call.whole.done:
-                    self._unstaged.add(call.whole)
+                self._stage_anew(call.whole)
             elif not call.done:
                 call.proposed = False
                 self._size += call.size
@@ -157,6 +156,11 @@ class Proposals:
         if self._stopped:
             self.refuse_waiting()
         self._flush_later()
+
+    def _stage_anew(self, whole: Call) -> None:
+        """A part of a long write is not in the log, or perhaps not: take all of it again when its turn comes."""
+        if not whole.done:
+            self._unstaged.add(whole)
 
     def _may_wait(self, call: Call) -> bool:
         problem: RequestError | None = None
@@ -284,8 +288,11 @@ class Proposals:
         """Nobody can know whether an entry will be committed."""
         if self._proposed.pop(group, _MISSING) is not _MISSING:
             for call in group.calls:
-                self._parts.pop(call, None)
-                call.fail(error)
+                if isinstance(call, _Part):
+                    self._stage_anew(call.whole)
+                else:
+                    self._parts.pop(call, None)
+                    call.fail(error)
 
     # -- deadlines and the end -----------------------------------------------------------------------------
 
