@@ -75,7 +75,7 @@ class _Compiler:
 
     def name(self, node: Name) -> Code:
         name, schema = node.name, self.schema
-        if name in self.scope:
+        if name in self.scope and not node.rooted:
             place = self.scope[name]
             return Code(lambda _entity, frame: frame[place])
         if name == "EntityId":
@@ -105,7 +105,8 @@ class _Compiler:
     def has(self, node: Has) -> Code:
         operand = node.operand
         if type(operand) is Name:
-            known = (*self.scope, *self.schema.by_name, "EntityId", "EntityType")
+            variables = () if operand.rooted else tuple(self.scope)
+            known = (*variables, *self.schema.by_name, "EntityId", "EntityType")
             return constant(operand.name in known)
         run = self.run(operand)
 

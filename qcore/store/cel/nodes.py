@@ -45,9 +45,13 @@ class Literal(Node):
 
 
 class Name(Node):
-    """A variable: a field, `EntityId`, `EntityType`, a macro's variable, or a type's name."""
+    """A variable: a field, `EntityId`, `EntityType`, a macro's variable, or a type's name.
+
+    `rooted`: written with a leading dot, which no variable of a macro hides.
+    """
 
     name: str
+    rooted: bool = False
 
 
 class Path(Node):

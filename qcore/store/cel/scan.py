@@ -4,7 +4,7 @@ What comes out has the same length as what came in, so every offset the parser r
 
 - a string or bytes literal keeps its quotes, its content becomes ``_`` and is decoded here, strictly by the CEL
   specification. The parser's own rule for literals backtracks without bound on hostile text; it never sees any;
-- a comment becomes spaces;
+- a comment becomes spaces, as does a comma that ends a list, a map or the arguments of a call;
 - ``->`` becomes ``.``, and the field name after it a generated one, which begins with ``_`` on the character
   before the name: ``Department->Name`` reads ``Department._Name``.
 """
@@ -31,6 +31,7 @@ _BLANK = frozenset(" \t\n\f\r")
 _PREFIXES = frozenset({"r", "b", "br"})
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _SIMPLE = dict(zip("abfnrtv\\?\"'`", "\a\b\f\n\r\t\v\\?\"'`", strict=True))
+_OPERAND = "a"
 _HEX = {"x": 2, "X": 2, "u": 4, "U": 8}
 
 
@@ -72,9 +73,14 @@ class _Scanner:
         self.source = source
         self.out = list(source)
         self.at = 0
-        self.level = 0
         self.arrow = -1
         """Offset of a ``->`` that waits for its name, -1 without one."""
+        self.last = ""
+        """The word or sign before, empty at the start: `a` for any operand, ``,`` or another sign."""
+        self.comma = -1
+        """Offset of a comma behind an operand that nothing has followed yet, -1 without one."""
+        self.open: list[bool] = []
+        """For each open bracket, whether its content is a list that may end in a comma."""
         self.literals: dict[int, str | bytes] = {}
         self.arrows: list[int] = []
 
@@ -95,6 +101,7 @@ class _Scanner:
                 self._word()
             elif char in "\"'":
                 self._literal(start, "")
+                self._follow(_OPERAND)
             else:
                 self._sign(char)
         if self.arrow >= 0:
@@ -111,6 +118,7 @@ class _Scanner:
         self.out[self.at : self.at + 2] = ". "
         self.arrow = self.at
         self.at += 2
+        self._follow("->")
 
     def _name_after_arrow(self) -> None:
         start = self.at
@@ -122,6 +130,7 @@ class _Scanner:
         self.out[start - 1] = "_"
         self.arrows.append(start - 1)
         self.arrow = -1
+        self._follow(_OPERAND)
 
     def _run(self, chars: frozenset[str]) -> str:
         start, source = self.at, self.source
@@ -134,15 +143,32 @@ class _Scanner:
         word = self._run(_WORD)
         if word.lower() in _PREFIXES and self.source[self.at : self.at + 1] in ("'", '"'):
             self._literal(start, word.lower())
+        self._follow("in" if word == "in" else _OPERAND)
 
     def _sign(self, char: str) -> None:
         if char in _PAIRS:
-            self.level += 1
-            if self.level > MAX_LEVELS:
+            # an operand before ( makes it a call, one before [ an index
+            self.open.append(char == "{" or (self.last == _OPERAND) is (char == "("))
+            if len(self.open) > MAX_LEVELS:
                 raise TooLarge(f"{bad_filter(self.source, self.at, '').message}brackets nest at most {MAX_LEVELS} deep")
+            self._follow(char)
         elif char in ")]}":
-            self.level -= 1
+            self._close()
+        else:
+            comma = self.at if char == "," and self.last == _OPERAND else -1
+            self._follow(char)
+            self.comma = comma
         self.at += 1
+
+    def _close(self) -> None:
+        several = self.open.pop() if self.open else False
+        if several and self.comma >= 0:
+            self.out[self.comma] = " "
+        self._follow(_OPERAND)
+
+    def _follow(self, last: str) -> None:
+        self.last = last
+        self.comma = -1
 
     def _literal(self, start: int, prefix: str) -> None:
         source, opened = self.source, self.at

@@ -188,7 +188,7 @@ def _dot(builder: _Builder, at: int, parts: list[Any]) -> Any:
         if type(operand) is Select and type(operand.operand) is Name:
             dotted = f"{operand.operand.name}.{operand.name}.{token}"
             if dotted in _TYPE_NAMES:
-                return Name(at=at, name=dotted)
+                return Name(at=at, name=dotted, rooted=operand.operand.rooted)
         return Select(at=at, levels=_height(operand), operand=operand, name=str(token))
     name = token[1:]
     if is_digits(name) and len(name) > 9:
@@ -208,7 +208,7 @@ def _method(builder: _Builder, at: int, parts: list[Any]) -> Any:
         raise builder.fail(token.start_pos + 1, text)
     if token in _LOOPS and len(args) in _LOOPS[token]:
         variable, *more = args
-        if type(variable) is not Name:
+        if type(variable) is not Name or variable.rooted:
             raise builder.fail(variable.at, f"the first argument of {token} is a name for the elements")
         builder.loops = True
         where = more[0] if len(more) == 2 else None
@@ -231,11 +231,14 @@ def _function(builder: _Builder, at: int, parts: list[Any]) -> Any:
     return Has(at=at, levels=_height(args[0]), operand=args[0])
 
 
-def _name(builder: _Builder, at: int, parts: list[Any]) -> Any:
-    token = parts[0]
-    if token.start_pos in builder.scanned.arrows:
-        raise builder.fail(at, "expected a value before ->")
-    return Name(at=token.start_pos, name=str(token))
+def _name(rooted: bool) -> Rule:
+    def rule(builder: _Builder, at: int, parts: list[Any]) -> Any:
+        token = parts[0]
+        if token.start_pos in builder.scanned.arrows:
+            raise builder.fail(at, "expected a value before ->")
+        return Name(at=token.start_pos, name=str(token), rooted=rooted)
+
+    return rule
 
 
 def _index(_builder: _Builder, at: int, parts: list[Any]) -> Any:
@@ -318,9 +321,9 @@ _RULES: dict[str, Rule] = {
     "member_index": _index,
     "member_object": _message,
     "dot_ident_arg": _function,
-    "dot_ident": _name,
+    "dot_ident": _name(rooted=True),
     "ident_arg": _function,
-    "ident": _name,
+    "ident": _name(rooted=False),
     "list_lit": _list,
     "map_lit": _map,
     "exprlist": _many,

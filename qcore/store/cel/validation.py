@@ -96,7 +96,7 @@ class _Checker:
 
     def name(self, node: Name, scope: frozenset[str]) -> None:
         name = node.name
-        if name in scope or name in _ENTITY or name in TYPE_NAMES or self.known(name):
+        if (name in scope and not node.rooted) or name in _ENTITY or name in TYPE_NAMES or self.known(name):
             return
         names = ", ".join(schema.type for schema in self.types[:5]) + (", ..." if len(self.types) > 5 else "")
         raise self.fail(node, f"unknown field {name!r}; the types asked are {names or 'none'}")
@@ -111,7 +111,7 @@ class _Checker:
 
     def select(self, node: Select, scope: frozenset[str]) -> None:
         operand = node.operand
-        if type(operand) is Path or (type(operand) is Name and operand.name not in scope):
+        if type(operand) is Path or (type(operand) is Name and (operand.rooted or operand.name not in scope)):
             raise self.fail(node, f"a field has no .{node.name}; a reference is followed with ->{node.name}")
 
     def call(self, node: Call) -> None:

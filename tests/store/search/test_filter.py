@@ -159,6 +159,17 @@ REFUSED = [
     ("Age > 1 ? 1 : 2", 1, "this is neither"),
     ("dyn(Age)", 1, "this is neither"),
     ("", 1, "expected a value"),
+    # a comma too many
+    ("[,] == []", 2, "expected"),
+    ("[1,,] == []", 4, "expected a value"),
+    ("(1,) == 1", 3, "expected an operator or ')', given ','"),
+    ("[1][0,] == 1", 6, "expected"),
+    ("size(,) == 1", 6, "expected"),
+    ("1 in (1,)", 8, "expected"),
+    ("Age == 1,", 9, "expected an operator or the end of the text"),
+    ("[1].exists(.x, true)", 13, "the first argument of exists is a name"),
+    (".Nope == 1", 2, "unknown field 'Nope'"),
+    ("[1].exists(x, .x == 1)", 16, "unknown field 'x'"),
 ]
 
 

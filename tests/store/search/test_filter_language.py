@@ -80,6 +80,14 @@ TRUE = [
     "duration('1.234s').getMilliseconds() == 234 && duration('1.234s').getSeconds() == 1",
     "timestamp('1969-12-31T23:59:59.5Z').getMilliseconds() == 500",
     "timestamp('1969-12-31T23:59:59.5Z').getSeconds() == 59",
+    # a comma may end a list, a map and the arguments of a call
+    "[1, 2,] == [1, 2] && {'a': 1,}.a == 1 && size([1,],) == 1 && [1].exists(x, x == 1,) && 1 in [1 , // one\n ]",
+    "[[1,],] == [[1]] && ['a',][0] == 'a' && 'abc'.startsWith('a',) && has({'a': 1}.a,) && [1,][0] == 1",
+    # a leading dot is the outermost scope
+    "[1].exists(Age, Age == 1 && .Age == 30) && .Age == 30 && .size('a') == 1 && 1 in [.Age, 1]",
+    "true ? .IsActive : false",
+    "[1].exists(Team, .Team->Name == 'Blue') && .Name.startsWith('A') && .EntityType == 'Person' && has(.Age)",
+    "[1].map(int, int + .int('1')) == [2] && type(1) == .int && type(timestamp(0)) == .google.protobuf.Timestamp",
     # names that begin like words of the language
     "[1].exists(inside, inside == 1) && [1].exists(trueish, trueish == 1) && [1].exists(_x, _x == 1)",
 ]
