@@ -12,7 +12,8 @@ from typing import Any
 
 from qcore.model.schema import CompleteSchema
 from qcore.store.cel import loops
-from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, read_kind, truth
+from qcore.store.cel.access import Step, element, following, selecting
+from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, truth
 from qcore.store.cel.comparison import compare
 from qcore.store.cel.functions import FUNCTIONS, compiled_regex, searched
 from qcore.store.cel.nodes import (
@@ -36,7 +37,6 @@ from qcore.store.cel.nodes import (
 from qcore.store.cel.operators import OPERATORS, Operator, negated
 from qcore.store.cel.validation import parts
 from qcore.store.cel.values import (
-    NUMBERS,
     TYPE_NAMES,
     Choice,
     FilterError,
@@ -44,7 +44,6 @@ from qcore.store.cel.values import (
     Map,
     Unresolved,
     no_overload,
-    type_name,
 )
 from qcore.store.state.entity import Entity
 
@@ -89,50 +88,51 @@ class _Compiler:
         return _failing(lambda: Unresolved(f"type {schema.type} has no field {name!r}"))
 
     def path(self, node: Path) -> Code:
-        operand, hops = self.run(node.operand), tuple(node.hops)
-        if len(hops) == 1 and isinstance(hops[0], str):
-            hop = hops[0]
-            return Code(lambda entity, frame: _field_of(operand(entity, frame), hop, frame))
+        operand, steps = self.run(node.operand), tuple(map(following, node.hops))
+        if len(steps) == 1:
+            (only,) = steps
+            return Code(lambda entity, frame: only(operand(entity, frame), frame))
 
         def walk(entity: Entity, frame: Frame) -> Any:
             value = operand(entity, frame)
-            for hop in hops:
-                value = _field_of(value, hop, frame) if isinstance(hop, str) else _element_of(value, hop, frame)
+            for step in steps:
+                value = step(value, frame)
             return value
 
         return Code(walk)
 
     def has(self, node: Has) -> Code:
         operand = node.operand
-        if type(operand) is Name:
+        if isinstance(operand, Name):
             variables = () if operand.rooted else tuple(self.scope)
-            known = (*variables, *self.schema.by_name, "EntityId", "EntityType")
-            return constant(operand.name in known)
-        run = self.run(operand)
+            return constant(operand.name in (*variables, *self.schema.by_name, "EntityId", "EntityType"))
+        before, last = self.last_step(operand)
 
         def resolves(entity: Entity, frame: Frame) -> bool:
+            value = before(entity, frame)
             try:
-                run(entity, frame)
+                last(value, frame)
             except Unresolved:
                 return False
             return True
 
         return Code(resolves, boolean=True)
 
+    def last_step(self, node: Path | Select) -> tuple[Run, Step]:
+        """What comes before the last hop or key, whose errors are errors, and what follows that hop or key."""
+        if isinstance(node, Select):
+            return self.run(node.operand), selecting(node.name)
+        *hops, last = node.hops
+        before = self.code(Path(at=node.at, operand=node.operand, hops=hops)) if hops else self.code(node.operand)
+        return before.run, following(last)
+
     def select(self, node: Select) -> Code:
-        operand, name = self.run(node.operand), node.name
-
-        def select(entity: Entity, frame: Frame) -> Any:
-            value = operand(entity, frame)
-            if type(value) is not Map:
-                raise FilterError(f".{name} is of a map, given {type_name(value)}; a reference is followed with ->")
-            return value.get(name)
-
-        return Code(select)
+        operand, step = self.run(node.operand), selecting(node.name)
+        return Code(lambda entity, frame: step(operand(entity, frame), frame))
 
     def index(self, node: Index) -> Code:
         operand, index = self.run(node.operand), self.run(node.index)
-        return Code(lambda entity, frame: _element(operand(entity, frame), index(entity, frame)))
+        return Code(lambda entity, frame: element(operand(entity, frame), index(entity, frame)))
 
     # -- operators -----------------------------------------------------------------------------------------
 
@@ -224,49 +224,6 @@ def _failing(error: Callable[[], FilterError]) -> Code:
         raise error()
 
     return Code(fail)
-
-
-def _field_of(value: Any, hop: str, frame: Frame) -> Any:
-    """One hop of a path from an id: a field of the entity."""
-    target = frame[0].get(value) if type(value) is int else None
-    if target is None:
-        raise _no_entity(value, hop)
-    field = target.schema.by_name.get(hop)
-    if field is not None:
-        return read_kind(field, target.values[field.slot], frame)
-    if hop in ("EntityId", "EntityType"):
-        return target.id if hop == "EntityId" else target.type
-    raise Unresolved(f"->{hop}: entity {value} of type {target.type} has no field {hop!r}")
-
-
-def _no_entity(value: Any, hop: str) -> FilterError:
-    if value is None:
-        return Unresolved(f"->{hop}: the reference before it is null")
-    if type(value) is int:
-        return Unresolved(f"->{hop}: there is no entity {value}")
-    return no_overload(f"->{hop}", value)
-
-
-def _element_of(value: Any, hop: int, frame: Frame) -> Any:
-    """One hop of a path from a list: an element, an id of an entity that is missing as null."""
-    if type(value) is not list and type(value) is not tuple:
-        raise no_overload(f"->{hop}", value)
-    if hop >= len(value):
-        raise Unresolved(f"the list has {len(value)} elements, none at {hop}")
-    item = value[hop]
-    return None if type(item) is int and item not in frame[0] else item
-
-
-def _element(container: Any, index: Any) -> Any:
-    if type(container) is Map:
-        return container.get(index)
-    if type(container) not in (list, tuple) or type(index) not in NUMBERS:
-        raise no_overload("[]", container, index)
-    if not 0 <= index < len(container):
-        raise FilterError(f"the list has {len(container)} elements, none at {index}")
-    if index != int(index):
-        raise FilterError(f"an index is a whole number, given {index}")
-    return container[int(index)]
 
 
 def _pair(first: Run, second: Run, decisive: bool) -> Run:

@@ -70,7 +70,8 @@ TRUE = [
         CY,
     ),
     ("!(1 in Friends) && !('x' in Friends) && !(true in Friends) && !(null in Friends)", CY),
-    ("Friends->0->Name == 'Ann' && Friends->1->Name == 'Bo' && Friends[0]->Age == 30 && !has(Friends->2->Name)", CY),
+    ("Friends->0->Name == 'Ann' && Friends->1->Name == 'Bo' && Friends[0]->Age == 30 && !has(Friends->2)", CY),
+    ("has(Friends->0->Team->Name) && !has(Friends->1->Team->Name) && !has(Friends->0->Team->Nope)", CY),
     ("Friends.exists(f, f->Name == 'Bo') && Friends.all(f, f->Age > 20) && Friends.map(f, f->Age) == [30, 41]", CY),
     ("Friends.filter(f, has(f->Team->Name)).size() == 1 && Friends.exists_one(f, f->Team == null)", CY),
     ("Friends == [] && Children == [] && !has(Friends->0)", ANN),
@@ -88,6 +89,13 @@ def test_this_is_true(text: str, id: int) -> None:
 
 ERRORS = [
     ("Badge == 'G1'", ANN, "type Person has no field 'Badge'"),
+    # only the last step of has() may be missing
+    ("has(Team->Parent->Name)", BO, "->Parent: the reference before it is null"),
+    ("has(Friends->2->Name)", CY, "the list has 2 elements, none at 2"),
+    ("has(Badge->Name)", ANN, "type Person has no field 'Badge'"),
+    ("has(Team->Nope->Name)", ANN, "has no field 'Nope'"),
+    ("has(Name->Name)", ANN, "->Name does not take string"),
+    ("has({'a': {Name: 1}}.b.c)", ANN, "no such key"),
     ("Team->Name == 'Blue'", CY, "->Name: the reference before it is null"),
     ("Team->Name == 'Blue'", BO, "->Name: the reference before it is null"),
     ("Team->Nope == 1", ANN, f"entity {WORLD.team} of type Team has no field 'Nope'"),

@@ -88,6 +88,8 @@ TRUE = [
     "true ? .IsActive : false",
     "[1].exists(Team, .Team->Name == 'Blue') && .Name.startsWith('A') && .EntityType == 'Person' && has(.Age)",
     "[1].map(int, int + .int('1')) == [2] && type(1) == .int && type(timestamp(0)) == .google.protobuf.Timestamp",
+    # the last step of has() may be missing
+    "!has({'a': 1}.b) && has({'a': {'b': 1}}.a.b) && !has({'a': {'b': 1}}.a.c)",
     # names that begin like words of the language
     "[1].exists(inside, inside == 1) && [1].exists(trueish, trueish == 1) && [1].exists(_x, _x == 1)",
 ]
