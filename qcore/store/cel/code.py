@@ -6,15 +6,15 @@ A `Code` also carries what is known before any entity is seen, so that the commo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from qcore.model.schema import CompleteField
 from qcore.model.values import Kind
 from qcore.store.cel.values import Choice, FilterError, Frame, Timestamp, type_name
 from qcore.store.state.entity import Entity
 
-__all__ = ["NOTHING", "Code", "Run", "constant", "field_code", "read_kind", "truth"]
+__all__ = ["NOTHING", "Code", "Function", "Run", "constant", "field_code", "read_kind", "truth"]
 
 Run = Callable[[Entity, Frame], Any]
 
@@ -34,6 +34,16 @@ class Code:
         self.boolean = boolean
         self.value = value
         self.field = field
+
+
+class Function(NamedTuple):
+    """`operands` counts the target too; `plain` is ``f(x)``, `method` is ``x.f()``; `gives` is bool, other or any."""
+
+    run: Callable[..., Any]
+    operands: Sequence[int]
+    plain: bool
+    method: bool
+    gives: str
 
 
 def constant(value: Any) -> Code:

@@ -7,17 +7,20 @@ order, and so are `all` and `exists`, which are chains of the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from qcore.model.schema import CompleteSchema
+from qcore.model.schema import CompleteField, CompleteSchema
 from qcore.store.cel import loops
 from qcore.store.cel.access import Step, element, following, selecting
 from qcore.store.cel.code import NOTHING, Code, Run, constant, field_code, truth
 from qcore.store.cel.comparison import compare
 from qcore.store.cel.functions import FUNCTIONS, compiled_regex, searched
+from qcore.store.cel.logic import chain, pair
 from qcore.store.cel.nodes import (
     Arithmetic,
+    Bind,
     Call,
     Compare,
     Has,
@@ -33,9 +36,9 @@ from qcore.store.cel.nodes import (
     Select,
     Ternary,
     Unary,
+    parts,
 )
 from qcore.store.cel.operators import OPERATORS, Operator, negated
-from qcore.store.cel.validation import parts
 from qcore.store.cel.values import (
     TYPE_NAMES,
     Choice,
@@ -55,13 +58,15 @@ FIRST_VARIABLE = 2
 
 def compile_filter(root: Node, schema: CompleteSchema) -> Run:
     """The closure that says whether an entity of `schema` matches: a bool, or a `FilterError`."""
-    return truth(_Compiler(schema).code(root), "a filter")
+    return truth(_Compiler(schema.type, schema.by_name).code(root), "a filter")
 
 
 class _Compiler:
-    def __init__(self, schema: CompleteSchema) -> None:
-        self.schema = schema
-        self.scope: dict[str, int] = {}
+    def __init__(self, entity_type: str, fields: Mapping[str, CompleteField]) -> None:
+        self.type = entity_type
+        self.fields = fields
+        self.scope: dict[str, tuple[int, bool]] = {}
+        """The place in the frame of each variable, and whether its value may be the error of a ``cel.bind``."""
         self.depth = FIRST_VARIABLE
 
     def code(self, node: Node) -> Code:
@@ -73,19 +78,18 @@ class _Compiler:
     # -- names ---------------------------------------------------------------------------------------------
 
     def name(self, node: Name) -> Code:
-        name, schema = node.name, self.schema
+        name, type_name = node.name, self.type
         if name in self.scope and not node.rooted:
-            place = self.scope[name]
-            return Code(lambda _entity, frame: frame[place])
+            return _variable(*self.scope[name])
         if name == "EntityId":
             return Code(lambda entity, _frame: entity.id)
         if name == "EntityType":
-            return constant(schema.type)
-        if name in schema.by_name:
-            return field_code(schema.by_name[name])
+            return constant(type_name)
+        if name in self.fields:
+            return field_code(self.fields[name])
         if name in TYPE_NAMES:
             return constant(TYPE_NAMES[name])
-        return _failing(lambda: Unresolved(f"type {schema.type} has no field {name!r}"))
+        return _failing(lambda: Unresolved(f"type {type_name} has no field {name!r}"))
 
     def path(self, node: Path) -> Code:
         operand, steps = self.run(node.operand), tuple(map(following, node.hops))
@@ -105,7 +109,7 @@ class _Compiler:
         operand = node.operand
         if isinstance(operand, Name):
             variables = () if operand.rooted else tuple(self.scope)
-            return constant(operand.name in (*variables, *self.schema.by_name, "EntityId", "EntityType"))
+            return constant(operand.name in (*variables, *self.fields, "EntityId", "EntityType"))
         before, last = self.last_step(operand)
 
         def resolves(entity: Entity, frame: Frame) -> bool:
@@ -145,7 +149,7 @@ class _Compiler:
     def logic(self, node: Logic) -> Code:
         terms = [truth(self.code(term), node.op) for term in node.terms]
         decisive = node.op == "||"
-        return Code(_pair(terms[0], terms[1], decisive) if len(terms) == 2 else _chain(terms, decisive), boolean=True)
+        return Code(pair(terms[0], terms[1], decisive) if len(terms) == 2 else chain(terms, decisive), boolean=True)
 
     def ternary(self, node: Ternary) -> Code:
         condition = truth(self.code(node.condition), "?:")
@@ -182,11 +186,14 @@ class _Compiler:
         boolean = FUNCTIONS[node.name].gives == "bool"
         if node.name == "matches" and type(operands[1].value) is str:
             return Code(_regex(operands[0].run, operands[1].value), boolean)
-        if len(operands) == 1:
-            only = operands[0].run
+        runs = [operand.run for operand in operands]
+        if len(runs) == 1:
+            (only,) = runs
             return Code(lambda entity, frame: function(frame, only(entity, frame)), boolean)
-        one, other = operands[0].run, operands[1].run
-        return Code(lambda entity, frame: function(frame, one(entity, frame), other(entity, frame)), boolean)
+        if len(runs) == 2:
+            one, other = runs
+            return Code(lambda entity, frame: function(frame, one(entity, frame), other(entity, frame)), boolean)
+        return Code(lambda entity, frame: function(frame, *[run(entity, frame) for run in runs]), boolean)
 
     def list_of(self, node: ListOf) -> Code:
         items = [self.code(item) for item in node.items]
@@ -200,14 +207,12 @@ class _Compiler:
         return Code(lambda entity, frame: Map((key(entity, frame), value(entity, frame)) for key, value in runs))
 
     def loop(self, node: Loop) -> Code:
-        operand, place = self.run(node.operand), self.depth
-        outer = self.scope
-        self.scope, self.depth = {**outer, node.variable: place}, place + 1
-        body = self.code(node.body)
-        where = truth(self.code(node.where), node.kind) if node.where is not None else None
-        self.scope, self.depth = outer, place
-        steps = size(node.body) + (size(node.where) if node.where is not None else 0)
-        over = loops.Over(operand, place, steps)
+        place, where = self.depth, None
+        over = loops.Over(self.run(node.operand), place, len(node.variables), _turn(node))
+        with self.inside(node.variables):
+            body = self.code(node.body)
+            if node.where is not None:
+                where = truth(self.code(node.where), node.kind)
         match node.kind:
             case "all" | "exists":
                 return Code(loops.quantifier(over, truth(body, node.kind), node.kind == "exists"), boolean=True)
@@ -215,8 +220,50 @@ class _Compiler:
                 return Code(loops.exists_one(over, truth(body, node.kind)), boolean=True)
             case "filter":
                 return Code(loops.filtered(over, truth(body, node.kind)))
+            case "transformMap":
+                return Code(loops.mapped_values(over, body.run, where))
+            case "transformMapEntry":
+                return Code(loops.mapped_entries(over, body.run, where))
             case _:
                 return Code(loops.mapped(over, body.run, where))
+
+    def bind(self, node: Bind) -> Code:
+        """The value is computed once; an error of it is one where the variable is read, and only there."""
+        value, place = self.run(node.value), self.depth
+        with self.inside((node.variable,), bound=True):
+            body = self.code(node.body)
+        run = body.run
+
+        def bind(entity: Entity, frame: Frame) -> Any:
+            try:
+                frame[place] = value(entity, frame)
+            except FilterError as exc:
+                frame[place] = exc
+            return run(entity, frame)
+
+        return Code(bind, body.boolean)
+
+    @contextmanager
+    def inside(self, variables: tuple[str, ...], bound: bool = False) -> Iterator[None]:
+        """Compile what sees these variables."""
+        outer, place = self.scope, self.depth
+        self.scope = {**outer, **{name: (place + index, bound) for index, name in enumerate(variables)}}
+        self.depth = place + len(variables)
+        yield
+        self.scope, self.depth = outer, place
+
+
+def _variable(place: int, bound: bool) -> Code:
+    if not bound:
+        return Code(lambda _entity, frame: frame[place])
+
+    def read(_entity: Entity, frame: Frame) -> Any:
+        value = frame[place]
+        if isinstance(value, FilterError):
+            raise value
+        return value
+
+    return Code(read)
 
 
 def _failing(error: Callable[[], FilterError]) -> Code:
@@ -224,40 +271,6 @@ def _failing(error: Callable[[], FilterError]) -> Code:
         raise error()
 
     return Code(fail)
-
-
-def _pair(first: Run, second: Run, decisive: bool) -> Run:
-    """Two terms of ``&&`` (`decisive` is False) or ``||`` (True)."""
-
-    def pair(entity: Entity, frame: Frame) -> Any:
-        try:
-            if first(entity, frame) is decisive:
-                return decisive
-        except FilterError:
-            if second(entity, frame) is decisive:
-                return decisive
-            raise
-        return second(entity, frame)
-
-    return pair
-
-
-def _chain(terms: Iterable[Run], decisive: bool) -> Run:
-    terms = tuple(terms)
-
-    def chain(entity: Entity, frame: Frame) -> Any:
-        error = None
-        for term in terms:
-            try:
-                if term(entity, frame) is decisive:
-                    return decisive
-            except FilterError as exc:
-                error = error or exc
-        if error is not None:
-            raise error
-        return not decisive
-
-    return chain
 
 
 def _fold(first: Run, rest: list[tuple[Operator, Run]]) -> Run:
@@ -284,13 +297,20 @@ def _regex(text: Run, pattern: str) -> Run:
 
 
 def size(node: Node) -> int:
-    """How many parts an evaluation of the tree may visit; a macro inside pays for its turns itself."""
+    """How many parts an evaluation of the tree may visit; a macro over a list pays for its turns itself."""
     hops = len(node.hops) if type(node) is Path else 0
-    return 1 + hops + sum(map(size, parts(node)))
+    body = size(node.body) if type(node) is Bind else 0
+    return 1 + hops + body + sum(map(size, parts(node)))
+
+
+def _turn(node: Loop) -> int:
+    """The steps of one turn."""
+    return size(node.body) + (size(node.where) if node.where is not None else 0)
 
 
 _COMPILE: dict[type[Node], Callable[[_Compiler, Any], Code]] = {
     Arithmetic: _Compiler.arithmetic,
+    Bind: _Compiler.bind,
     Call: _Compiler.call,
     Compare: _Compiler.compare,
     Has: _Compiler.has,

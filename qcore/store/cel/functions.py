@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import re2
 
 from qcore.model.ids import is_digits
 from qcore.model.times import NS, format_time
+from qcore.store.cel.code import Function
+from qcore.store.cel.libraries import mathematics, sets, strings
 from qcore.store.cel.operators import checked_int, checked_uint
+from qcore.store.cel.texts import TEXT, charge_search, charge_text, decoded
 from qcore.store.cel.times import (
     DURATION_PARTS,
     TIMESTAMP_PARTS,
@@ -33,36 +36,35 @@ from qcore.store.cel.values import (
     type_name,
 )
 
-__all__ = ["FUNCTIONS", "MAX_REGEXES", "Function", "compiled_regex", "searched"]
+__all__ = ["FUNCTIONS", "MAX_REGEXES", "compiled_regex", "searched"]
 
-_TEXT = frozenset({str, Choice})
 _LISTS = frozenset({list, tuple})
 
 
 def _size(_frame: Frame, value: Any) -> int:
-    if type(value) in _TEXT or type(value) in _LISTS or type(value) in (bytes, Map):
+    if type(value) in TEXT or type(value) in _LISTS or type(value) in (bytes, Map):
         return len(value)
     raise no_overload("size", value)
 
 
-def _texts(name: str, frame: Frame, a: Any, b: Any) -> None:
-    if type(a) not in _TEXT or type(b) not in _TEXT:
-        raise no_overload(name, a, b)
-    charge(frame, len(a) >> 6)
-
-
 def _contains(frame: Frame, text: Any, part: Any) -> bool:
-    _texts("contains", frame, text, part)
+    if type(text) not in TEXT or type(part) not in TEXT:
+        raise no_overload("contains", text, part)
+    charge_search(frame, text, part)
     return part in text
 
 
 def _starts_with(frame: Frame, text: Any, part: Any) -> bool:
-    _texts("startsWith", frame, text, part)
+    if type(text) not in TEXT or type(part) not in TEXT:
+        raise no_overload("startsWith", text, part)
+    charge_text(frame, len(part))
     return text.startswith(part)  # type: ignore[no-any-return]
 
 
 def _ends_with(frame: Frame, text: Any, part: Any) -> bool:
-    _texts("endsWith", frame, text, part)
+    if type(text) not in TEXT or type(part) not in TEXT:
+        raise no_overload("endsWith", text, part)
+    charge_text(frame, len(part))
     return text.endswith(part)  # type: ignore[no-any-return]
 
 
@@ -94,7 +96,9 @@ _COMPILE_STEPS = 3_000
 
 
 def _matches(frame: Frame, text: Any, pattern: Any) -> bool:
-    _texts("matches", frame, text, pattern)
+    if type(text) not in TEXT or type(pattern) not in TEXT:
+        raise no_overload("matches", text, pattern)
+    charge_text(frame, len(text))
     charge(frame, _COMPILE_STEPS + len(pattern))
     regex = compiled_regex(str(pattern))
     return searched(frame, regex.search, regex.programsize, text)
@@ -157,7 +161,7 @@ def _to_double(_frame: Frame, value: Any) -> float:
     kind = type(value)
     if kind in (float, int, UInt):
         return float(value)
-    if kind in _TEXT:
+    if kind in TEXT:
         word = value[1:] if value[:1] in ("-", "+") else value
         if (word.isascii() and word.lower() in _DOUBLE_WORDS) or _DOUBLE_CHARS.issuperset(value):
             try:
@@ -170,7 +174,7 @@ def _to_double(_frame: Frame, value: Any) -> float:
 
 def _to_string(frame: Frame, value: Any) -> str:
     match type(value):
-        case kind if kind in _TEXT:
+        case kind if kind in TEXT:
             return str(value)
         case kind if kind is bool:
             return "true" if value else "false"
@@ -179,7 +183,7 @@ def _to_string(frame: Frame, value: Any) -> str:
         case kind if kind is float:
             return repr(value)
         case kind if kind is bytes:
-            return _decoded(frame, value)
+            return decoded(frame, value)
         case kind if kind is Timestamp:
             return format_time(int(value))
         case kind if kind is Duration:
@@ -187,19 +191,11 @@ def _to_string(frame: Frame, value: Any) -> str:
     raise no_overload("string", value)
 
 
-def _decoded(frame: Frame, value: bytes) -> str:
-    charge(frame, len(value) >> 6)
-    try:
-        return value.decode()
-    except UnicodeDecodeError as exc:
-        raise FilterError(f"the bytes are no UTF-8 text (byte {exc.start})") from None
-
-
 def _to_bytes(frame: Frame, value: Any) -> bytes:
     if type(value) is bytes:
         return value
-    if type(value) in _TEXT:
-        charge(frame, len(value) >> 6)
+    if type(value) in TEXT:
+        charge_text(frame, len(value))
         return value.encode()  # type: ignore[no-any-return]
     raise no_overload("bytes", value)
 
@@ -213,7 +209,7 @@ _BOOLS = {
 def _to_bool(_frame: Frame, value: Any) -> bool:
     if type(value) is bool:
         return value
-    if type(value) in _TEXT:
+    if type(value) in TEXT:
         if value in _BOOLS:
             return _BOOLS[value]
         raise FilterError(f"expected true or false, given {value[:80]!r}")
@@ -223,7 +219,7 @@ def _to_bool(_frame: Frame, value: Any) -> bool:
 def _to_timestamp(_frame: Frame, value: Any) -> Timestamp:
     if type(value) is Timestamp:
         return value
-    if type(value) in _TEXT:
+    if type(value) in TEXT:
         return parse_timestamp(value)
     if type(value) is int:
         return as_timestamp(value * NS)
@@ -233,7 +229,7 @@ def _to_timestamp(_frame: Frame, value: Any) -> Timestamp:
 def _to_duration(_frame: Frame, value: Any) -> Duration:
     if type(value) is Duration:
         return value
-    if type(value) in _TEXT:
+    if type(value) in TEXT:
         return parse_duration(value)
     raise no_overload("duration", value)
 
@@ -242,23 +238,13 @@ def _part(name: str) -> Callable[..., int]:
     of_timestamp, of_duration = TIMESTAMP_PARTS[name], DURATION_PARTS.get(name)
 
     def part(_frame: Frame, value: Any, zone: Any = None) -> int:
-        if type(value) is Timestamp and (zone is None or type(zone) in _TEXT):
+        if type(value) is Timestamp and (zone is None or type(zone) in TEXT):
             return of_timestamp(int(value), zone)
         if type(value) is Duration and zone is None and of_duration is not None:
             return of_duration(int(value))
         raise no_overload(name, value) if zone is None else no_overload(name, value, zone)
 
     return part
-
-
-class Function(NamedTuple):
-    """`operands` counts the target too; `plain` is ``f(x)``, `method` is ``x.f()``; `gives` is bool, other or any."""
-
-    run: Callable[..., Any]
-    operands: tuple[int, ...]
-    plain: bool
-    method: bool
-    gives: str
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -278,5 +264,8 @@ FUNCTIONS: dict[str, Function] = {
     "type": Function(lambda _frame, value: TYPE_NAMES[type_name(value)], (1,), True, False, "other"),
     "dyn": Function(lambda _frame, value: value, (1,), True, False, "any"),
     **{name: Function(_part(name), (1, 2), False, True, "other") for name in TIMESTAMP_PARTS},
+    **strings.FUNCTIONS,
+    **mathematics.FUNCTIONS,
+    **sets.FUNCTIONS,
 }
 """Every function of filters by name, macros aside."""

@@ -12,6 +12,7 @@ import msgspec
 
 __all__ = [
     "Arithmetic",
+    "Bind",
     "Call",
     "Compare",
     "Has",
@@ -28,6 +29,9 @@ __all__ = [
     "Select",
     "Ternary",
     "Unary",
+    "inner",
+    "parts",
+    "variables",
 ]
 
 
@@ -127,12 +131,23 @@ class Has(Node):
 
 
 class Loop(Node):
-    """A macro over a list or the keys of a map: `kind` is its name, `where` the condition `map` may have."""
+    """A macro over a list or a map: `kind` is its name, `where` the condition it may have.
+
+    One of the `variables` is an element or a key; two are an index and its element, or a key and its value.
+    """
 
     kind: str
     operand: Node
-    variable: str
+    variables: tuple[str, ...]
     where: Node | None
+    body: Node
+
+
+class Bind(Node):
+    """``cel.bind(variable, value, body)``."""
+
+    variable: str
+    value: Node
     body: Node
 
 
@@ -149,8 +164,51 @@ class MapOf(Node):
 
 
 class Parsed(msgspec.Struct):
-    """A filter's text and its tree; `loops` says whether there is any macro with a variable."""
+    """A filter's text, its tree, and how many variables of macros it has at a time."""
 
     source: str
     root: Node
-    loops: bool
+    variables: int
+
+
+def parts(node: Node) -> list[Node]:
+    """The nodes directly below a node, without those that `inner` gives."""
+    match node:
+        case Path() | Select() | Unary() | Has() | Loop():
+            return [node.operand]
+        case Bind():
+            return [node.value]
+        case Index():
+            return [node.operand, node.index]
+        case Call():
+            return node.args if node.target is None else [node.target, *node.args]
+        case Arithmetic():
+            return [node.first, *(operand for _, operand in node.rest)]
+        case Compare():
+            return [node.left, node.right]
+        case Logic():
+            return node.terms
+        case Ternary():
+            return [node.condition, node.yes, node.no]
+        case ListOf():
+            return node.items
+        case MapOf():
+            return [part for pair in node.items for part in pair]
+    return []
+
+
+def inner(node: Node) -> tuple[tuple[str, ...], list[Node]]:
+    """The variables that a macro brings, and the nodes below it that see them."""
+    match node:
+        case Loop():
+            return node.variables, [node.body] if node.where is None else [node.where, node.body]
+        case Bind():
+            return (node.variable,), [node.body]
+    return (), []
+
+
+def variables(node: Node) -> int:
+    """How many variables of macros there are at most at a time."""
+    own, below = inner(node)
+    inside = len(own) + max(map(variables, below), default=0)
+    return max(inside, *map(variables, parts(node)), 0)

@@ -11,6 +11,9 @@ from typing import Any
 
 from qcore.model.errors import TooLarge
 from qcore.model.ids import is_digits
+from qcore.store.cel.functions import FUNCTIONS
+from qcore.store.cel.libraries.absent import NOT_BUILT_IN
+from qcore.store.cel.macros import BIND, LOOPS, bind, loop
 from qcore.store.cel.nodes import (
     Arithmetic,
     Call,
@@ -20,7 +23,6 @@ from qcore.store.cel.nodes import (
     ListOf,
     Literal,
     Logic,
-    Loop,
     MapOf,
     Name,
     Node,
@@ -29,13 +31,16 @@ from qcore.store.cel.nodes import (
     Select,
     Ternary,
     Unary,
+    variables,
 )
 from qcore.store.cel.scan import MAX_LEVELS, Scanned, bad_filter, scan
 from qcore.store.cel.values import INT_MAX, INT_MIN, UINT_MAX, UInt
 
 __all__ = ["parse"]
 
-_LOOPS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
+_QUALIFIED = frozenset(name for name in (*FUNCTIONS, *NOT_BUILT_IN) if "." in name)
+"""Functions whose names have a namespace, as ``math.abs``."""
+
 _TYPE_NAMES = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration"})
 
 
@@ -56,11 +61,12 @@ def parse(source: str) -> Parsed:
         raise _syntax_error(scanned, exc.__context__) from None
     builder = _Builder(scanned)
     root = builder.build(tree)
-    return Parsed(source, root, builder.loops)
+    return Parsed(source, root, variables(root))
 
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _SLIPS = {"=": " (equality is ==)", "&": " (and is &&)", "|": " (or is ||)"}
+_OPTIONAL = " (optional values, as in .? and [?, are not supported: CEL's library optionals is not built in)"
 
 
 def _syntax_error(scanned: Scanned, cause: Any) -> Exception:
@@ -79,6 +85,8 @@ def _syntax_error(scanned: Scanned, cause: Any) -> Exception:
     else:
         expected = "a name"
     slip = _SLIPS.get(scanned.source[at : at + 1], "")
+    if scanned.text[at : at + 1] == "?" and scanned.text[:at].rstrip().endswith((".", "[", "{")):
+        slip = _OPTIONAL
     return bad_filter(scanned.source, at, f"expected {expected}, given {given}{slip}")
 
 
@@ -101,7 +109,6 @@ class _Builder:
     def __init__(self, scanned: Scanned) -> None:
         self.scanned = scanned
         self.built: dict[int, Any] = {}
-        self.loops = False
 
     def build(self, tree: Any) -> Node:
         for sub in tree.iter_subtrees():  # children come before their parents
@@ -206,16 +213,13 @@ def _method(builder: _Builder, at: int, parts: list[Any]) -> Any:
     if token.start_pos in builder.scanned.arrows:
         text = f"-> leads to a field; a function is called with a dot: .{token[1:]}(...)"
         raise builder.fail(token.start_pos + 1, text)
-    if token in _LOOPS and len(args) in _LOOPS[token]:
-        variable, *more = args
-        if type(variable) is not Name or variable.rooted:
-            raise builder.fail(variable.at, f"the first argument of {token} is a name for the elements")
-        builder.loops = True
-        where = more[0] if len(more) == 2 else None
-        levels = _height(target, *more)
-        return Loop(
-            at=at, levels=levels, kind=str(token), operand=target, variable=variable.name, where=where, body=more[-1]
-        )
+    qualified = f"{target.name}.{token}" if type(target) is Name else ""
+    if qualified == BIND:
+        return bind(builder.fail, target.at, _height(*args), args)
+    if qualified in _QUALIFIED:
+        return Call(at=target.at, levels=_height(*args), name=qualified, target=None, args=args)
+    if len(args) in LOOPS.get(token, ()):
+        return loop(builder.fail, at, _height(target, *args), str(token), target, args)
     return Call(at=token.start_pos, levels=_height(target, *args), name=str(token), target=target, args=args)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeGuard
 
 from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
 from qcore.store.cel.functions import FUNCTIONS, MAX_REGEXES, compiled_regex
+from qcore.store.cel.libraries.absent import NOT_BUILT_IN
+from qcore.store.cel.macros import BIND, LOOPS, usage
 from qcore.store.cel.nodes import (
     Arithmetic,
+    Bind,
     Call,
     Compare,
-    Has,
-    Index,
     ListOf,
     Literal,
     Logic,
@@ -26,44 +27,23 @@ from qcore.store.cel.nodes import (
     Select,
     Ternary,
     Unary,
+    inner,
+    parts,
 )
 from qcore.store.cel.scan import bad_filter
 from qcore.store.cel.values import TYPE_NAMES, FilterError
 
-__all__ = ["check", "conjunction", "parts"]
+__all__ = ["check", "conjunction"]
 
+_NAMESPACES = frozenset(name.partition(".")[0] for name in (*FUNCTIONS, *NOT_BUILT_IN, BIND) if "." in name)
 _ENTITY = frozenset({"EntityId", "EntityType"})
 
 
 def check(parsed: Parsed, types: Sequence[CompleteSchema], fields: Collection[str] | None) -> None:
     """Raise `BadFilter` for what no entity of these types could answer; see `bind`."""
     _Checker(parsed.source, types, fields).node(parsed.root, frozenset())
-    if not _may_be_bool(parsed.root, types):
+    if not _may_be_bool(parsed.root, types, {}):
         raise bad_filter(parsed.source, parsed.root.at, "a filter is true or false for an entity, this is neither")
-
-
-def parts(node: Node) -> list[Node]:
-    """The nodes directly below a node; of a macro without its body and condition, which have a variable more."""
-    match node:
-        case Path() | Select() | Unary() | Has() | Loop():
-            return [node.operand]
-        case Index():
-            return [node.operand, node.index]
-        case Call():
-            return node.args if node.target is None else [node.target, *node.args]
-        case Arithmetic():
-            return [node.first, *(operand for _, operand in node.rest)]
-        case Compare():
-            return [node.left, node.right]
-        case Logic():
-            return node.terms
-        case Ternary():
-            return [node.condition, node.yes, node.no]
-        case ListOf():
-            return node.items
-        case MapOf():
-            return [part for pair in node.items for part in pair]
-    return []
 
 
 class _Checker:
@@ -77,8 +57,14 @@ class _Checker:
         return bad_filter(self.source, node.at, message)
 
     def node(self, node: Node, scope: frozenset[str]) -> None:
+        if type(node) is Call:
+            self.function(node, scope)
         for part in parts(node):
             self.node(part, scope)
+        if isinstance(node, Loop | Bind):
+            variables, below = inner(node)
+            for part in below:
+                self.node(part, scope.union(variables))
         match node:
             case Name():
                 self.name(node, scope)
@@ -88,11 +74,6 @@ class _Checker:
                 self.select(node, scope)
             case Call():
                 self.call(node)
-            case Loop():
-                inside = scope | {node.variable}
-                self.node(node.body, inside)
-                if node.where is not None:
-                    self.node(node.where, inside)
 
     def name(self, node: Name, scope: frozenset[str]) -> None:
         name = node.name
@@ -114,15 +95,31 @@ class _Checker:
         if type(operand) is Path or (type(operand) is Name and (operand.rooted or operand.name not in scope)):
             raise self.fail(node, f"a field has no .{node.name}; a reference is followed with ->{node.name}")
 
-    def call(self, node: Call) -> None:
+    def function(self, node: Call, scope: frozenset[str]) -> None:
+        """Raise where there is no function of that name, or none that is called like this."""
         function = FUNCTIONS.get(node.name)
-        if function is None or not (function.plain if node.target is None else function.method):
-            raise self.fail(node, f"unknown function {node.name!r}{_hint(node)}")
+        if function is not None and (function.plain if node.target is None else function.method):
+            return
+        if function is None and node.name in NOT_BUILT_IN:
+            library = NOT_BUILT_IN[node.name]
+            raise self.fail(node, f"{node.name}() is not supported: CEL's extension library {library} is not built in")
+        target = node.target
+        name = f"{target.name}.{node.name}" if self.is_namespace(target, scope) else node.name
+        raise self.fail(node, f"unknown function {name!r}{_hint(node)}")
+
+    def is_namespace(self, target: Node | None, scope: frozenset[str]) -> TypeGuard[Name]:
+        if type(target) is not Name or target.name not in _NAMESPACES:
+            return False
+        return target.name not in scope and not self.known(target.name)
+
+    def call(self, node: Call) -> None:
+        function = FUNCTIONS[node.name]
         operands = node.args if node.target is None else [node.target, *node.args]
         if len(operands) not in function.operands:
             extra = 0 if node.target is None else 1
-            counts = " or ".join(str(count - extra) for count in function.operands)
-            raise self.fail(node, f"{node.name}() takes {counts} arguments here, {len(node.args)} given")
+            counts = [str(count - extra) for count in function.operands[:3]]
+            said = " or ".join(counts) if len(counts) < 3 else f"{counts[0]} or more"
+            raise self.fail(node, f"{node.name}() takes {said} arguments here, {len(node.args)} given")
         if node.name == "matches" and type(operands[1]) is Literal:
             self.regexes += 1
             if self.regexes > MAX_REGEXES:
@@ -134,8 +131,8 @@ class _Checker:
 
 
 def _hint(node: Call) -> str:
-    if node.name in ("all", "exists", "exists_one", "filter", "map"):
-        return f"; a macro is list.{node.name}(name, expression)"
+    if node.name in LOOPS:
+        return f"; {usage(node.name)}"
     if node.name not in FUNCTIONS:
         return ""
     return f"; it is called as value.{node.name}(...)" if node.target is None else f"; it is called as {node.name}(...)"
@@ -149,22 +146,28 @@ def _try_constant(name: str, operands: list[Node]) -> None:
         compiled_regex(operands[1].value)
 
 
-def _may_be_bool(node: Node, types: Sequence[CompleteSchema]) -> bool:
+def _may_be_bool(node: Node, types: Sequence[CompleteSchema], bound: Mapping[str, bool]) -> bool:
+    """`bound` says it of the variables of ``cel.bind``; those of other macros do not reach what is asked here."""
     match node:
         case Literal():
             return type(node.value) is bool
         case Name():
+            if node.name in bound and not node.rooted:
+                return bound[node.name]
             fields = [schema.by_name.get(node.name) for schema in types]
             return any(field is not None and field.kind is Kind.Bool for field in fields)
         case Call():
             gives = FUNCTIONS[node.name].gives
-            return gives == "bool" or (gives == "any" and _may_be_bool(node.args[0], types))
+            return gives == "bool" or (gives == "any" and _may_be_bool(node.args[0], types, bound))
         case Ternary():
-            return _may_be_bool(node.yes, types) or _may_be_bool(node.no, types)
+            return _may_be_bool(node.yes, types, bound) or _may_be_bool(node.no, types, bound)
         case Unary():
             return node.op == "!"
         case Loop():
             return node.kind in ("all", "exists", "exists_one")
+        case Bind():
+            value = _may_be_bool(node.value, types, bound)
+            return _may_be_bool(node.body, types, {**bound, node.variable: value})
         case Arithmetic() | ListOf() | MapOf():
             return False
     return True

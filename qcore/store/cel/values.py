@@ -137,6 +137,9 @@ class Map:
     def keys(self) -> list[Any]:
         return [key[0] if type(key) is tuple else key for key in self._items]
 
+    def items(self) -> list[tuple[Any, Any]]:
+        return list(zip(self.keys(), self._items.values(), strict=True))
+
     def has(self, key: Any) -> bool:
         return type(key) in _LOOKUPS and _inner(key) in self._items
 

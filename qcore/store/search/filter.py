@@ -71,7 +71,7 @@ class Filter:
         self._size = size(parsed.root)
         self.taken = 0
         """Steps that the last entity took at most, those outside of macros counted too."""
-        self._variables: list[Any] = [None] * MAX_LEVELS if parsed.loops else []
+        self._variables: list[Any] = [None] * parsed.variables
         self._runs: dict[CompleteSchema, Run] = {}
 
     def matches(self, state: Holder, entity: Entity) -> bool:

@@ -77,12 +77,28 @@ def nested(depth: int) -> str:
     return text
 
 
+def bound(depth: int) -> str:
+    text = "x0 == x0"
+    for level in range(depth):
+        text = f"cel.bind(x{level}, x{level + 1} + x{level + 1}, {text})"
+    return f"cel.bind(x{depth}, 'ab', {text})"
+
+
 EXPENSIVE = [
     nested(12),
     "['a']" + ".map(x, x + x)" * 40 + ".size() == 1",
     "[[1]]" + ".map(x, x + x)" * 40 + ".size() == 1",
     "[b'a']" + ".map(x, x + x)" * 40 + ".size() == 1",
     f"[[1]]{'.map(x, [x, x])' * 40} == [[1]]{'.map(x, [x, x])' * 40}",
+    "cel.bind(x, 'a', x" + ".replace('a', 'aaaaaaaa')" * 40 + " == x)",
+    "cel.bind(x, 'a', x" + ".replace('', x + x)" * 40 + " == x)",
+    "['a']" + ".map(x, [x, x, x, x].join(x))" * 40 + ".size() == 1",
+    "['a']" + ".map(x, '%s%s%x'.format([x, x, x]))" * 40 + ".size() == 1",
+    "[[1]]" + ".map(x, [x, x])" * 40 + ".map(x, '%s'.format([x])).size() == 1",
+    "[{'a': 1}]" + ".map(x, {'a': x, 'b': x})" * 40 + ".map(x, '%s'.format([x])).size() == 1",
+    f"sets.contains([[1]]{'.map(x, [x, x])' * 40}, [[1]]{'.map(x, [x, x])' * 40})",
+    "['\\\\']" + ".map(x, strings.quote(x))" * 40 + ".size() == 1",
+    bound(40),
     "[1]" + ".map(x, x + 1)" * 3 + ".map(x, [" + "x," * 900 + "x])" + ".map(y, y.map(z, y.map(w, y)))" + " == []",
 ]
 
@@ -166,12 +182,58 @@ def test_long_lists_and_texts_count_as_work() -> None:
     assert world.matches("Email.contains('b') == false", world.ann)
 
 
+LONG = [
+    ("Email.indexOf('{}ba') == -1", "a" * 29_000),
+    ("Email.lastIndexOf('ab{}') == -1", "a" * 29_000),
+    ("!Email.contains('{}ba')", "a" * 29_000),
+    ("Email.replace('{}ba', 'x') == Email", "a" * 29_000),
+    ("Email.split('{}ba').size() == 1", "a" * 29_000),
+    ("Email.replace('a', 'bc').size() > 0", "a" * 10_000),
+    ("Email.replace('', 'bc').size() > 0", "a" * 10_000),
+    ("Email.split('').size() > 0", "a" * 2_000),
+    ("Email.split(',', -1).join(', ').size() > 0", "a," * 1_000),
+    ("Email.reverse().size() > 0", "é" * 20_000),
+    ("Email.lowerAscii() != Email.upperAscii()", "aÉ" * 10_000),
+    ("Email.trim() == ''", " " * 20_000),
+    ("strings.quote(Email).size() > 0", "\\" * 20_000),
+    ("'%s'.format([Email]).size() > 0", "é" * 20_000),
+    ("'%x'.format([Email]).size() > 0", "é" * 20_000),
+    ("Email.format([]).size() > 0", "%%" * 2_000),
+    ("Email.format([1e308, 1e308, 1e308, 1e308, 1e308]).size() > 0", "%.1000f" * 5),
+    ("cel.bind(l, Email.split(''), sets.contains(l, l) && sets.equivalent(l, l))", "abcdefghij" * 100),
+    ("cel.bind(l, Email.split('').transformList(i, v, [i]), !sets.contains(l, [[-1]]))", "a" * 200),
+    ("math.greatest(Email.split('').transformList(i, v, i)) > 0", "a" * 200),
+    ("Email.split('').transformMap(i, v, v).transformMapEntry(i, v, {{i: v}}).size() > 0", "a" * 200),
+]
+
+
+@pytest.mark.parametrize(("text", "email"), LONG)
+def test_what_libraries_do_with_long_values_is_counted(text: str, email: str) -> None:
+    world = World()
+    world.log.set(world.ann, "Email", email)
+    text = text.format("a" * 97) if "{}" in text or "{{" in text else text
+    bound = world.bind(text)
+    assert bound.matches(world.log.state, world.log.state.entities[world.ann])
+    assert bound.taken >= len(email) >> 6
+    ten = "[1,2,3,4,5,6,7,8,9,10]"
+    with pytest.raises(BadFilter, match="too expensive"):
+        world.matches(f"{ten}.all(a, {ten}.all(b, {ten}.all(c, {ten}.all(d, {text}))))", world.ann)
+
+
+def test_variables_of_macros_have_places_at_any_depth() -> None:
+    text = "[0].all(i48, v48, v48 == 0 && i0 == 0 && v0 == 1)"
+    for level in range(40):
+        text = f"[1].all(i{level}, v{level}, {text})"
+    assert WORLD.matches(text)
+
+
 TOKENS = [
     "Name", "Age", "Team", "Friends", "Level", "Since", "Key", "IsActive", "EntityId", "x", "->", "->Name", "->0", ".",
     "(", ")", "[", "]", "{", "}", ",", ":", "?", "==", "!=", "<", "<=", "in", "&&", "||", "!", "-", "+", "*", "/", "%",
     "1", "0", "2u", "1.5", "'a'", "b'a'", "null", "true", "has(", "size(", ".all(x,", ".map(x,", ".exists(x,",
-    "timestamp(", "duration('1s')", ".getHours(", ".matches(", "type(", "int(", " ", "//", "\n", "'", '"', "\\", "\0",
-    "é",
+    "cel.bind(x,", ".transformList(x, Age,", ".format([", ".split(", ".join(", ".charAt(", "math.abs(",
+    "sets.contains(", "base64.encode(", ".Name", "timestamp(", "duration('1s')", ".getHours(", ".matches(", "type(",
+    "int(", " ", "//", "\n", "'", '"', "\\", "\0", "é",
 ]  # fmt: skip
 
 
@@ -218,8 +280,19 @@ def values() -> st.SearchStrategy[str]:
                  "timestamp({})", "type({})", "[{}]", "{{'a': {}}}", "({})->Name", "({})->0", "has(({})->Name)",
                  "({}).a",
                  "({}).getHours()", "({}).getDate('+01:00')", "({}).matches('a')", "({}).exists(x, x == 1)",
-                 "({}).map(x, x)", "({}).all(x, x)", "dyn({})"]  # fmt: skip
-        binary = ["({})[{}]", "({}).contains({})", "({}).matches({})", "({}).filter(x, {})", "({}).exists_one(x, {})"]
+                 "({}).map(x, x)", "({}).all(x, x)", "dyn({})", "({}).lowerAscii()", "({}).trim()", "({}).reverse()",
+                 "({}).join()", "strings.quote({})", "'%s'.format([{}])", "'%d'.format([{}])", "'%x'.format([{}])",
+                 "'%.2f'.format([{}])", "'%b'.format([{}])", "math.ceil({})", "math.round({})", "math.abs({})",
+                 "math.sign({})", "math.sqrt({})", "math.isNaN({})", "math.bitNot({})", "math.least({})",
+                 "({}).existsOne(x, y, x == y)", "({}).transformList(x, y, [y])", "({}).transformMap(x, y, x)",
+                 "({}).transformMapEntry(x, y, {{y: x}})", "[1,{},]"]  # fmt: skip
+        binary = ["({}).charAt({})", "({}).indexOf({})", "({}).lastIndexOf('a', {})", "({}).replace({}, 'b')",
+                  "({}).split({})", "({}).split('a', {})", "({}).substring({})", "({}).join({})", "({}).format({})",
+                  "math.greatest({}, {})", "math.bitAnd({}, {})", "math.bitShiftLeft({}, {})", "sets.contains({}, {})",
+                  "sets.equivalent([{}], [{}])", "sets.intersects({}, {})", "cel.bind(x, {}, {})",
+                  "cel.bind(x, {}, x == {})", "({}).transformMap(x, y, x == {}, y)",
+                  "({})[{}]", "({}).contains({})", "({}).matches({})", "({}).filter(x, {})",
+                  "({}).exists_one(x, {})"]  # fmt: skip
         return st.one_of(
             st.tuples(inner, signs, inner).map(lambda three: f"({three[0]}) {three[1]} ({three[2]})"),
             st.tuples(st.sampled_from(unary), inner).map(lambda two: two[0].format(two[1])),
