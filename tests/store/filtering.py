@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from qcore.model.values import Kind
+from qcore.store.cel.compile import compile_filter
+from qcore.store.cel.nodes import Parsed
 from qcore.store.search.filter import STEPS, Filter, FilterError, bind, parse
+from qcore.store.state.entity import Entity
+from qcore.store.state.view import Holder
 from tests.store.samples import Log, field, type_of
 
-__all__ = ["World"]
+__all__ = ["World", "evaluated"]
+
+
+def evaluated(parsed: Parsed, state: Holder, entity: Entity) -> bool:
+    """What a filter says of an entity, also one that is refused because it can only fail."""
+    frame = [state.entities, STEPS, *[None] * parsed.variables]
+    return bool(compile_filter(parsed.root, entity.schema)(entity, frame))
 
 
 class World:
@@ -46,6 +56,10 @@ class World:
         """What the filter says of an entity, Ann where none is named."""
         state = self.log.state
         return self.bind(text, **kwargs).matches(state, state.entities[id or self.ann])
+
+    def evaluated(self, text: str) -> bool:
+        state = self.log.state
+        return evaluated(parse(text), state, state.entities[self.ann])
 
     def error(self, text: str, id: int | None = None) -> str | None:
         """Why the filter has no answer, None where it has one."""

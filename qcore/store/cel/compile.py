@@ -50,7 +50,7 @@ from qcore.store.cel.values import (
 )
 from qcore.store.state.entity import Entity
 
-__all__ = ["FIRST_VARIABLE", "compile_filter", "size"]
+__all__ = ["FIRST_VARIABLE", "compile_constant", "compile_filter", "size"]
 
 FIRST_VARIABLE = 2
 """Place in the frame of the outermost macro's variable."""
@@ -59,6 +59,11 @@ FIRST_VARIABLE = 2
 def compile_filter(root: Node, schema: CompleteSchema) -> Run:
     """The closure that says whether an entity of `schema` matches: a bool, or a `FilterError`."""
     return truth(_Compiler(schema.type, schema.by_name).code(root), "a filter")
+
+
+def compile_constant(root: Node) -> Run:
+    """The closure that gives the value of an expression without fields, paths and variables of others."""
+    return _Compiler("", {}).run(root)
 
 
 class _Compiler:

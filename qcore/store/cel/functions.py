@@ -36,7 +36,7 @@ from qcore.store.cel.values import (
     type_name,
 )
 
-__all__ = ["FUNCTIONS", "MAX_REGEXES", "compiled_regex", "searched"]
+__all__ = ["COMPILE_STEPS", "FUNCTIONS", "MAX_REGEXES", "compiled_regex", "searched"]
 
 _LISTS = frozenset({list, tuple})
 
@@ -91,7 +91,7 @@ def compiled_regex(pattern: str) -> Any:
         raise FilterError(f"not a regular expression ({said}): {pattern[:80]!r}") from None
 
 
-_COMPILE_STEPS = 3_000
+COMPILE_STEPS = 3_000
 """What compiling a pattern costs that is read from a field, so may be a new one each time."""
 
 
@@ -99,7 +99,7 @@ def _matches(frame: Frame, text: Any, pattern: Any) -> bool:
     if type(text) not in TEXT or type(pattern) not in TEXT:
         raise no_overload("matches", text, pattern)
     charge_text(frame, len(text))
-    charge(frame, _COMPILE_STEPS + len(pattern))
+    charge(frame, COMPILE_STEPS + len(pattern))
     regex = compiled_regex(str(pattern))
     return searched(frame, regex.search, regex.programsize, text)
 

@@ -164,11 +164,15 @@ class MapOf(Node):
 
 
 class Parsed(msgspec.Struct):
-    """A filter's text, its tree, and how many variables of macros it has at a time."""
+    """A filter's text, its tree, and how many variables of macros it has at a time.
+
+    `sound`: it is known that no constant part of it can only fail.
+    """
 
     source: str
     root: Node
     variables: int
+    sound: bool = False
 
 
 def parts(node: Node) -> list[Node]:

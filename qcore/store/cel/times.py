@@ -17,6 +17,7 @@ __all__ = [
     "as_duration",
     "as_timestamp",
     "format_duration",
+    "known_zone",
     "parse_duration",
     "parse_timestamp",
     "zone",
@@ -107,15 +108,20 @@ def zone(name: str) -> tzinfo | None:
         return None
 
 
+def known_zone(name: str) -> tzinfo:
+    """The time zone of that name; raises `FilterError` where there is none."""
+    found = zone(name)
+    if found is None:
+        raise FilterError(f"unknown time zone {name[:80]!r}; expected Europe/Berlin or +02:00")
+    return found
+
+
 def _date(ns: int, zone_name: str | None) -> datetime:
     try:
         moment = _EPOCH + timedelta(seconds=ns // NS)
         if zone_name is None:
             return moment
-        where = zone(zone_name)
-        if where is None:
-            raise FilterError(f"unknown time zone {zone_name[:80]!r}; expected Europe/Berlin or +02:00")
-        return moment.replace(tzinfo=UTC).astimezone(where)
+        return moment.replace(tzinfo=UTC).astimezone(known_zone(zone_name))
     except OverflowError:
         raise FilterError(f"the time is outside of the years 1 to 9999 in zone {zone_name}") from None
 

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
+from qcore.store.cel.constants import Constants
 from qcore.store.cel.functions import FUNCTIONS, MAX_REGEXES, compiled_regex
 from qcore.store.cel.libraries.absent import NOT_BUILT_IN
 from qcore.store.cel.macros import BIND, LOOPS, usage
@@ -41,7 +42,13 @@ _ENTITY = frozenset({"EntityId", "EntityType"})
 
 def check(parsed: Parsed, types: Sequence[CompleteSchema], fields: Collection[str] | None) -> None:
     """Raise `BadFilter` for what no entity of these types could answer; see `bind`."""
-    _Checker(parsed.source, types, fields).node(parsed.root, frozenset())
+    checker = _Checker(parsed.source, types, fields)
+    checker.node(parsed.root, frozenset())
+    failing = None if parsed.sound else Constants(parsed.root).failing()
+    if failing is not None:
+        node, error = failing
+        raise checker.fail(node, error.message)
+    parsed.sound = True
     if not _may_be_bool(parsed.root, types, {}):
         raise bad_filter(parsed.source, parsed.root.at, "a filter is true or false for an entity, this is neither")
 

@@ -53,8 +53,8 @@ def bind(
         steps: what one entity may cost, in parts of the expression evaluated.
 
     Raises:
-        BadFilter: an unknown field or function, wrong operands of one, a constant time, duration or regular
-            expression that is none, a result that cannot be a bool; names line and column.
+        BadFilter: an unknown field or function, wrong operands of one, a constant part that can only fail, a result
+            that cannot be a bool; names line and column.
     """
     check(parsed, types, fields)
     return Filter(parsed, steps)

@@ -227,6 +227,14 @@ def test_variables_of_macros_have_places_at_any_depth() -> None:
     assert WORLD.matches(text)
 
 
+def test_looking_for_the_part_that_fails_ends() -> None:
+    text = "[" + "1," * 1_500 + "1 % 0]"
+    for _ in range(45):
+        text = f"({text} + [])"
+    with pytest.raises(BadFilter, match="division by zero"):
+        WORLD.bind(f"{text} == []")
+
+
 TOKENS = [
     "Name", "Age", "Team", "Friends", "Level", "Since", "Key", "IsActive", "EntityId", "x", "->", "->Name", "->0", ".",
     "(", ")", "[", "]", "{", "}", ",", ":", "?", "==", "!=", "<", "<=", "in", "&&", "||", "!", "-", "+", "*", "/", "%",

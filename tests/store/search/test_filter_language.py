@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from qcore.model.errors import BadFilter
+from qcore.store.search.filter import FilterError
 from tests.store.filtering import World
 
 WORLD = World()
@@ -175,7 +177,16 @@ ERRORS = [
 
 @pytest.mark.parametrize(("text", "reason"), ERRORS)
 def test_this_has_no_answer(text: str, reason: str) -> None:
-    assert reason in (WORLD.error(text) or "an answer")
+    with pytest.raises(FilterError) as caught:
+        WORLD.evaluated(text)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(("text", "reason"), [row for row in ERRORS if row[0] != "true ? 1 : true"])
+def test_what_has_no_answer_for_any_entity_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadFilter) as caught:
+        WORLD.bind(text)
+    assert reason in caught.value.message or "this is neither" in caught.value.message
 
 
 PARTS = [
@@ -208,11 +219,13 @@ def test_the_parts_of_a_time(part: str, zone: str, value: int) -> None:
     "text", ["", "1", "1h2", "h", "1.h.", "1..5s", "1 h", "1h ", "+-1s", "1d", "1e3s", "٣s", "1hs"]
 )
 def test_these_are_no_durations(text: str) -> None:
-    assert "expected a duration" in (WORLD.error(f"duration('{text}' + '') == null") or "")
+    with pytest.raises(BadFilter, match="expected a duration"):
+        WORLD.bind(f"duration('{text}' + '') == null")
 
 
 @pytest.mark.parametrize(
     "text", ["", "2024", "2024-02-30T00:00:00Z", "0000-01-01T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "null"]
 )
 def test_these_are_no_times(text: str) -> None:
-    assert "RFC 3339" in (WORLD.error(f"timestamp('{text}' + '') == null") or "")
+    with pytest.raises(BadFilter, match="RFC 3339"):
+        WORLD.bind(f"timestamp('{text}' + '') == null")

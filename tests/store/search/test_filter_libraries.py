@@ -273,6 +273,7 @@ REFUSED = [
     ("lowerAscii(Name) == ''", 1, "unknown function 'lowerAscii'; it is called as value.lowerAscii(...)"),
     ("Name.substring() == ''", 6, "substring() takes 1 or 2 arguments here, 0 given"),
     ("math.greatest() == 1", 1, "math.greatest() takes 1 or more arguments here, 0 given"),
+    ("math.greatest('a') == 1", 1, "math.greatest does not take string"),
     ("Friends.transformList(x, x) == []", 9, "a macro is list.transformList(index, name, expression)"),
     ("Friends.all(x, x, true)", 16, "the two names of all have to differ"),
     ("Friends.all(i, 1, true)", 16, "is a name for the elements"),

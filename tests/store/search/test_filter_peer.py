@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from qcore.model.errors import BadFilter
 from qcore.model.values import Kind
 from qcore.store.search.filter import FilterError, bind, parse
+from tests.store.filtering import evaluated
 from tests.store.samples import Log, field, type_of
 
 ERROR = "error"
@@ -58,6 +59,14 @@ def ours(text: str) -> object:
     try:
         return bind(parse(text), [ENTITY.schema]).matches(LOG.state, ENTITY)
     except (FilterError, BadFilter):
+        return ERROR
+
+
+def ours_unrefused(text: str) -> object:
+    """As `ours`, where a constant part that can only fail is no reason to refuse the whole."""
+    try:
+        return evaluated(parse(text), LOG.state, ENTITY)
+    except FilterError:
         return ERROR
 
 
@@ -152,7 +161,7 @@ DIFFERENCES: list[tuple[str, object, object]] = [
     ("S[0] == 'A'", ERROR, True),
     ("getHours(W) == 1", ERROR, False),
     ("!(S + T).contains('x')", True, ERROR),
-    ("L.map(x, 1 / 0) == [1] || true", True, ERROR),
+    ("L.map(x, 1 / (I - I)) == [1] || true", True, ERROR),
     ("L.exists_one(x, x < L[5]) || true", True, ERROR),
 ]
 """Filter, our answer, cel-python's; each has its row in docs/filters.md."""
@@ -166,4 +175,5 @@ def test_where_they_part_is_known(text: str, answer: object, peer: object) -> No
 @settings(max_examples=250, deadline=None)
 @given(expressions())
 def test_the_answer_is_that_of_cel_python(text: str) -> None:
-    assert ours(text) == theirs(text), text
+    assert ours_unrefused(text) == theirs(text), text
+    assert ours(text) in (theirs(text), ERROR), text

@@ -22,7 +22,7 @@ from qcore.store.cel.values import (
     no_overload,
 )
 
-__all__ = ["formatted"]
+__all__ = ["clauses", "formatted"]
 
 _DIGITS = 6
 """Behind the point, where a clause says nothing."""
@@ -56,6 +56,15 @@ def formatted(frame: Frame, text: Any, items: Any) -> str:
         used += 1
     written.append(text[at:])
     return "".join(written)
+
+
+def clauses(text: str) -> int:
+    """How many values a text takes; raises `FilterError` for a clause that is none."""
+    count, at = 0, 0
+    while (sign := text.find("%", at)) >= 0:
+        letter, _, at = _clause(text, sign + 1)
+        count += letter != "%"
+    return count
 
 
 def _clause(text: str, at: int) -> tuple[str, int, int]:
