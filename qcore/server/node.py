@@ -73,6 +73,8 @@ class Node:
         self._idle = asyncio.Event()
         """Set when nothing is under way that a stop has to wait for."""
         self._directory = directory
+        self._awaits_schemas = schema_file is not None
+        self._on_ready = on_ready
         self._snapshot = snapshot
         self._on_fatal = on_fatal
         self._failed = False
@@ -86,7 +88,7 @@ class Node:
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
         self._proposals = Proposals(settings, state, engine, reserve)
-        self._leadership = Leadership(settings, state, self._proposals, schema_file, on_ready, self._fail)
+        self._leadership = Leadership(settings, state, self._proposals, schema_file, self._set_up, self._fail)
         self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._transfers.uploads)
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
@@ -143,7 +145,14 @@ class Node:
 
     def run(self) -> None:
         """Take part: from now on the engine calls back. Needs the running loop."""
+        if self._awaits_schemas and not self.state.mark:
+            self.router.gate.hold()
         self.engine.run()
+
+    def _set_up(self) -> None:
+        """This node leads, and all that a leadership begins with is in the state."""
+        self.router.gate.release()
+        self._on_ready()
 
     async def stop(self, limit: float = budgets.STOP_SECONDS) -> None:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
@@ -203,6 +212,7 @@ class Node:
         whom = "nobody leads" if leader is None else f"node {leader} leads"
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         self._leadership.end(leader)
+        self.router.gate.release()
         if self.stopping and leader is None:
             self._proposals.refuse_waiting()
         self._check_idle()

@@ -122,6 +122,14 @@ async def test_a_leadership_lost_while_it_is_set_up_is_set_up_anew_the_next_time
         assert node.run.fatal == []
 
 
+async def test_reads_that_wait_for_the_schema_file_end_with_the_leadership_or_their_deadline(tmp_path: Path) -> None:
+    async with life(tmp_path, schema_file=Bootstrap([], [], "cafe")) as node:
+        assert await node.client.kind("exists", id=1, timeout=0.02) == "timeout"
+        waiting = node.client.send("exists", id=1)
+        node.engine.follow(2)
+        assert (await node.answers(waiting))[0]["result"] is True
+
+
 async def test_each_entry_that_is_applied_is_told_to_the_engine_in_order(node: Life) -> None:
     await node.led()
     for name in "ab":

@@ -442,6 +442,16 @@ async def test_a_schema_file_that_does_not_fit_the_store_is_refused_whole(house:
     assert run.state.digest() == before
 
 
+async def test_reads_wait_until_the_schema_file_is_loaded_but_for_local_ones(tmp_path: Path) -> None:
+    async with running(tmp_path, schema_file=schema_file(), wait=False) as run:
+        client = run.client()
+        count = client.send("count", type="Folder")
+        assert await client.kind("count", type="Folder", consistency="local") == "not_found"
+        await until(lambda: count in client.answers)
+        assert client.answers[count]["result"] == {"count": 1}
+        assert len(run.node.router.gate) == 0
+
+
 async def test_writes_of_clients_wait_until_the_schema_file_is_loaded(tmp_path: Path) -> None:
     async with running(tmp_path, schema_file=schema_file(), wait=False) as run:
         client = run.client()

@@ -1,7 +1,8 @@
 """Holds a read back until this node has applied what the read must see.
 
-First the log index of its read barrier, which makes it linearizable, then the revision that the client names. Reads
-that wait are counted (`max_pending`), fail at their deadline, and are let go when their client is gone.
+First the schema file of a fresh store, then the log index of its read barrier, which makes it linearizable, then the
+revision that the client names. Reads that wait are counted (`max_pending`), fail at their deadline, and are let go when
+their client is gone.
 """
 
 from __future__ import annotations
@@ -30,19 +31,33 @@ class ReadGate:
         self._ready = ready
         self._for_index = WaitingReads()
         self._for_revision = WaitingReads()
+        self._for_schemas = WaitingReads()
+        self._holds = False
         self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
         self._stopped = False
 
     def __len__(self) -> int:
-        return len(self._for_index) + len(self._for_revision)
+        return len(self._for_index) + len(self._for_revision) + len(self._for_schemas)
+
+    def hold(self) -> None:
+        """Let reads wait until `release`, those that are `local` apart: a fresh store is about to get its schemas."""
+        self._holds = True
+
+    def release(self) -> None:
+        """The store has its schemas, or another node sees to them."""
+        self._holds = False
+        for call in self._for_schemas.due(0):
+            self.enter(call)
 
     def enter(self, call: Call) -> None:
         """Take a read; it is ready at once where there is nothing to wait for."""
         assert call.spec is not None
-        if call.spec.barrier and call.params.consistency != "local":
-            self._engine.read_barrier(lambda index, error: self._barrier_done(index, error, call), call.deadline)
-        else:
+        if not call.spec.barrier or call.params.consistency == "local":
             self._wait_for_revision(call)
+        elif self._holds:
+            self._wait(self._for_schemas, 0, call)
+        else:
+            self._engine.read_barrier(lambda index, error: self._barrier_done(index, error, call), call.deadline)
 
     def applied(self) -> None:
         """Entries were applied: whoever waited for them is ready."""
@@ -54,7 +69,7 @@ class ReadGate:
     def stop(self) -> None:
         """Refuse those that wait, and those whose barrier is answered later: the node is stopping."""
         self._stopped = True
-        for waiting in (self._for_index, self._for_revision):
+        for waiting in (self._for_index, self._for_revision, self._for_schemas):
             waiting.fail(Busy("the node is stopping"))
         self._sweeps.stop()
 
@@ -99,5 +114,6 @@ class ReadGate:
     def _sweep(self) -> bool:
         now, revision = time.monotonic(), self._state.revision
         self._for_index.sweep(now, lambda index: Timeout("this node did not come up to the others in time"))
+        self._for_schemas.sweep(now, lambda _: Timeout("the schema file is not loaded yet"))
         self._for_revision.sweep(now, lambda asked: Timeout(f"this node is at revision {revision}, {asked} asked"))
         return len(self) > 0
