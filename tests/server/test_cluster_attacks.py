@@ -15,7 +15,7 @@ from qcore.model.requests.commands import Bootstrap, Create
 from qcore.model.schema import EntitySchema
 from qcore.server.calls import Call
 from tests.server.running import GatedFiles, running, until
-from tests.server.test_cluster_life import Life, life, long_schema
+from tests.server.test_cluster_life import Life, digest, donated, life, long_schema, lost
 
 
 @pytest.fixture
@@ -257,3 +257,49 @@ async def test_a_stop_ends_in_time_though_the_disk_hangs_under_a_snapshot(tmp_pa
         hung = time.monotonic() - begun
         files.open.set()
         assert hung < 10, "it waited for the disk"
+
+
+async def test_two_snapshots_in_a_row_under_everything_leave_nothing_behind(node: Life, tmp_path: Path) -> None:
+    """Listeners in each phase of a catch-up, an export, a snapshot that is written and a long entry, all at once."""
+    await node.led()
+    rows: list[Any] = [Create("Object", f"n{number}" + "x" * 200) for number in range(3_000)]
+    node.engine.deliver(EntryBody(node.run.state.level, 0, "commands", rows))
+    await until(lambda: node.run.node._applier.idle)
+    people = [node.run.client() for _ in range(10)]
+    wishes: list[dict[str, Any]] = [
+        {},
+        {"initial": True},
+        {"since": 1},
+        {"field": "Parent->Name", "initial": True},
+        {"filter": "Name.startsWith('n1')", "context": ["Name"], "since": 2},
+    ]
+    tokens = [
+        (person, (await person.result("listen", target="Object", consistency="local", **wish))["token"])
+        for person in people
+        for wish in wishes * 10
+    ]
+    page = await node.client.result("snapshot.export", consistency="local")
+    assert page["cursor"], "there is more of it"
+    taking = node.client.send("snapshot.take")
+    async with donated(node, tmp_path / "one", "xyz") as one, donated(node, tmp_path / "two", "xyzw") as two:
+        node.engine.follow(2)
+        node.engine.deliver(EntryBody(node.run.state.level, 0, "commands", rows))
+        await node.engine.load(one)
+        first = node.engine.install(one)
+        await node.engine.load(two)
+        await asyncio.gather(first, node.engine.install(two))
+        for person, token in tokens:
+            told = await lost(person, token)
+            assert [event["kind"] for event in told].count("lost") == 1
+            assert told[-1]["reason"] == "compacted"
+        while "cursor" in page:
+            page = await node.client.result("snapshot.export", cursor=page["cursor"], consistency="local")
+        assert page["entities"] == 3_001
+        await node.answers(taking)
+        assert await digest(node.client) == two.header.digest
+    for person in people:
+        person.hang_up()
+    await until(lambda: not len(node.run.node._watch))
+    await until(lambda: node.run.node.scheduler._scheduled is False)
+    assert node.run.node._watch._listeners.registry.trackers == {}
+    assert node.run.node._watch._listeners._users == {}
