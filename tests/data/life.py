@@ -229,18 +229,22 @@ async def _types(node: Driver) -> None:
     ]
     sensor = {"entityType": "Sensor", "inheritsFrom": ["Device", "Place"], "fields": fields}
     pump = {"entityType": "Pump", "inheritsFrom": ["Sensor"], "fields": []}
-    await node.done("schema.set", schemas=[pump, sensor])  # Value is reset, Limit goes, Note and Alarm come
+    await node.refused("in_use", "schema.set", schemas=[pump, sensor])
+    await node.done("schema.set", schemas=[pump, sensor], reset=True)  # Value is reset, Limit goes, Note and Alarm come
     await node.done("create", type="Pump", name="Pumpe", parent="/Haus", fields={"Value": "läuft", "Alarm": "still"})
-    await node.done("field.set", type="Device", field="Count", schema={"dataType": "Float", "default": 0.25})
+    await node.done(
+        "field.set", type="Device", field="Count", schema={"dataType": "Float", "default": 0.25}, reset=True
+    )
     await node.done("field.set", type="Device", field="Extra", schema={"dataType": "EntityList"})
     await node.done("field.set", type="Device", field="Mode", schema={"choices": ["Läuft", "Störung", "Bereit", "Aus"]})
     await node.refused("in_use", "field.set", type="Device", field="Mode", schema={"choices": ["Bereit", "Aus"]})
     await node.refused("in_use", "schema.delete", type="Sensor")
     await node.done("schema.delete", type="Relic")
-    again = [{"method": "field.set", "params": {"type": "Place", "field": "Size", "schema": {"dataType": "Int"}}}]
+    size = {"type": "Place", "field": "Size", "schema": {"dataType": "Int"}, "reset": True}
+    again = [{"method": "field.set", "params": size}]
     again += [{"method": "set", "params": {"id": "/Haus/Küche", "field": "Size", "value": 7}}]
     await node.done("transaction", commands=again)
-    await node.done("field.set", type="Place", field="Size", schema={"dataType": "Timestamp"})
+    await node.done("field.set", type="Place", field="Size", schema={"dataType": "Timestamp"}, reset=True)
 
 
 async def _document(node: Driver) -> None:
@@ -259,8 +263,8 @@ async def _document(node: Driver) -> None:
     schemas = [{"entityType": "Place", "fields": [place]}, root]
     text = json.dumps({"schemas": schemas, "tree": tree})
     await node.done("snapshot.upload", upload="edited", offset=0, chunk=text)
-    await node.done("snapshot.restore", upload="edited", session=2, seq=4)
-    await node.done("snapshot.restore", upload="edited", session=2, seq=4)
+    await node.done("snapshot.restore", upload="edited", session=2, seq=4, reset=True)
+    await node.done("snapshot.restore", upload="edited", session=2, seq=4, reset=True)
 
 
 async def _set_back(node: Driver) -> None:
