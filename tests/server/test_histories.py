@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qcore.model.entry import EntryBody
+from qcore.model.entry import FEATURE_LEVEL, EntryBody
 from qcore.model.leader_commands import OpenEpoch, RaiseLevel
 from qcore.model.requests.commands import Create
 from tests.server.running import Client, Running, running, until
@@ -168,5 +168,5 @@ async def test_a_store_kept_below_level_2_has_no_epochs_and_says_so(tmp_path: Pa
         assert "epoch" not in await client.result("listen", target="Object")
         await create(client, "a")
     async with node(tmp_path) as (run, client):
-        assert run.state.level == 2
+        assert run.state.level == FEATURE_LEVEL
         assert (await client.result("info"))["epoch"] is not None

@@ -384,7 +384,7 @@ async def test_a_change_of_schemas_ends_those_whom_it_concerns(client: Client, w
     ]
     spared = [await listen(client, "User", field="Team"), await listen(client, "Team")]
     without_age = {"entityType": "User", "fields": SCHEMAS[1]["fields"][1:]}
-    revision = (await writer.result("schema.set", schemas=[SCHEMAS[0], without_age]))["revision"]
+    revision = (await writer.result("schema.set", schemas=[SCHEMAS[0], without_age], reset=True))["revision"]
     await client.told(concerned[2], 1)
     told = {event["token"]: event for event in client.events}
     assert sorted(told) == concerned[:3]
