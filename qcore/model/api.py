@@ -206,6 +206,26 @@ class _WireCompound(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unk
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_compound = msgspec.json.Decoder(_WireCompound).decode
 _decode = {name: msgspec.json.Decoder(method.params).decode for name, method in METHODS.items()}
+
+
+def _of_set(params: commands.SetFields) -> int:
+    own = 1 + (params.field is not None) + (params.value is not msgspec.UNSET)
+    return own + (params.timeout is not None) + (3 if params.session and params.seq and params.acked else 0)
+
+
+def _of_create(params: commands.Create) -> int:
+    own = 2 + (params.parent is not None) + (1 + len(params.fields) if params.fields else 0)
+    return own + (params.timeout is not None) + (3 if params.session and params.seq and params.acked else 0)
+
+
+_GIVEN: dict[str, Callable[[Any], int]] = {
+    "get": lambda params: 1 + (params.fields is not None),
+    "set": _of_set,
+    "create": _of_create,
+}
+"""How many keys were given at least, of what clients ask for most: counted faster than by writing it once more."""
+
+
 _STEPS = frozenset(name for name, method in METHODS.items() if method.params in get_args(compound.Step))
 
 
@@ -230,7 +250,8 @@ def read_params(method: str, text: bytes, max_steps: int) -> Any:
         params = decode(text)
         if isinstance(params, commands.Command):
             params.check_values()
-        if text.count(COLON) > 1:
+        colons = text.count(COLON)
+        if colons > 1 and ((given := _GIVEN.get(method)) is None or colons != given(params)):
             _check_keys(method, text, params, own=1)
         return params
     except RecursionError:

@@ -118,11 +118,9 @@ def _timeout(asked: float | None, limits: Limits) -> float:
 
 
 def _problem(envelope: _Envelope, id: bytes | None, params: bytes, data: bytes | msgspec.Raw) -> RequestError | None:
-    text = bytes(data)
+    text = data if type(data) is bytes else bytes(data)
     # keys of ours, and colons in what was read of them: if the text has no more, no key stands twice
-    known = 2 if id is None else 3 + id.count(COLON)
-    if params:
-        known += 1 + params.count(COLON)
+    known = 2 + (0 if id is None else 1 + id.count(COLON)) + (1 + params.count(COLON) if params else 0)
     if text.count(COLON) != known and (key := repeated_member(text)) is not None:
         return InvalidRequest(f"the key {key!r} stands twice in the request", key=key)
     if envelope.jsonrpc != "2.0":
