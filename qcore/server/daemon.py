@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 import uvloop
 
@@ -21,6 +22,7 @@ from qcore.engine.factory import make_engine, refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, Fatal
 from qcore.model.requests.commands import Bootstrap
 from qcore.model.schema_file.reader import parse_schema_file
+from qcore.server.config.reload import changed, reloaded
 from qcore.server.config.settings import Settings, split_addr
 from qcore.server.config.sources import Loaded
 from qcore.server.front.http import FrontDoor
@@ -40,8 +42,8 @@ _DEFAULT_URL = "ws://127.0.0.1:8080"
 log = logs.get("qcore")
 
 
-def run(loaded: Loaded) -> int:
-    """Run the daemon until SIGTERM or SIGINT; returns the exit code 0.
+def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code 0. At SIGHUP settings are loaded again.
 
     Raises:
         Fatal: why it cannot start or go on; carries the exit code.
@@ -57,7 +59,7 @@ def run(loaded: Loaded) -> int:
     with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
         for warning in directory.warnings:
             log.warning("directory_warning", message=warning)
-        uvloop.run(_Daemon(settings, directory, bootstrap).serve())
+        uvloop.run(_Daemon(settings, directory, bootstrap, load_again).serve())
     return 0
 
 
@@ -76,8 +78,15 @@ def _read_schema_file(settings: Settings) -> Bootstrap | None:
 class _Daemon:
     """One run of the daemon."""
 
-    def __init__(self, settings: Settings, directory: Directory, bootstrap: Bootstrap | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        bootstrap: Bootstrap | None,
+        load_again: Callable[[], Loaded],
+    ) -> None:
         self._settings = settings
+        self._load_again = load_again
         self._directory = directory
         self._bootstrap = bootstrap
         self._notifier = SystemdNotifier()
@@ -90,6 +99,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         most = _most_connections(self._settings.max_connections)
         backlog = min(budgets.BACKLOG_CONNECTIONS, most)
         sockets = _bind(self._settings.ws_addr, backlog)
@@ -150,6 +160,25 @@ class _Daemon:
             pid=os.getpid(),
         )
         self._notifier.ready(status)
+
+    def _reload(self) -> None:
+        """Take over what of the settings can change while the node runs, and say what cannot."""
+        try:
+            loaded = self._load_again()
+        except ConfigError as error:
+            log.error("reload_failed", message=f"Settings stay as they are: {error.message}")
+            return
+        now, later = changed(self._settings, loaded.settings)
+        self._settings = reloaded(self._settings, loaded.settings)
+        logs.configure(self._settings.log_level, self._settings.log_format, self._settings.id)
+        for warning in loaded.warnings:
+            log.warning("settings_warning", message=warning)
+        if later:
+            names = ", ".join(later)
+            log.warning(
+                "restart_needed", message=f"Changed, but in force after a restart only: {names}", settings=later
+            )
+        log.info("reloaded", message=f"Settings reloaded; changed: {', '.join(now) or 'nothing'}", settings=now)
 
     def _on_fatal(self, error: Fatal) -> None:
         if self._fatal is None:

@@ -5,6 +5,7 @@ What the daemon does stands in daemon.py, which is imported only when it is to r
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -52,10 +53,11 @@ def qcore(ctx: click.Context, /, **_settings: Any) -> None:
     """Run a node of qcore, the real-time entity store, until it is told to stop."""
     ctx.obj = given(ctx)
     if ctx.invoked_subcommand is None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it asks a daemon to reload, which is not there yet
         loaded = ctx.obj.load()
         from qcore.server.daemon import run  # here, as the sub-commands do without it
 
-        ctx.exit(run(loaded))
+        ctx.exit(run(loaded, ctx.obj.load))
 
 
 qcore.add_command(check)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
 from qcore.server import daemon
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets
-from tests.process import DAEMON, NodeProcess
+from tests.process import DAEMON, DEADLINE, NodeProcess
 
 NodeFactory = Callable[..., NodeProcess]
 
@@ -117,6 +118,50 @@ def test_a_signal_to_stop_ends_with_0_and_says_so(node: NodeProcess, number: sig
     os.kill(node.pid, number)
     assert node.wait() == 0
     assert node.events("stopped")
+
+
+def test_a_hangup_reloads_the_settings_that_can_change(node_factory: NodeFactory, tmp_path: Path) -> None:
+    path = tmp_path / "qcore.toml"
+    path.write_text('log_level = "info"\n')
+    node = node_factory("--settings", str(path))
+    node.start()
+    path.write_text('log_level = "warning"\nmax_list = 7\n')
+    os.kill(node.pid, signal.SIGHUP)
+    assert node.wait_for_event("restart_needed")["settings"] == ["max_list"]
+    path.write_text('log_level = "info"\n')
+    os.kill(node.pid, signal.SIGHUP)
+    assert node.wait_for_event("reloaded")["settings"] == ["log_level"], "the first time nobody was to hear of it"
+    assert node.stop() == 0
+
+
+def test_a_hangup_with_settings_that_are_wrong_changes_nothing(node_factory: NodeFactory, tmp_path: Path) -> None:
+    path = tmp_path / "qcore.toml"
+    path.write_text("")
+    node = node_factory("--settings", str(path))
+    node.start()
+    path.write_text("max_lost = 7\n")
+    os.kill(node.pid, signal.SIGHUP)
+    assert "max_lost: unknown setting" in node.wait_for_event("reload_failed")["message"]
+    assert node.stop() == 0
+
+
+def test_a_hangup_at_any_moment_of_the_start_ends_nothing(node_factory: NodeFactory) -> None:
+    node = node_factory()
+    node.start(wait=False)
+    ignored = 1 << (signal.SIGHUP - 1)
+    end = time.monotonic() + DEADLINE
+    while not signals_ignored_or_caught(node.pid) & ignored:
+        assert time.monotonic() < end
+    while not node.events("listening"):
+        os.kill(node.pid, signal.SIGHUP)
+        assert time.monotonic() < end
+    assert node.stop() == 0
+
+
+def signals_ignored_or_caught(pid: int) -> int:
+    """What a process does not leave to the kernel, as the kernel shows it."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1], 16) for line in lines if line.startswith(("SigIgn:", "SigCgt:")))
 
 
 def test_a_second_signal_changes_nothing(node: NodeProcess) -> None:
