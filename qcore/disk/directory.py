@@ -20,11 +20,11 @@ from pathlib import Path
 
 import msgspec
 
-from qcore.disk.damage import damaged
+from qcore.disk.damage import all_damaged, damaged
 from qcore.disk.files import TEMPORARY, Files
 from qcore.disk.hint import committed_at_start
 from qcore.disk.identity import Identity, load_identity, new_identity, store_identity
-from qcore.disk.lock import share_lock, take_lock
+from qcore.disk.lock import Lock, share_lock, take_lock
 from qcore.disk.log.log import Log
 from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.survey import survey
@@ -32,7 +32,7 @@ from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
-from qcore.model.errors import Fatal
+from qcore.model.errors import Damaged, Fatal
 
 __all__ = ["Directory"]
 
@@ -46,12 +46,22 @@ class Directory:
         identity: the content of node.json.
         log: the entries.
         warnings: sentences about what is legal but unwise, for the operator.
+        problems: what is wrong with files of it, only where it is looked at; with any, a start is refused.
     """
 
-    def __init__(self, path: Path, files: Files, lock: int, identity: Identity, marks: Marks, log: Log) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: Files,
+        lock: Lock,
+        snapshots: SnapshotFiles,
+        identity: Identity,
+        marks: Marks,
+        log: Log,
+    ) -> None:
         self.path = path
-        self.snapshots = SnapshotFiles(files, str(path / "snapshots"))
-        self.snapshots.scan()
+        self.snapshots = snapshots
+        self.problems: list[Damaged] = []
         self.identity = identity
         self.log = log
         self.warnings: list[str] = []
@@ -79,49 +89,64 @@ class Directory:
         path = data_dir.absolute() / f"node_{node}"
         files.make_folder(str(path))
         lock = take_lock(path)
+        files.guard = lock.check_place
         try:
             directory = cls._checked(path, node, machine, files, lock)
+            directory.refuse_damaged()
             directory._settle()
             return directory
         except BaseException:
             files.close()
-            os.close(lock)
+            lock.close()
             raise
 
     @classmethod
     def look(cls, path: Path) -> Directory:
         """Look at the directory of a stopped node: all the checks of `open`, and nothing is changed.
 
+        What `open` would refuse is in `problems`.
+
         Raises:
-            AlreadyRunning, Damaged, DiskFailed: as from `open`.
+            AlreadyRunning, DiskFailed: as from `open`.
         """
         lock = share_lock(path)
         try:
             return cls._checked(path, int(path.name.removeprefix("node_")), None, Files(), lock)
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
 
     @classmethod
-    def _checked(cls, path: Path, node: int, machine: str | None, files: Files, lock: int) -> Directory:
-        identity = _renamed(_known_identity(files, path, node) or new_identity(node, machine), machine)
+    def _checked(cls, path: Path, node: int, machine: str | None, files: Files, lock: Lock) -> Directory:
+        problems: list[Damaged] = []
+        identity = _renamed(_known_identity(files, path, node, problems) or new_identity(node, machine), machine)
+        snapshots = _scanned(files, path, problems)
         marks = Marks(files, str(path))
         folder = str(path / "logs")
-        found = survey(files, folder, marks)
-        directory = cls(path, files, lock, identity, marks, Log(files, folder, marks, found))
-        directory.warnings += found.warnings
+        covered = max((found.header.last.index for found in snapshots.found), default=-1)
+        found = survey(files, folder, marks, covered)
+        directory = cls(path, files, lock, snapshots, identity, marks, Log(files, folder, marks, found))
+        directory.problems += [*problems, *marks.problems, *found.problems]
         warning = durability_warning(str(path.resolve()), mount_table())
-        directory.warnings += [warning] if warning else []
+        directory.warnings += [*lock.warnings, *found.warnings, *([warning] if warning else [])]
         return directory
+
+    def refuse_damaged(self) -> None:
+        """Refuse the directory if anything is wrong with it.
+
+        Raises:
+            Damaged: it names every file.
+        """
+        if self.problems:
+            raise all_damaged(self.problems)
 
     def _settle(self) -> None:
         """Repair what a crash may have left, and make durable what was found; only now anything is changed."""
         folders = [str(folder) for folder in (self.path / "logs", self.path / "snapshots", self.path)]
         for folder in folders:
             self._files.make_folder(folder)
-        self.save_identity(self.identity)
-        for folder in folders:
             _remove_temporary(self._files, folder)
+        self.save_identity(self.identity)
         self._marks.settle()
         self.log.settle()
         self._marks.replace_committed(committed_at_start(self._marks.committed, self.log), self.log.last)
@@ -165,6 +190,14 @@ class Directory:
         """
         self._marks.save_committed(committed, self.log.last, sync)
 
+    def check_place(self) -> None:
+        """Find out whether the directory is still where it was opened.
+
+        Raises:
+            DiskFailed: it was moved away, or another one put in its place; nothing is written any more.
+        """
+        self._lock.check_place()
+
     def prepare(self, failed: Callable[[Fatal], None]) -> None:
         """Have the slow thread keep files ready for the next entries, until the directory is closed.
 
@@ -177,9 +210,7 @@ class Directory:
         self._preallocator.stop()
         self._files.close()
         self.snapshots.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        self._lock.close()
 
 
 def _remove_temporary(files: Files, folder: str) -> None:
@@ -192,17 +223,30 @@ def _identity_path(path: Path) -> str:
     return str(path / "node.json")
 
 
-def _known_identity(files: Files, path: Path, node: int) -> Identity | None:
+def _known_identity(files: Files, path: Path, node: int, problems: list[Damaged]) -> Identity | None:
     """Return the identity in node.json, None in a directory that holds nothing yet.
 
-    Raises:
-        Damaged: the file fails its check, it is that of another node, or it is missing where other files are.
+    It is a problem if the file fails its check, is that of another node, or is missing where other files are.
     """
     name = _identity_path(path)
-    identity = load_identity(files, name, node)
-    if identity is None and not _is_new(files, path):
-        raise damaged(name, "expected the identity of the node whose files lie here, found no such file")
+    try:
+        identity = load_identity(files, name, node)
+        if identity is None and not _is_new(files, path):
+            raise damaged(name, "expected the identity of the node whose files lie here, found no such file")
+    except Damaged as problem:
+        problems.append(problem)
+        return None
     return identity
+
+
+def _scanned(files: Files, path: Path, problems: list[Damaged]) -> SnapshotFiles:
+    """Return what is in the folder of snapshots; a problem is one that a newer version wrote."""
+    snapshots = SnapshotFiles(files, str(path / "snapshots"))
+    try:
+        snapshots.scan()
+    except Damaged as problem:
+        problems.append(problem)
+    return snapshots
 
 
 def _renamed(identity: Identity, machine: str | None) -> Identity:

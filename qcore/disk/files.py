@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
 from qcore.disk.damage import damaged
 from qcore.model.errors import DiskFailed
 
-__all__ = ["TEMPORARY", "Files"]
+__all__ = ["TEMPORARY", "Files", "open_regular"]
 
 TEMPORARY = ".tmp"
 """Suffix of files that have no name of their own yet; left behind by a crash only."""
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-_CREATE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = _WRITE | os.O_CREAT | os.O_TRUNC
+_CREATE_NEW = _WRITE | os.O_CREAT | os.O_EXCL
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 
@@ -35,10 +38,23 @@ _HINTS = {
 }
 
 
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL})
+"""What a file system answers that gives no second name to a file."""
+
+
 class Files:
-    """Durable file operations by absolute path; each raises `DiskFailed` and names what failed."""
+    """Durable file operations by absolute path; each raises `DiskFailed` and names what failed.
+
+    Nothing is read or written through symbolic links.
+
+    Attributes:
+        guard: called before each operation that changes something; raises `DiskFailed` if none may be done any more.
+        links: whether the file system gave a file a second name as long as it was asked to.
+    """
 
     def __init__(self) -> None:
+        self.guard: Callable[[], None] = _allow
+        self.links = True
         self._failure: str | None = None
         self._folders: dict[str, int] = {}
 
@@ -62,7 +78,7 @@ class Files:
     def overwrite(self, path: str, data: bytes, sync: bool) -> None:
         """Write over the first bytes of a file that is no shorter; durable on return only with `sync`."""
         with self._writing("overwrite", path):
-            descriptor = os.open(path, os.O_WRONLY)
+            descriptor = os.open(path, _WRITE)
             try:
                 _write_all(descriptor, data)
                 if sync:
@@ -73,7 +89,7 @@ class Files:
     def extend(self, path: str, data: bytes, sync: bool) -> None:
         """Write behind the end of a file that is there; durable on return only with `sync`."""
         with self._writing("write", path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+            descriptor = os.open(path, _WRITE | os.O_APPEND)
             try:
                 _write_all(descriptor, data)
                 if sync:
@@ -123,15 +139,25 @@ class Files:
     def move(self, source: str, target: str) -> bool:
         """Rename within a folder, but never over another file: False, and no rename, if the target is taken.
 
-        For a moment the file has both names. Durable after `sync_folder`.
+        For a moment the file has both names; where there are no second names it is False, too, and `links` tells.
+        Durable after `sync_folder`.
         """
         with self._writing("rename", source):
             try:
-                os.link(source, target)
+                self.link(source, target)
             except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                self.links = False
                 return False
             os.unlink(source)
             return True
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name."""
+        os.link(source, target)
 
     def unlink(self, path: str) -> None:
         """Remove a file; durable after `sync_folder`."""
@@ -163,7 +189,7 @@ class Files:
     def shape(self, path: str) -> tuple[int, int] | None:
         """Return a file's size in bytes and its number of names; None if there is no such file."""
         try:
-            found = os.stat(path)
+            found = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -171,12 +197,23 @@ class Files:
         return found.st_size, found.st_nlink
 
     def names(self, folder: str) -> list[str]:
-        """Return the names in a folder, in no order; none if there is no such folder."""
+        """Return the names in a folder, in no order; none if there is no such folder.
+
+        Raises:
+            Damaged: it is a symbolic link or no folder.
+            DiskFailed: qcore may not read it.
+        """
         try:
-            return os.listdir(folder)
+            descriptor = os.open(folder, _READ | os.O_DIRECTORY)
+            try:
+                return os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             return []
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise damaged(folder, f"expected a folder, found {_kind(folder)}") from error
             raise DiskFailed(_message("list", folder, error)) from error
 
     def read(self, path: str) -> bytes | None:
@@ -187,7 +224,7 @@ class Files:
             DiskFailed: qcore may not read it.
         """
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(open_regular(path), "rb", buffering=0) as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -205,11 +242,51 @@ class Files:
     def _writing(self, action: str, path: str) -> Iterator[None]:
         if self._failure is not None:
             raise DiskFailed(f"refused to {action} {path} after an earlier failure: {self._failure}")
+        self._check_guard()
         try:
             yield
         except OSError as error:
             self._failure = _message(action, path, error)
             raise DiskFailed(self._failure, path=path, errno=error.errno) from error
+
+    def _check_guard(self) -> None:
+        try:
+            self.guard()
+        except DiskFailed as error:
+            self._failure = error.message
+            raise
+
+
+def open_regular(path: str) -> int:
+    """Open a file for reading; never waits, as for the writer of a FIFO.
+
+    Raises:
+        Damaged: it is a symbolic link, or no file at all.
+        OSError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise damaged(path, f"expected a file, found {_kind(path)}") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise damaged(path, f"expected a file, found {_kind(path)}")
+    return descriptor
+
+
+def _kind(path: str) -> str:
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a FIFO" if stat.S_ISFIFO(mode) else "a file" if stat.S_ISREG(mode) else "a socket or device"
+
+
+def _allow() -> None:
+    pass
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
 from qcore.disk.files import Files
 from qcore.model.entry import LogId, Vote
+from qcore.model.errors import Damaged
 
 __all__ = ["Marks"]
 
@@ -40,15 +41,17 @@ class Marks:
         purged: the log id up to which entries are gone.
         committed: hint how far the log is committed.
         stored: the watermark: the last log id known to be durable when committed.json was written.
+        problems: what is wrong with the files; a mark whose file is damaged is None.
     """
 
     def __init__(self, files: Files, folder: str) -> None:
         self._files = files
+        self.problems: list[Damaged] = []
         self.vote_path = os.path.join(folder, "vote.json")
-        self._purged_path = os.path.join(folder, "purged.json")
+        self.purged_path = os.path.join(folder, "purged.json")
         self.committed_path = os.path.join(folder, "committed.json")
         self.vote = self._load(self.vote_path, Vote)
-        self.purged = self._load(self._purged_path, LogId)
+        self.purged = self._load(self.purged_path, LogId)
         self.committed, self.stored = self._load_committed()
 
     def settle(self) -> None:
@@ -65,7 +68,7 @@ class Marks:
 
     def save_purged(self, purged: LogId) -> None:
         """Store the purge mark durably."""
-        self._files.store(self._purged_path, encode_checksummed(purged))
+        self._files.store(self.purged_path, encode_checksummed(purged))
         self.purged = purged
 
     def replace_committed(self, committed: LogId | None, stored: LogId | None) -> None:
@@ -83,15 +86,27 @@ class Marks:
         term, node, index = (None, None, None) if hint is None else (hint.term, hint.node, hint.index)
         return encode_checksummed(_Committed(term, node, index, self.stored), _SECTOR)
 
+    def is_damaged(self, path: str) -> bool:
+        """Tell whether it is unknown what a mark's file held."""
+        return any(problem.data["path"] == path for problem in self.problems)
+
     def _load(self, path: str, kind: type[T]) -> T | None:
-        data = self._files.read(path)
-        return None if data is None else decode_checksummed(data, kind, path)
+        try:
+            data = self._files.read(path)
+            return None if data is None else decode_checksummed(data, kind, path)
+        except Damaged as problem:
+            self.problems.append(problem)
+            return None
 
     def _load_committed(self) -> tuple[LogId | None, LogId | None]:
-        data = self._files.read(self.committed_path)
-        if data is None or not is_checksummed(data):
+        try:
+            data = self._files.read(self.committed_path)
+            if data is None or not is_checksummed(data):
+                return None, None
+            record = decode_checksummed(data, _Committed, self.committed_path)
+        except Damaged as problem:
+            self.problems.append(problem)
             return None, None
-        record = decode_checksummed(data, _Committed, self.committed_path)
         if record.term is None or record.node is None or record.index is None:
             return None, record.stored
         return LogId(record.term, record.node, record.index), record.stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -72,7 +73,7 @@ def node_directory(path: Path) -> Path:
 
 
 def report(directory: Directory) -> Report:
-    """Say what a directory holds that was only looked at, and read every entry of it.
+    """Say what a directory holds that was only looked at and has no problems, and read every entry of it.
 
     Raises:
         Damaged: an entry needs a newer version.
@@ -82,7 +83,7 @@ def report(directory: Directory) -> Report:
     entries = () if first is None else log.read(first.index, found.ids.next_index)
     return Report(
         path=directory.path,
-        identity=directory.identity if (directory.path / "node.json").exists() else None,
+        identity=directory.identity if os.path.lexists(directory.path / "node.json") else None,
         first=first,
         last=None if first is None else log.last,
         kinds=dict(Counter(entry.body.kind for entry in entries)),

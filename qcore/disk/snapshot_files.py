@@ -21,7 +21,7 @@ import msgspec
 
 from qcore.disk.checksummed import decode_checksummed, encode_checksummed
 from qcore.disk.damage import damaged
-from qcore.disk.files import TEMPORARY, Files
+from qcore.disk.files import TEMPORARY, Files, open_regular
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
@@ -116,7 +116,7 @@ class SnapshotFiles:
         count = 0
         last = b""
         try:
-            with open(found.path, "rb", buffering=_BUFFER) as file:
+            with open(open_regular(found.path), "rb", buffering=_BUFFER) as file:
                 checksum.update(file.readline(_MAX_HEADER))
                 for line in file:
                     if last:
@@ -135,7 +135,7 @@ class SnapshotFiles:
         No name is given twice, as two may be under way: one that is being given up, one that another node sends.
         """
         path = os.path.join(self._folder, f"snapshot_{seconds}.json")
-        while path in self._given or os.path.exists(path):
+        while path in self._given or os.path.lexists(path):
             seconds += 1
             path = os.path.join(self._folder, f"snapshot_{seconds}.json")
         self._given.add(path)
@@ -240,7 +240,7 @@ def examine(path: str) -> SnapshotFile:
         Newer: a newer version wrote it.
     """
     try:
-        with open(path, "rb", buffering=_BUFFER) as file:
+        with open(open_regular(path), "rb", buffering=_BUFFER) as file:
             header = decode_checksummed(file.readline(_MAX_HEADER), SnapshotHeader, path)
             return SnapshotFile(path, header, os.fstat(file.fileno()).st_size)
     except OSError as error:

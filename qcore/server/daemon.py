@@ -32,6 +32,7 @@ from qcore.server.recovery import load
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
 from qcore.server.runtime.systemd import SystemdNotifier
+from qcore.server.runtime.timers import Periodic
 from qcore.version import VERSION
 
 __all__ = ["run"]
@@ -111,7 +112,10 @@ class _Daemon:
         collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
         node.run()
+        place = Periodic(budgets.PLACE_LOOK_SECONDS, lambda: self._is_in_place(node))
+        place.start()
         await self._stop.wait()
+        place.stop()
         self._notifier.stopping()
         collector.stop()
         await self._close(node, front, servers)
@@ -179,6 +183,10 @@ class _Daemon:
                 "restart_needed", message=f"Changed, but in force after a restart only: {names}", settings=later
             )
         log.info("reloaded", message=f"Settings reloaded; changed: {', '.join(now) or 'nothing'}", settings=now)
+
+    def _is_in_place(self, node: Node) -> bool:
+        node.check_place()
+        return self._fatal is None
 
     def _on_fatal(self, error: Fatal) -> None:
         if self._fatal is None:

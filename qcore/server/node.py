@@ -258,6 +258,13 @@ class Node:
         """See `Host.failed`."""
         self._fail(error)
 
+    def check_place(self) -> None:
+        """End if the directory was moved away or replaced: nothing of this node may be written over another's."""
+        try:
+            self._directory.check_place()
+        except Fatal as error:
+            self._fail(error)
+
     def _fail(self, error: Fatal) -> None:
         if not self._failed:
             self._failed = True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.model.entry import Vote
 from qcore.model.errors import AlreadyRunning, Damaged, DiskFailed
+from tests.disk.life import header_of
 from tests.disk.samples import NODE, append, filled, log_id, open_node
 
 HOLD_LOCK = """
@@ -210,3 +212,31 @@ def test_a_file_system_in_memory_is_warned_of(tmp_path: Path, monkeypatch: pytes
     directory = open_node(tmp_path)
     directory.close()
     assert any("lies on tmpfs" in warning for warning in directory.warnings)
+
+
+def test_a_second_daemon_is_refused_without_the_lock_file_too(tmp_path: Path) -> None:
+    directory = open_node(tmp_path)
+    (directory.path / "lock").unlink()
+    with pytest.raises(AlreadyRunning, match="node_1 is in use"):
+        open_node(tmp_path)
+    directory.close()
+
+
+def test_nothing_is_written_over_a_directory_that_was_put_in_the_place_of_this_one(tmp_path: Path) -> None:
+    path = filled(tmp_path, 3)
+    directory = open_node(tmp_path)
+    append(directory, 3)
+    path.rename(tmp_path / "away")
+    shutil.copytree(tmp_path / "away", path)
+    before = {each: each.read_bytes() for each in path.rglob("*.json")}
+    snapshot = directory.snapshots.begin(header_of(3, 1), 1)
+    for attempt in (
+        lambda: append(directory, 4),
+        lambda: directory.save_committed(log_id(3)),
+        lambda: snapshot.write(b"{}"),
+        directory.check_place,
+    ):
+        with pytest.raises(DiskFailed, match="node_1 was moved away or replaced"):
+            attempt()
+    assert {each: each.read_bytes() for each in path.rglob("*.json")} == before
+    directory.close()

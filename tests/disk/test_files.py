@@ -58,7 +58,7 @@ def test_the_shape_of_a_file_is_its_size_and_its_names(files: Files, tmp_path: P
 
 def test_a_missing_file_reads_as_none_and_an_unreadable_one_is_damage(files: Files, tmp_path: Path) -> None:
     assert files.read(str(tmp_path / "nothing")) is None
-    with pytest.raises(Damaged, match="cannot be read: Is a directory"):
+    with pytest.raises(Damaged, match="expected a file, found a folder"):
         files.read(str(tmp_path))
 
 

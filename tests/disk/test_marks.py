@@ -8,7 +8,6 @@ import pytest
 from qcore.disk.checksummed import encode_checksummed
 from qcore.disk.marks import Marks
 from qcore.model.entry import Vote
-from qcore.model.errors import Damaged
 from tests.disk.samples import NODE, Unsynced, log_id
 
 
@@ -58,5 +57,7 @@ def test_an_unreadable_hint_counts_as_absent(files: Unsynced, tmp_path: Path, co
 @pytest.mark.parametrize("name", ["vote.json", "purged.json"])
 def test_an_unreadable_mark_is_damage(files: Unsynced, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(Damaged, match=name):
-        Marks(files, str(tmp_path))
+    marks = Marks(files, str(tmp_path))
+    (problem,) = marks.problems
+    assert problem.data["path"] == str(tmp_path / name)
+    assert marks.is_damaged(str(tmp_path / name))

@@ -16,6 +16,7 @@ LONG = "a name of several sectors " * 60
 
 def check_directory(path: Path) -> Report:
     with closing(Directory.look(path)) as directory:
+        directory.refuse_damaged()
         return report(directory)
 
 

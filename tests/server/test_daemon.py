@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -162,6 +163,15 @@ def signals_ignored_or_caught(pid: int) -> int:
     """What a process does not leave to the kernel, as the kernel shows it."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(int(line.split()[1], 16) for line in lines if line.startswith(("SigIgn:", "SigCgt:")))
+
+
+@pytest.mark.parametrize("instead", [False, True], ids=["moved away", "replaced"])
+def test_a_node_whose_folder_is_another_by_now_ends(node: NodeProcess, instead: bool) -> None:
+    node.data_dir.rename(node.folder / "away")
+    if instead:
+        shutil.copytree(node.folder / "away", node.data_dir)
+    assert node.wait() == 74
+    assert "was moved away or replaced while the node used it" in node.log()
 
 
 def test_a_second_signal_changes_nothing(node: NodeProcess) -> None:

@@ -72,6 +72,8 @@ class Preallocator:
             else:
                 self._files.unlink(self._path(spare))
             yield
+        if not self._files.links:
+            made += yield from self._create([each for each in order.indices if each not in made], order.size)
         self._files.sync_folder(self._folder)
         self._ready_files.made(made, order.size)
         yield
@@ -108,13 +110,17 @@ class Preallocator:
         return list(made)
 
     def _free(self, order: Free) -> Generator[None, None, None]:
-        """Keep the spares that are wanted, remove the others from the lowest."""
+        """Keep the spares that are wanted, remove the others from the lowest; without second names, all."""
+        spares = order.spares if self._files.links else 0
         for index in order.indices:
             if reusable_size(self._files.shape(self._path(index))) is not None:
                 self._spares.append(index)
             else:
                 self._files.unlink(self._path(index))
                 yield
-        while len(self._spares) > order.spares:
+        yield from self._drop_spares(spares)
+
+    def _drop_spares(self, kept: int) -> Generator[None, None, None]:
+        while len(self._spares) > kept:
             self._files.unlink(self._path(self._spares.popleft()))
             yield

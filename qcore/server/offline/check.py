@@ -12,6 +12,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
 from qcore.model.entry import LogId, public_id
+from qcore.model.errors import Damaged
 from qcore.server.recovery import load, replay_entry
 from qcore.store.state.state import State
 
@@ -23,20 +24,32 @@ __all__ = ["check"]
 def check(directory: Path) -> None:
     """Check every file of a stopped node and change nothing.
 
-    DIR is a node's directory, or a data directory with one node in it. Exits with 65 if anything is damaged, and
-    names the file; with 73 while the node is running.
+    DIR is a node's directory, or a data directory with one node in it. Exits as a start would: with 65 if anything is
+    damaged, and names every file that is; with 73 while the node is running.
     """
     with closing(Directory.look(node_directory(directory))) as looked:
-        found = report(looked)
+        _read_snapshots(looked)
+        for line in [*looked.warnings, *(problem.message for problem in looked.snapshots.problems)]:
+            click.echo(f"qcore: warning: {line}", err=True)
+        looked.refuse_damaged()
         state, snapshot = load(looked)
         base = None if snapshot is None else snapshot.header.last
+        found = report(looked)
         fits = log_fits(looked.log, base)
         if fits:
             _replay(looked, state, base)
-        for line in [*found.warnings, *(problem.message for problem in looked.snapshots.problems)]:
-            click.echo(f"qcore: warning: {line}", err=True)
         facts = [*_facts(found), *_contents(looked, state, base), *(() if fits else [("at start", LOG_DROPPED)])]
         click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
+
+
+def _read_snapshots(looked: Directory) -> None:
+    """Read all of them, as a start would if it came to need them."""
+    for found in list(looked.snapshots.found):
+        try:
+            for _ in looked.snapshots.lines(found):
+                pass
+        except Damaged as problem:
+            looked.snapshots.discard(found, problem)
 
 
 def _replay(looked: Directory, state: State, base: LogId | None) -> None:

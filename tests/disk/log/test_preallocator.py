@@ -240,3 +240,38 @@ def test_the_slow_thread_ends_with_the_directory(tmp_path: Path) -> None:
     directory.close()
     assert threading.active_count() == before
     open_node(tmp_path).close()
+
+
+class WithoutLinks(Unsynced):
+    """A file system on which no file has a second name."""
+
+    def __init__(self, error: int) -> None:
+        super().__init__()
+        self.asked = 0
+        self._error = error
+
+    def link(self, source: str, target: str) -> None:
+        self.asked += 1
+        raise OSError(self._error, os.strerror(self._error))
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_without_hard_links_files_are_made_anew_and_nothing_ends(tmp_path: Path, error: int) -> None:
+    directory, _ = living(tmp_path, 8)
+    disk = WithoutLinks(error)
+    slow = slow_of(directory, disk)
+    for round_ in range(3):
+        last = directory.log.last
+        assert last is not None
+        directory.log.purge(log_id(last.index - 1))
+        use_up(directory, slow)
+        last = directory.log.last
+        assert last is not None
+        ready = [last.index + 1 + each for each in range(directory.log.ready_files.ready)]
+        assert ready
+        assert {(directory.path / "logs" / f"{index}.json").read_bytes() for index in ready} == {b" " * 4096}
+        if round_ == 0:
+            asked = disk.asked
+    assert disk.asked == asked > 0, "no file is blanked for nothing again"
+    assert len(names(directory.path)) == len(ready) + len(entries(directory))
+    directory.close()

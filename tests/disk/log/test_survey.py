@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from qcore.model.errors import Damaged
-from tests.disk.samples import append, body, entries, filled, log_id, names, open_node, record_of
+from tests.disk.life import header_of
+from tests.disk.samples import append, body, entries, filled, log_id, names, open_node, prepare, record_of
 
 LONG = "a name of several sectors " * 60
 
@@ -225,3 +228,82 @@ def test_a_stray_file_is_never_taken_for_an_entry(tmp_path: Path, name: str) -> 
     assert any(name in warning for warning in directory.warnings)
     assert (path / name).exists()
     directory.close()
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("at", [0, 40, 700, 4_000])
+@pytest.mark.parametrize("index", [4, 6])
+def test_a_flipped_bit_in_a_ready_file_is_blamed_on_that_file(tmp_path: Path, index: int, at: int) -> None:
+    path = filled(tmp_path, 3) / "logs"
+    for each in range(3, 8):
+        (path / f"{each}.json").write_bytes(b" " * 4096)
+    flip(path / f"{index}.json", at)
+    with pytest.raises(Damaged) as caught:
+        open_node(tmp_path)
+    assert f"logs/{index}.json is damaged: expected nothing but blanks in a file that lies ready" in str(caught.value)
+    assert "logs/3.json" not in str(caught.value)
+
+
+def test_a_missing_purge_mark_is_blamed_on_its_file(tmp_path: Path) -> None:
+    filled(tmp_path, 5)
+    directory = open_node(tmp_path)
+    writer = directory.snapshots.begin(header_of(2, 1), 1)
+    writer.write(b"")
+    writer.finish()
+    directory.log.purge(log_id(1))
+    prepare(directory)
+    directory.close()
+    (directory.path / "purged.json").unlink()
+    with pytest.raises(
+        Damaged, match=r"purged\.json is damaged: expected the mark .* as it begins at entry 2"
+    ) as caught:
+        open_node(tmp_path)
+    assert "logs/" not in str(caught.value)
+
+
+def test_every_damaged_file_is_named(tmp_path: Path) -> None:
+    path = filled(tmp_path, 12)
+    for each in range(12, 16):
+        (path / "logs" / f"{each}.json").write_bytes(b" " * 4096)
+    flip(path / "vote.json", 30)
+    flip(path / "node.json", 30)
+    for index in (1, 4, 14):
+        flip(path / "logs" / f"{index}.json", 100)
+    (path / "logs" / "6.json").unlink()
+    (path / "logs" / "7.json").unlink()
+    (path / "logs" / "9.json").write_bytes(b" " * 4096)
+    with pytest.raises(Damaged) as caught:
+        open_node(tmp_path)
+    named = re.findall(r"(\w+)\.json is damaged", str(caught.value))
+    assert named == ["node", "vote", "14", "1", "4", "6", "7", "9"]
+
+
+@pytest.mark.parametrize("name", ["vote.json", "node.json", "purged.json", "committed.json", "logs/1.json"])
+@pytest.mark.parametrize("how", ["a FIFO", "a symbolic link", "a folder"])
+def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path, name: str, how: str) -> None:
+    path = filled(tmp_path, 3) / name
+    held = path.read_bytes() if path.exists() else b""
+    path.unlink(missing_ok=True)
+    if how == "a FIFO":
+        os.mkfifo(path)
+    elif how == "a folder":
+        path.mkdir()
+    else:
+        (tmp_path / "elsewhere").write_bytes(held)
+        path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Damaged, match=rf"{name} is damaged: expected a file, found {how}"):
+        open_node(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["logs", "snapshots"])
+def test_a_folder_that_is_a_link_is_named_and_not_followed(tmp_path: Path, name: str) -> None:
+    path = filled(tmp_path, 3) / name
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Damaged, match=rf"{name} is damaged: expected a folder, found a symbolic link"):
+        open_node(tmp_path)

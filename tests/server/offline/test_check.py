@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,38 @@ async def test_a_running_node_names_the_entry_it_cannot_apply(tmp_path: Path, mo
         assert run.fatal[0].message.startswith(
             f"entry {index} of the log (term 1) cannot be applied: command 1 of 1, delete"
         )
+
+
+async def test_check_and_a_start_name_the_same_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = await lived(tmp_path)
+    entry = max((path / "logs").iterdir(), key=lambda each: (bool(each.read_bytes().strip()), int(each.stem)))
+    for each in (entry, path / "vote.json", path / "node.json"):
+        each.write_bytes(each.read_bytes().replace(b'"', b"'", 1))
+    assert main(["check", str(path)]) == 65
+    checked = capsys.readouterr().err
+    for each in (entry, path / "vote.json", path / "node.json"):
+        assert f"{each} is damaged" in checked
+    assert main(["--data-dir", str(tmp_path), "--ws-addr", "127.0.0.1:0"]) == 65
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("qcore: ")] == checked.splitlines()
+
+
+async def test_check_reads_older_snapshots_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = await lived(tmp_path)
+    oldest = min((path / "snapshots").iterdir())
+    oldest.write_bytes(oldest.read_bytes().replace(b'"a"', b'"x"'))
+    assert main(["check", str(path)]) == 0
+    assert f"qcore: warning: {oldest} is damaged" in capsys.readouterr().err
+
+
+async def test_check_waits_for_no_fifo_and_follows_no_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = await lived(tmp_path)
+    oldest, newest = sorted((path / "snapshots").iterdir())
+    oldest.unlink()
+    os.mkfifo(oldest)
+    newest.rename(tmp_path / "elsewhere")
+    newest.symlink_to(tmp_path / "elsewhere")
+    assert main(["check", str(path)]) == 65
+    said = capsys.readouterr().err
+    assert f"{oldest} is damaged: expected a file, found a FIFO" in said
+    assert f"{newest} is damaged: expected a file, found a symbolic link" in said
+    assert "expected a good snapshot at log index" in said
