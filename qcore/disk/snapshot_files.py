@@ -22,6 +22,7 @@ import msgspec
 from qcore.disk.checksummed import decode_checksummed, encode_checksummed
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files, open_regular
+from qcore.disk.space import space
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
@@ -129,17 +130,18 @@ class SnapshotFiles:
         if last != _footer(count, checksum.hexdigest()):
             raise damaged(found.path, f"expected a footer that fits the {count} lines before it, found something else")
 
-    def begin(self, header: SnapshotHeader, seconds: int) -> SnapshotWriter:
+    def begin(self, header: SnapshotHeader, seconds: int, left: int = 0) -> SnapshotWriter:
         """Begin a new snapshot, which `seconds` since 1970 name; writing it belongs to one thread.
 
-        No name is given twice, as two may be under way: one that is being given up, one that another node sends.
+        It ends where it would leave less than `left` bytes on the disk, which are the log's. No name is given twice, as
+        two may be under way: one that is being given up, one that another node sends.
         """
         path = os.path.join(self._folder, f"snapshot_{seconds}.json")
         while path in self._given or os.path.lexists(path):
             seconds += 1
             path = os.path.join(self._folder, f"snapshot_{seconds}.json")
         self._given.add(path)
-        return SnapshotWriter(self._files.apart(), path, header)
+        return SnapshotWriter(self._files.apart(), path, header, left)
 
     def add(self, found: SnapshotFile) -> None:
         """Take in a snapshot that is durable now."""
@@ -148,6 +150,17 @@ class SnapshotFiles:
     def surplus(self) -> list[SnapshotFile]:
         """Give up all but the newest `KEPT`, to be removed."""
         old, self.found = self.found[KEPT:], self.found[:KEPT]
+        return old
+
+    def older(self) -> list[SnapshotFile]:
+        """Give up all but the newest, to be removed."""
+        old, self.found = self.found[1:], self.found[:1]
+        return old
+
+    def below(self, purged: LogId) -> list[SnapshotFile]:
+        """Give up those from which no start can go on, as the log is gone up to `purged`; to be removed."""
+        old = [found for found in self.found if found.header.last.index < purged.index]
+        self.found = self.found[: len(self.found) - len(old)]
         return old
 
     def remove(self, old: list[SnapshotFile]) -> None:
@@ -171,10 +184,11 @@ class SnapshotFiles:
 class SnapshotWriter:
     """Writes one snapshot: `write` the lines in pieces, then `finish`, or `abandon` it."""
 
-    def __init__(self, files: Files, path: str, header: SnapshotHeader) -> None:
+    def __init__(self, files: Files, path: str, header: SnapshotHeader, left: int) -> None:
         self.path = path
         self.size = 0
         self._files = files
+        self._left = left
         self._header = header
         self._temporary = path + TEMPORARY
         self._checksum = blake2b(digest_size=16)
@@ -200,6 +214,12 @@ class SnapshotWriter:
         self._extend(lines)
 
     def _extend(self, data: bytes) -> None:
+        found = space(os.path.dirname(self.path))
+        if found is not None and found.free < self._left + len(data):
+            raise DiskFailed(
+                f"the disk of {self.path} is full: after {self.size} bytes of the snapshot {found.free} bytes are "
+                f"free, and {self._left} are the log's"
+            )
         self._unsynced += len(data)
         sync = self._unsynced >= _SYNC
         self._files.extend(self._temporary, data, sync)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-__all__ = ["Space", "default_reserve", "space"]
+__all__ = ["Space", "default_reserve", "kept", "last_slice", "space"]
 
 _MOST = 512 << 20
 _SHARE = 20
+_LAST_MOST = 16 << 20
+_LAST_SHARE = 4
 
 
 class Space(NamedTuple):
@@ -30,3 +32,16 @@ def space(folder: str) -> Space | None:
 def default_reserve(total: int) -> int:
     """Bytes to keep free on a file system of `total` bytes: a twentieth, at most 512 MiB."""
     return min(_MOST, total // _SHARE)
+
+
+def last_slice(reserve: int) -> int:
+    """Bytes of a reserve that deletions leave to the next snapshot and its purge: a quarter, at most 16 MiB."""
+    return min(_LAST_MOST, reserve // _LAST_SHARE)
+
+
+def kept(reserve: int, snapshot: int) -> int:
+    """Bytes below which nothing but deletions is taken: the reserve, or more where a snapshot needs more.
+
+    Then deletions have a slice as large as the last one before they come to what the snapshot needs.
+    """
+    return max(reserve, snapshot + 2 * last_slice(reserve)) if reserve else 0

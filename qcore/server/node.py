@@ -86,17 +86,19 @@ class Node:
         self._reads = ReadTable(settings, state, engine, directory, addr, self._history)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
-        reserve = DiskReserve(str(directory.path), settings.disk_reserve_mb)
-        self._proposals = Proposals(settings, state, engine, reserve)
+        self._snapshots = SnapshotTaker(
+            settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership
+        )
+        self._reserve = DiskReserve(
+            str(directory.path), settings.disk_reserve_mb, self._snapshots, directory.log.ready_files.set_room
+        )
+        self._proposals = Proposals(settings, state, engine, self._reserve)
         self._leadership = Leadership(settings, state, self._proposals, schema_file, self._set_up, self._fail)
         self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._transfers.uploads)
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
         )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
-        self._snapshots = SnapshotTaker(
-            settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership
-        )
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
         self.router = Router(
             state,
@@ -147,6 +149,8 @@ class Node:
         """Take part: from now on the engine calls back. Needs the running loop."""
         if self._awaits_schemas and not self.state.mark:
             self.router.gate.hold()
+        self._snapshots.started()
+        self._reserve.look()
         self.engine.run()
 
     def _set_up(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from qcore.disk.files import Files
 from qcore.disk.log.blanks import blanks, reusable_size
-from qcore.disk.log.ready_files import Free, Make, ReadyFiles
+from qcore.disk.log.ready_files import Free, GiveBack, Make, ReadyFiles
 from qcore.disk.log.survey import entry_path
 from qcore.model.errors import Fatal
 
@@ -48,7 +48,13 @@ class Preallocator:
     def steps(self, wait: bool = False) -> Generator[None, None, None]:
         """Do all that is to be done, or with `wait` all that ever will be; yields after each file operation."""
         while (order := self._ready_files.next_order(wait)) is not None:
-            yield from self._make(order) if isinstance(order, Make) else self._free(order)
+            match order:
+                case Make():
+                    yield from self._make(order)
+                case Free():
+                    yield from self._free(order)
+                case GiveBack():
+                    yield from self._give_back()
 
     def _run(self, failed: Callable[[Fatal], None]) -> None:
         try:
@@ -119,6 +125,13 @@ class Preallocator:
                 self._files.unlink(self._path(index))
                 yield
         yield from self._drop_spares(spares)
+
+    def _give_back(self) -> Generator[None, None, None]:
+        self._ready_files.give_back(lambda index: self._files.unlink(self._path(index)))
+        yield
+        yield from self._drop_spares(0)
+        self._files.sync_folder(self._folder)
+        yield
 
     def _drop_spares(self, kept: int) -> Generator[None, None, None]:
         while len(self._spares) > kept:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from qcore.disk.log.blanks import SIZES, fitting_size
 
-__all__ = ["GROUP", "Free", "Make", "ReadyFiles"]
+__all__ = ["GROUP", "Free", "GiveBack", "Make", "ReadyFiles"]
 
 GROUP = (8, 64)
 """Fewest and most files of one order; as many as the fewest lie ready at first."""
@@ -44,6 +44,10 @@ class Free(msgspec.Struct, frozen=True):
     spares: int
 
 
+class GiveBack(msgspec.Struct, frozen=True):
+    """Remove the ready files and all that is kept to be used again: the disk is short of room."""
+
+
 class ReadyFiles:
     """The prepared files of a log whose next entry is `next_index`.
 
@@ -59,6 +63,9 @@ class ReadyFiles:
         self._end = next_index
         """Lowest number for which no file was ever asked."""
         self._making = False
+        self._room: int | None = None
+        """Bytes that files yet to be made may take, None if there is no bound."""
+        self._give_back = False
         self._wanted = GROUP[0]
         self._used = 0
         """Entries stored since files were last given away."""
@@ -79,7 +86,7 @@ class ReadyFiles:
             self._recent.append(length)
             self._used += 1
             size = self._ready.pop(index, None)
-            if size is None:
+            if size is None and not self._is_tight():
                 self._wanted = min(2 * self._wanted, _MOST)
             if self._is_short():
                 self._changed.notify()
@@ -101,9 +108,18 @@ class ReadyFiles:
             unused = sorted(index for index in self._ready if index <= upto)
             for index in unused:
                 del self._ready[index]
-            self._freed.append(Free([*entries, *unused], min(self._used, max_spares)))
+            spares = 0 if self._is_tight() else min(self._used, max_spares)
+            self._freed.append(Free([*entries, *unused], spares))
             self._used = 0
             self._changed.notify()
+
+    def set_room(self, room: int) -> None:
+        """Let what is made from now on take `room` bytes at most; with none, what is ready is given back."""
+        with self._changed:
+            before, self._room = self._room, room
+            self._give_back = self._give_back or (room <= 0 and (bool(self._ready) or before is None or before > 0))
+            if self._give_back or self._is_short():
+                self._changed.notify()
 
     # -- the slow thread -----------------------------------------------------------------------------------
 
@@ -112,7 +128,7 @@ class ReadyFiles:
         """Whether the slow thread is to end."""
         return self._closed
 
-    def next_order(self, wait: bool = False) -> Make | Free | None:
+    def next_order(self, wait: bool = False) -> Make | Free | GiveBack | None:
         """Return what is to be done next; None if nothing is, with `wait` only once the stock is closed."""
         with self._changed:
             while True:
@@ -127,23 +143,46 @@ class ReadyFiles:
             self._making = False
             self._ready |= {index: size for index in indices if index > self._highest}
 
+    def give_back(self, remove: Callable[[int], None]) -> None:
+        """Have the ready files removed, from the highest down.
+
+        The writer comes to none of their numbers meanwhile: it would store an entry under the name.
+        """
+        with self._changed:
+            for index in sorted(self._ready, reverse=True):
+                del self._ready[index]
+                remove(index)
+                self._end = min(self._end, index)
+
     def close(self) -> None:
         """Let the slow thread end."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
-    def _is_short(self) -> bool:
-        return not self._making and 2 * len(self._ready) <= self._wanted
+    def _is_tight(self) -> bool:
+        return self._room is not None and self._room <= 0
 
-    def _order(self) -> Make | Free | None:
+    def _is_short(self) -> bool:
+        return not self._making and not self._is_tight() and 2 * len(self._ready) <= self._wanted
+
+    def _order(self) -> Make | Free | GiveBack | None:
         if self._freed:
             return self._freed.popleft()
+        if self._give_back:
+            self._give_back = False
+            return GiveBack()
         size = self._size() if self._is_short() else None
         if size is None:
             return None
+        count = min(max(self._wanted - len(self._ready), GROUP[0]), GROUP[1])
+        if self._room is not None:
+            count = min(count, self._room // size)
+            self._room -= count * size
+        if not count:
+            return None
         begin = max(self._end, self._highest + 1)
-        self._end = begin + min(max(self._wanted - len(self._ready), GROUP[0]), GROUP[1])
+        self._end = begin + count
         self._making = True
         return Make(range(begin, self._end), size)
 

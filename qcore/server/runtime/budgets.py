@@ -85,6 +85,12 @@ INLINE_READS_SECONDS = 1.0
 DISK_LOOK_SECONDS = 0.5
 """Time between two looks at how full the disk is."""
 
+FILE_BLOCK_BYTES = 4096
+"""What the smallest entry takes of the disk."""
+
+READY_FILES_SHARE = 4
+"""Part of the disk's free space, beyond what is kept, that files for the next entries may take: a fourth."""
+
 DIGEST_CHECK_ENTRIES = 10_000
 """Entries after which the leader proposes a digest check."""
 
@@ -111,8 +117,14 @@ SNAPSHOT_AHEAD_BYTES = 4 << 20
 SNAPSHOT_PAUSE = 9
 """Times its own duration that passes after a snapshot before limits of the log ask for the next."""
 
-SNAPSHOT_SPARE_BYTES = 16 << 20
-"""What stays free on the disk beside a snapshot."""
+SNAPSHOT_LEFT_SHARE = 4
+"""Part of the reserve's last slice that a snapshot leaves to the log: a fourth."""
+
+RELIEF_SECONDS = 1.0
+"""Time at least between two tries to make room on a full disk."""
+
+RELIEF_PAUSE = 3
+"""Times its own duration that passes after such a try before the next, unless deletions would have to wait."""
 
 SNAPSHOT_RETRY_SECONDS = 60.0
 """Time that passes after a snapshot that failed."""

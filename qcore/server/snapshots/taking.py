@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader
-from qcore.disk.space import space
+from qcore.disk.space import default_reserve, last_slice, space
 from qcore.engine.base import Engine
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Busy, DiskFull, RequestError, Timeout
@@ -21,7 +21,9 @@ from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.worker import Worker
-from qcore.server.snapshots.writing import SnapshotInProgress
+from qcore.server.snapshots.relief import Relief
+from qcore.server.snapshots.size import SnapshotSize
+from qcore.server.snapshots.writing import SnapshotInProgress, SnapshotMeasure
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
 
@@ -54,6 +56,7 @@ class SnapshotTaker:
         self._engine = engine
         self._folder = directory.snapshots
         self._path = str(directory.path)
+        self._reserve = settings.disk_reserve_mb
         self._last_activity = last_activity
         self._between_entries = between_entries
         self._membership = membership
@@ -67,11 +70,21 @@ class SnapshotTaker:
         self._appended = 0
         self._not_before = 0.0
         self._waiting: list[Waiter] = []
+        self._expected_at_begin = 0
         self._served: list[Waiter] = []
         """Who waits for the one being written."""
         self._running: SnapshotInProgress | None = None
+        self._measure: SnapshotMeasure | None = None
+        self._counted = False
+        """Whether the size was counted for those who wait."""
+        self._measured: list[asyncio.Future[int]] = []
         self._stopping = False
         self._last: LogId | None = None
+        newest = self.newest
+        self._size = SnapshotSize(
+            directory.log.found.size + (0 if newest is None else newest.size), len(state.entities)
+        )
+        self._relief = Relief(directory, engine, self)
 
     @property
     def newest(self) -> SnapshotFile | None:
@@ -85,8 +98,11 @@ class SnapshotTaker:
     def applied(self, last: LogId) -> None:
         """An entry is applied and nothing of the next one is: the place for a snapshot."""
         self._last = last
-        if self._running is None and not self._stopping and (self._waiting or self._is_due(last)):
-            self._begin()
+        if self._is_free():
+            if self._measured:
+                self._count()
+            elif self._waiting or self._is_due(last):
+                self._begin()
 
     def take(self, call: Call) -> None:
         """Take one for a client; it is answered when it is durable."""
@@ -104,6 +120,10 @@ class SnapshotTaker:
         self._last = found.header.last
         self._looked = found.header.last.index
         self._folder.add(found)
+        self._size.count(found.size, self._engine.status().appended, len(self._state.entities))
+        measure, self._measure = self._measure, None
+        if measure is not None:
+            measure.give_up()
         running, self._running = self._running, None
         if running is not None:
             self._waiting, self._served = [*self._served, *self._waiting], []
@@ -115,6 +135,9 @@ class SnapshotTaker:
         """Give up what is under way, and begin nothing any more; returns whether the disk let go in `limit` seconds."""
         self._stopping = True
         self._go_on()
+        await self._relief.stop()
+        if self._measure is not None:
+            self._measure.give_up()
         if self._running is not None:
             self._running.give_up("the node is stopping")
         last = asyncio.get_running_loop().run_in_executor(self._thread, int)
@@ -138,7 +161,11 @@ class SnapshotTaker:
             waiting, self._waiting = self._waiting, []
             _refuse(waiting, Busy("the node is stopping"))
             return
-        if not self._waiting or self._running is not None or not self._between_entries():
+        if not self._is_free() or not self._between_entries():
+            return
+        if self._measured:
+            self._count()
+        if self._measured or not self._waiting:
             return
         newest = self.newest
         if newest is None or newest.header.last.index < self._state.applied:
@@ -148,10 +175,17 @@ class SnapshotTaker:
         for tell in waiting:
             tell(newest, None)
 
+    def _is_free(self) -> bool:
+        return self._running is None and self._measure is None and not self._stopping
+
     def _begin(self) -> None:
         assert self._last is not None
-        self._served, self._waiting = self._waiting, []
         problem = self._lacks_space()
+        if problem is not None and not self._counted:
+            self._count()
+            return
+        self._counted = False
+        self._served, self._waiting = self._waiting, []
         if problem is not None:
             self._failed(problem)
             return
@@ -168,17 +202,116 @@ class SnapshotTaker:
             counts=snapshot.counts,
         )
         self._appended = self._engine.status().appended
-        writer = self._folder.begin(header, int(time.time()))
+        self._expected_at_begin = self.expected()
+        writer = self._folder.begin(header, int(time.time()), self._left())
         self._running = SnapshotInProgress(snapshot, writer, self._thread, self._is_busy)
         self._running.start(self._ended)
 
+    def started(self) -> None:
+        """The log is read. On a disk that may be short, count what the state takes; blocking."""
+        found = space(self._path)
+        if found is not None and found.free < 2 * (self.expected() + self._last_slice()):
+            snapshot = StateSnapshot(self._state)
+            size = sum(map(len, snapshot.pieces()))
+            snapshot.release()
+            self._size.count(size, self._engine.status().appended, len(self._state.entities))
+
+    # -- room on the disk ----------------------------------------------------------------------------------
+
+    def expected(self) -> int:
+        """See `NextSnapshot.expected`."""
+        return self._size.expected(self._engine.status().appended, len(self._state.entities))
+
+    def pending(self) -> int:
+        """See `NextSnapshot.pending`."""
+        if self._running is not None:
+            return max(self._expected_at_begin - self._running.written, 0)
+        return self.expected() if self._makes_room() else 0
+
+    def _makes_room(self) -> bool:
+        """Whether enough has come into the log to be let go, as far as is known without looking.
+
+        Deletions then wait until it was looked at, as they may take the room that a snapshot just fits into.
+        """
+        newest = self.newest
+        covered = max(self._relief.in_vain, -1 if newest is None else newest.header.last.index)
+        return (self._state.applied - covered) * budgets.FILE_BLOCK_BYTES >= self._last_slice() // 2
+
+    def deletes(self, size: int) -> None:
+        """See `NextSnapshot.deletes`."""
+        self._size.deletes(size)
+
+    def applied_index(self) -> int:
+        """See `Taker.applied_index`."""
+        return self._state.applied
+
+    def relieve(self, free: int) -> None:
+        """See `NextSnapshot.relieve`."""
+        if not self._stopping:
+            last = self._last_slice()
+            margin = free - self.expected()
+            self._relief.begin(last, urgent=margin < last + last // 2)
+
+    def _fits(self, free: int) -> bool:
+        return free >= self.expected() + self._left()
+
+    async def in_thread(self, work: Callable[[], object]) -> None:
+        """See `Taker.in_thread`."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def measured(self) -> int:
+        """See `Taker.measured`."""
+        if not self._size.is_exact(self._engine.status().appended):
+            counted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            self._measured.append(counted)
+            self._go_on()
+            return await counted
+        return self.expected()
+
+    async def taken(self) -> bool:
+        """See `Taker.taken`."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def tell(found: SnapshotFile | None, _error: RequestError | None) -> None:
+            if not done.done():
+                done.set_result(found is not None)
+
+        self._waiting.append(tell)
+        self._go_on()
+        return await done
+
+    def _last_slice(self) -> int:
+        found = space(self._path)
+        total = 0 if found is None else found.total
+        wanted = None if self._reserve is None else self._reserve * budgets.MEGABYTE
+        return last_slice(wanted or default_reserve(total))
+
+    def _left(self) -> int:
+        """Bytes that a snapshot leaves to the log."""
+        return self._last_slice() // budgets.SNAPSHOT_LEFT_SHARE
+
     def _lacks_space(self) -> str | None:
         """Why the file would take space that the log needs, None if it does not."""
-        found, newest = space(self._path), self.newest
-        expected = budgets.SNAPSHOT_SPARE_BYTES + (2 * newest.size if newest is not None else 0)
-        if found is None or found.free >= expected:
+        found = space(self._path)
+        if found is None or self._fits(found.free):
             return None
-        return f"there are {found.free} bytes free, {expected} may be needed"
+        return f"there are {found.free} bytes free, {self.expected() + self._left()} may be needed"
+
+    def _count(self) -> None:
+        """Count how large a snapshot is; then whoever waits for one, or for its size, goes on."""
+        appended, entities = self._engine.status().appended, len(self._state.entities)
+
+        def counted(size: int) -> None:
+            self._measure = None
+            self._counted = True
+            self._size.count(size, appended, entities)
+            measured, self._measured = self._measured, []
+            for future in measured:
+                if not future.done():
+                    future.set_result(size)
+            self._go_on()
+
+        self._measure = SnapshotMeasure(StateSnapshot(self._state), self._is_busy, counted)
 
     def _is_busy(self) -> bool:
         return time.monotonic() - self._last_activity() < budgets.SNAPSHOT_BUSY_SECONDS
@@ -200,6 +333,7 @@ class SnapshotTaker:
         before, header = self.newest, found.header
         self._not_before = time.monotonic() + budgets.SNAPSHOT_PAUSE * took
         self._folder.add(found)
+        self._size.count(found.size, self._appended, sum(header.counts.values()))
         log.info(
             "snapshot_taken",
             message=f"Snapshot of revision {header.revision} taken: {found.path}",

@@ -13,7 +13,7 @@ from qcore.model.errors import DiskFailed
 from qcore.server.runtime import budgets
 from qcore.store.state.snapshot_lines import StateSnapshot
 
-__all__ = ["SnapshotInProgress"]
+__all__ = ["SnapshotInProgress", "SnapshotMeasure"]
 
 T = TypeVar("T")
 
@@ -38,6 +38,11 @@ class SnapshotInProgress:
     @property
     def took(self) -> float:
         return time.monotonic() - self._begun
+
+    @property
+    def written(self) -> int:
+        """Bytes that are in the file so far."""
+        return self._writer.size
 
     def start(self, done: Callable[[SnapshotFile | None, str], None]) -> None:
         """Begin; `done` gets what became durable, or why nothing did."""
@@ -103,3 +108,37 @@ class SnapshotInProgress:
     def _finished(self, found: SnapshotFile) -> None:
         self._over = True
         self._done(found, "")
+
+
+class SnapshotMeasure:
+    """How many bytes a snapshot would take: its lines are made in the same short turns, and go nowhere."""
+
+    def __init__(self, snapshot: StateSnapshot, is_busy: Callable[[], bool], done: Callable[[int], None]) -> None:
+        self._snapshot = snapshot
+        self._pieces = snapshot.pieces()
+        self._is_busy = is_busy
+        self._done = done
+        self._size = 0
+        self._over = False
+        asyncio.get_running_loop().call_soon(self._turn)
+
+    def give_up(self) -> None:
+        """End it; nobody hears of a size."""
+        if not self._over:
+            self._over = True
+            self._snapshot.release()
+
+    def _turn(self) -> None:
+        begun = time.monotonic()
+        while not self._over:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.give_up()
+                self._done(self._size)
+                return
+            self._size += len(piece)
+            took = time.monotonic() - begun
+            if took > budgets.SNAPSHOT_TURN_SECONDS:
+                pause = budgets.SNAPSHOT_SHARE * took if self._is_busy() else 0.0
+                asyncio.get_running_loop().call_later(pause, self._turn)
+                return

@@ -1,58 +1,126 @@
-"""The last of the disk, kept so that it never is so full that the log cannot be written: that would end the node."""
+"""The last of the disk, kept so that it never is so full that the log cannot be written: that would end the node.
+
+Free space has three parts. Above what is `kept` every write is taken; below it only what deletes, and a snapshot is
+asked for, since with it the log can go. The last slice is left by deletions too: it is that snapshot's and the purge's.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Protocol
 
-from qcore.disk.space import default_reserve, space
+from qcore.disk.space import Space, default_reserve, kept, last_slice, space
 from qcore.model.errors import DiskFull
 from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
 from qcore.server.runtime import budgets, logs
 
-__all__ = ["DiskReserve"]
+__all__ = ["DiskReserve", "NextSnapshot"]
 
 log = logs.get("qcore.reserve")
 
 
-class DiskReserve:
-    """Watches the file system of `folder`; `wanted` megabytes are kept, None for the default."""
+class NextSnapshot(Protocol):
+    """What the reserve is kept for."""
 
-    def __init__(self, folder: str, wanted: int | None) -> None:
+    def expected(self) -> int:
+        """Bytes that a snapshot of the present state may take."""
+
+    def pending(self) -> int:
+        """Bytes that the one under way, or about to be, still takes; 0 without one."""
+
+    def deletes(self, size: int) -> None:
+        """A deletion of so many bytes was taken: it makes no snapshot larger."""
+
+    def relieve(self, free: int) -> None:
+        """Make room, `free` bytes being left: there is too little for writes."""
+
+
+class DiskReserve:
+    """Watches the file system of `folder`; `wanted` megabytes are kept, None for the default.
+
+    `set_room` is told how many bytes may be used for what only makes writes faster.
+    """
+
+    def __init__(
+        self, folder: str, wanted: int | None, snapshot: NextSnapshot, set_room: Callable[[int], None]
+    ) -> None:
         self._folder = folder
         self._wanted = wanted
+        self._snapshot = snapshot
+        self._set_room = set_room
         self._looked = -budgets.DISK_LOOK_SECONDS
         self._left = 0
         """Bytes that may be taken before the next look."""
+        self._left_to_deletions = 0
         self._full: str | None = None
+        self._last: str = ""
+        """Why not even deletions are taken, where they are not."""
+
+    def look(self) -> None:
+        """See how full the disk is before anything is asked for."""
+        self._look(0)
 
     def problem(self, command: Command, size: int, waiting: int) -> DiskFull | None:
-        """Why a command of `size` bytes cannot be taken now, with so many `waiting`; deletions always can."""
+        """Why a command of `size` bytes cannot be taken now, with so many `waiting`; deletions nearly always can."""
         now = time.monotonic()
-        self._left -= size
+        cost = max(size, budgets.FILE_BLOCK_BYTES)
+        self._left -= cost
         if now - self._looked >= budgets.DISK_LOOK_SECONDS or self._left < 0:
             self._looked = now
-            self._look(size + waiting)
-        if self._full is None or _frees(command):
-            return None
-        return DiskFull(f"{self._full}; deletions are taken all the same", applied="no")
+            self._look(cost + waiting)
+        if not _frees(command):
+            full = self._full
+            return None if full is None else DiskFull(f"{full}; deletions are taken all the same", applied="no")
+        if self._full is not None and self._left_to_deletions < 0:
+            return DiskFull(self._last, applied="no")
+        self._snapshot.deletes(size)
+        return None
 
     def _look(self, coming: int) -> None:
         found = space(self._folder)
         if found is None:
             return
         reserve = default_reserve(found.total) if self._wanted is None else self._wanted * budgets.MEGABYTE
-        before = self._full
-        self._full = None
-        self._left = found.free - coming - reserve
-        if reserve and self._left < 0:
-            kept = f"{found.free // budgets.MEGABYTE} MB are free, {reserve // budgets.MEGABYTE} MB are kept in reserve"
-            if coming >= budgets.MEGABYTE:
-                kept = f"{coming // budgets.MEGABYTE} MB are to be written, {kept}"
-            self._full = f"the disk of {self._folder} is full: {kept} (disk_reserve_mb)"
-        if (before is None) != (self._full is None):
-            word = self._full or f"the disk of {self._folder} has room again: writes are taken"
-            log.warning("disk_full" if self._full else "disk_has_room", message=word, free=found.free)
+        keep = kept(reserve, self._snapshot.expected())
+        self._left = found.free - coming - keep
+        full = reserve > 0 and self._left < 0
+        self._note(_full_disk(self._folder, found, coming, keep, reserve) if full else None, found)
+        self._set_room(max(self._left, 0) // budgets.READY_FILES_SHARE if reserve else found.free)
+        if full:
+            self._look_further(found, coming, last_slice(reserve))
+
+    def _look_further(self, found: Space, coming: int, last: int) -> None:
+        """What deletions may take; a start stores the last entry once more, so there is room for it twice."""
+        self._snapshot.relieve(found.free)
+        last += self._snapshot.pending()
+        self._left_to_deletions = found.free - 2 * coming - last
+        self._last = (
+            f"the disk of {self._folder} is full: {_down(found.free)} are free, {_up(last)} are left to a snapshot "
+            f"that makes room, {_up(2 * coming)} are to be written; try again in a moment, or make room on the disk"
+        )
+
+    def _note(self, full: str | None, found: Space) -> None:
+        before, self._full = self._full, full
+        if (before is None) != (full is None):
+            word = full or f"the disk of {self._folder} has room again: writes are taken"
+            log.warning("disk_full" if full else "disk_has_room", message=word, free=found.free)
+
+
+def _full_disk(folder: str, found: Space, coming: int, keep: int, reserve: int) -> str:
+    """Say why; what is free is rounded down and the rest up, so that the numbers never say there is room."""
+    whom = "in reserve (disk_reserve_mb)" if keep <= reserve else "for the next snapshot, which lets old entries go"
+    written = f", {_up(coming)} are to be written" if coming else ""
+    return f"the disk of {folder} is full: {_down(found.free)} are free, {_up(keep)} are kept {whom}{written}"
+
+
+def _down(size: int) -> str:
+    return f"{size * 10 // budgets.MEGABYTE / 10:.1f} MB"
+
+
+def _up(size: int) -> str:
+    return f"{-(-size * 10 // budgets.MEGABYTE) / 10:.1f} MB"
 
 
 def _frees(command: Command) -> bool:

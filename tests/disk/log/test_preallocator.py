@@ -275,3 +275,24 @@ def test_without_hard_links_files_are_made_anew_and_nothing_ends(tmp_path: Path,
     assert disk.asked == asked > 0, "no file is blanked for nothing again"
     assert len(names(directory.path)) == len(ready) + len(entries(directory))
     directory.close()
+
+
+def test_on_a_disk_short_of_room_ready_files_and_spares_are_given_back(tmp_path: Path) -> None:
+    directory, slow = living(tmp_path, 8)
+    directory.log.purge(log_id(3))
+    work(slow)
+    directory.log.ready_files.set_room(0)
+    work(slow)
+    assert names(directory.path) == ["4.json", "5.json", "6.json", "7.json"]
+    append(directory, 8)
+    directory.log.purge(log_id(6))
+    work(slow)
+    assert names(directory.path) == ["7.json", "8.json"]
+    directory.log.ready_files.set_room(1 << 20)
+    use_up(directory, slow)
+    assert directory.log.ready_files.ready
+    assert entries(directory)[-1] == (directory.log.last.index, 1)  # type: ignore[union-attr]
+    directory.close()
+    again = open_node(tmp_path)
+    assert entries(again)[0] == (7, 1)
+    again.close()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from qcore.disk.log.blanks import SIZES
-from qcore.disk.log.ready_files import GROUP, Free, Make, ReadyFiles
+from qcore.disk.log.ready_files import GROUP, Free, GiveBack, Make, ReadyFiles
 from tests.process import DEADLINE
 
 SMALL, MIDDLE, LARGE = SIZES
@@ -167,7 +167,7 @@ def test_files_are_made_above_a_mark_that_lies_above_all_there_was() -> None:
 def test_who_waits_for_an_order_gets_it_or_hears_the_end() -> None:
     ready_files = ReadyFiles(0)
     make(ready_files)
-    orders: list[Make | Free | None] = []
+    orders: list[Make | Free | GiveBack | None] = []
     heard = threading.Semaphore(0)
 
     def wait() -> None:
@@ -186,3 +186,30 @@ def test_who_waits_for_an_order_gets_it_or_hears_the_end() -> None:
     ready_files.close()
     thread.join(DEADLINE)
     assert [type(order) for order in orders] == [Make, Free, type(None)]
+
+
+def test_without_room_none_are_made_and_the_ready_ones_are_given_back_from_the_highest() -> None:
+    ready_files = ReadyFiles(0)
+    made = make(ready_files).indices
+    use(ready_files, 0, [300])
+    ready_files.set_room(0)
+    assert isinstance(ready_files.next_order(), GiveBack)
+    removed: list[int] = []
+    ready_files.give_back(removed.append)
+    assert removed == list(reversed(made[1:]))
+    assert ready_files.ready == 0
+    use(ready_files, 1, [300])
+    ready_files.free(range(1), 0, 1_000)
+    assert ready_files.next_order() == Free([0], 0)
+    assert ready_files.next_order() is None
+    ready_files.set_room(1 << 20)
+    assert make(ready_files).indices[0] == 2
+
+
+def test_what_is_made_stays_within_the_room_there_is() -> None:
+    ready_files = ReadyFiles(0)
+    ready_files.set_room(3 * 4096 + 1)
+    assert make(ready_files).indices == range(3)
+    assert ready_files.next_order() is None
+    ready_files.set_room(4 * 4096)
+    assert make(ready_files).indices == range(3, 7)

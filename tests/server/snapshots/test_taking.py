@@ -16,6 +16,7 @@ import pytest
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
 from qcore.disk.snapshot_files import KEPT
+from qcore.disk.space import Space, default_reserve, last_slice
 from qcore.model import entry
 from qcore.model.errors import Damaged
 from qcore.model.leader_commands import RaiseLevel
@@ -29,10 +30,12 @@ from tests.server.running import Client, GatedFiles, Running, running, until
 USER = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}, {"name": "Notes", "dataType": "String"}]}
 
 
-async def write(client: Client, count: int, notes: str = "") -> None:
-    """Make so many entries of the log."""
-    for number in range(count):
-        await client.result("create", type="User", name=f"n{number}", fields={"Age": number, "Notes": notes})
+async def write(client: Client, count: int, notes: str = "") -> list[int]:
+    """Make so many entries of the log, each of which creates an entity; return their ids."""
+    return [
+        (await client.result("create", type="User", name=f"n{each}", fields={"Age": each, "Notes": notes}))["id"]
+        for each in range(count)
+    ]
 
 
 async def begin(run: Running) -> Client:
@@ -281,11 +284,11 @@ async def test_a_snapshot_that_cannot_be_written_is_no_harm(tmp_path: Path) -> N
 async def test_too_little_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budgets, "SNAPSHOT_SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr("qcore.server.snapshots.taking.space", lambda _folder: Space(1 << 30, 99))
     async with running(tmp_path) as run:
         client = await begin(run)
         answer = await client.ask("snapshot.take")
-        assert "bytes free" in answer["error"]["message"]
+        assert "there are 99 bytes free" in answer["error"]["message"]
         assert list((run.directory.path / "snapshots").iterdir()) == []
 
 
@@ -380,3 +383,66 @@ async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
     with pytest.raises(Damaged, match="written by a newer qcore"):
         async with running(tmp_path):
             pass
+
+
+async def test_a_state_that_shrank_needs_no_more_room_than_it_takes_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what the snapshot before it took, nor the log since."""
+    async with running(tmp_path) as run:
+        client = await begin(run)
+        made = await write(client, 100, "x" * 10_000)
+        first = await client.result("snapshot.take")
+        for id in made:
+            await client.result("delete", id=id)
+        free = last_slice(default_reserve(1 << 30)) // budgets.SNAPSHOT_LEFT_SHARE + 100_000
+        monkeypatch.setattr("qcore.server.snapshots.taking.space", lambda _folder: Space(1 << 30, free))
+        assert run.directory.snapshots.found[0].size > 1_000_000
+        assert (await client.result("snapshot.take"))["index"] > first["index"]
+        assert run.directory.snapshots.found[0].size < 20_000
+
+
+async def test_a_disk_short_of_room_keeps_one_good_snapshot_and_the_log_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as run:
+        client = await begin(run)
+        for _ in range(3):
+            await write(client, 3)
+            await client.result("snapshot.take")
+        spoil(Path(run.directory.snapshots.found[0].path))
+        kept = run.directory.snapshots.found[1]
+        await write(client, 3)
+        run.node._snapshots.relieve(1 << 30)
+        await until(lambda: not run.node._snapshots._relief.active)
+        assert run.directory.snapshots.found == [kept]
+        await until(lambda: first_entry(run) == kept.header.last.index + 1)
+        await until(lambda: len(files(run, "snapshots")) == 2)  # the damaged one is left alone
+        digest = run.state.digest()
+    async with running(tmp_path) as again:
+        assert again.state.digest() == digest
+
+
+async def test_a_disk_short_of_room_gets_a_snapshot_that_lets_the_log_go(tmp_path: Path) -> None:
+    async with running(tmp_path, disk_reserve_mb=1) as run:
+        client = await begin(run)
+        made = await write(client, 100, "x" * 10_000)
+        for id in made:
+            await client.result("delete", id=id)
+        run.node._snapshots.relieve(0)
+        await until(lambda: not run.node._snapshots._relief.active)
+        (found,) = run.directory.snapshots.found
+        assert found.header.last.index == run.state.applied
+        await until(lambda: run.directory.log.purged == found.header.last)
+
+
+async def test_a_snapshot_leaves_the_log_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as run:
+        client = await begin(run)
+        await write(client, 10, "x" * 10_000)
+        monkeypatch.setattr("qcore.disk.snapshot_files.space", lambda _folder: Space(1 << 30, 1_000_000))
+        answer = await client.ask("snapshot.take")
+        assert answer["error"]["data"]["kind"] == "disk_full"
+        assert "1000000 bytes are free, and " in answer["error"]["message"]
+        assert files(run, "snapshots") == []
+        await write(client, 1)
