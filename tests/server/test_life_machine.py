@@ -441,7 +441,7 @@ class Machine(RuleBasedStateMachine):
             for id, floor in person.reads.items():
                 answer = person.client.answers.get(id)
                 if answer is not None and "result" in answer:
-                    assert answer["result"] >= floor
+                    assert answer["result"]["count"] >= floor
             self.check_events(person)
 
     def check_write(self, person: Person, write: Write, created: Counter[str]) -> None:
