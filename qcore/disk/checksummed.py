@@ -1,6 +1,6 @@
 """The bytes of the small files (node, vote, committed, purged), without any I/O.
 
-A sealed file is one JSON object on one line; blanks may follow it::
+A checksummed file is one JSON object on one line; blanks may follow it::
 
     {"check":"<blake2b, 64 bits>","format":1,"term":3,"node":65536,"committed":true}\\n
 

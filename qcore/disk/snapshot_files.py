@@ -1,7 +1,7 @@
 """The folder of snapshots: files of JSON lines, each the whole state at one place of the log.
 
     snapshots/snapshot_<unix seconds>.json
-        header   one sealed line: the last log id that is in it, membership, counts
+        header   one checksummed line: the last log id that is in it, membership, counts
         ...      lines of the state, which mean nothing here
         footer   {"footer":{"lines":...,"checksum":"<blake2b, 128 bits, of all before>"}}
 

@@ -129,7 +129,7 @@ class ReadyFiles:
         return self._closed
 
     def next_order(self, wait: bool = False) -> Make | Free | GiveBack | None:
-        """Return what is to be done next; None if nothing is, with `wait` only once the stock is closed."""
+        """Return what is to be done next; None if nothing is, with `wait` only once this is closed."""
         with self._changed:
             while True:
                 order = None if self._closed else self._order()

@@ -21,7 +21,7 @@ from qcore.store.cel.syntax import parse
 from qcore.store.cel.validation import check, conjunction
 from qcore.store.cel.values import Exhausted, FilterError
 from qcore.store.state.entity import Entity
-from qcore.store.state.indexes import Term
+from qcore.store.state.indexes import Equality
 from qcore.store.state.view import Holder
 
 __all__ = ["MAX_LEVELS", "MAX_TEXT", "STEPS", "Filter", "FilterError", "Parsed", "bind", "parse", "translate"]
@@ -92,7 +92,7 @@ class Filter:
         finally:
             self.taken = self._size + self._steps - frame[1]
 
-    def equality(self, schema: CompleteSchema) -> list[Term]:
+    def equality(self, schema: CompleteSchema) -> list[Equality]:
         """Terms ``Field == constant`` and ``id in List`` that each match of one candidate type fulfils.
 
         An index by field may narrow the entities with any of them, an unset field standing for its default; the
@@ -103,7 +103,7 @@ class Filter:
             field = schema.by_name.get(name)
             form = None if field is None else (element_form if op == "in" else stored_form)(field, value)
             if field is None or form is not None:
-                terms.append(Term(name, field, form))
+                terms.append(Equality(name, field, form))
         return terms
 
     def _compile(self, schema: CompleteSchema) -> Run:

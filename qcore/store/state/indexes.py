@@ -20,7 +20,7 @@ from qcore.store.state.entity import CHILDREN, PARENT, Entity
 from qcore.store.state.pins import Work
 from qcore.store.state.view import View
 
-__all__ = ["Hits", "Index", "Indexes", "Term"]
+__all__ = ["Equality", "Hits", "Index", "Indexes"]
 
 _MOST = 16
 """Indexes at a time; the least recently used one goes."""
@@ -42,7 +42,7 @@ _Key = tuple[CompleteSchema, int]
 """A complete schema and a slot."""
 
 
-class Term(NamedTuple):
+class Equality(NamedTuple):
     """What is searched for: the stored form `value` in a field, or in its list. No `field`: the type has no match."""
 
     name: str
@@ -188,7 +188,7 @@ class Indexes:
 
     # -- searches --------------------------------------------------------------------------------------------
 
-    def find(self, schema: CompleteSchema, terms: Iterable[Term]) -> Generator[None, None, Hits | None]:
+    def find(self, schema: CompleteSchema, terms: Iterable[Equality]) -> Generator[None, None, Hits | None]:
         """Who of exactly this type may fulfil all the terms; None where looking at every entity is the better way.
 
         Pauses while an index is built.

@@ -64,10 +64,10 @@ def test_a_quote_that_is_never_closed_names_the_line_it_began_in() -> None:
 
 def test_a_splitter_can_be_used_again_after_an_error() -> None:
     splitter = Splitter()
-    assert splitter.outbox("GET '") is None
+    assert splitter.feed("GET '") is None
     with pytest.raises(UsageError):
         splitter.finish()
-    assert splitter.outbox("PING") == Sentence(2, ["PING"])
+    assert splitter.feed("PING") == Sentence(2, ["PING"])
 
 
 def test_windows_line_ends_are_no_part_of_words() -> None:

@@ -187,7 +187,7 @@ async def _sentences(lines: AsyncIterable[str]) -> AsyncIterator[Sentence | Usag
     """The commands in lines; a quote that is never closed comes last, as the error it is."""
     splitter = Splitter(comments=True)
     async for line in lines:
-        if (sentence := splitter.outbox(line)) is not None:
+        if (sentence := splitter.feed(line)) is not None:
             yield sentence
     try:
         last = splitter.finish()

@@ -55,7 +55,7 @@ class Splitter:
         self._escaped = False
         self._bars = 0  # how many `|` stand before this character: one separates, more are text
 
-    def outbox(self, line: str) -> Sentence | None:
+    def feed(self, line: str) -> Sentence | None:
         """Take the next line; returns the command that it ends, if it ends one."""
         self._line += 1
         self._begin = self._begin or self._line
@@ -106,7 +106,7 @@ class Splitter:
 
     def _take_escaped(self, char: str) -> None:
         if char == "\n":
-            return  # still escaped, which tells `outbox` that the command goes on
+            return  # still escaped, which tells `feed` that the command goes on
         self._escaped = False
         if self._quote and char not in '"\\':
             self._add("\\")
@@ -145,7 +145,7 @@ def split(text: str, *, comments: bool = False) -> Iterator[Sentence]:
     """
     splitter = Splitter(comments=comments)
     for line in text.split("\n"):
-        if (sentence := splitter.outbox(line)) is not None:
+        if (sentence := splitter.feed(line)) is not None:
             yield sentence
     if (sentence := splitter.finish()) is not None:
         yield sentence
