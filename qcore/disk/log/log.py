@@ -2,8 +2,8 @@
 
 `append`, `truncate` and `purge` block until they are durable and belong to one writer thread, in the order in
 which they were asked for; any thread may read. Files for the next entries are made ready, and purged ones taken
-away, by the slow thread beside it (`qcore.disk.log.preallocator`), with which the writer shares the list of ready files. The bytes of
-an entry are `qcore.disk.log.record`'s business, its meaning is nobody's in this room.
+away, by the slow thread beside it (`qcore.disk.log.preallocator`), with which the writer shares the list of ready
+files. The bytes of an entry are `qcore.disk.log.record`'s business, its meaning is nobody's in this room.
 """
 
 from __future__ import annotations
