@@ -31,6 +31,8 @@ class Lock:
         self._path = str(path)
         self._held: list[int] = []
         self._folder = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
+        held = os.fstat(self._folder)
+        self._place = held.st_dev, held.st_ino
 
     def take(self, operation: int) -> None:
         """Lock the folder, for one (LOCK_EX) or for several (LOCK_SH).
@@ -54,12 +56,11 @@ class Lock:
         Raises:
             DiskFailed: the path names another folder, or none.
         """
-        held = os.fstat(self._folder)
         try:
             found = os.stat(self._path)
         except OSError as error:
             raise self._replaced(f"it is not there any more ({error.strerror})") from None
-        if (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+        if (found.st_dev, found.st_ino) != self._place:
             raise self._replaced("another folder is in its place")
 
     def close(self) -> None:

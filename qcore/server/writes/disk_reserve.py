@@ -18,6 +18,9 @@ from qcore.server.runtime import budgets, logs
 
 __all__ = ["DiskReserve", "NextSnapshot"]
 
+_FREEING = (Delete, SessionOpen)
+"""Commands that are taken on a full disk; each write is asked whether it is one."""
+
 log = logs.get("qcore.reserve")
 
 
@@ -126,4 +129,4 @@ def _up(size: int) -> str:
 def _frees(command: Command) -> bool:
     if isinstance(command, COMPOUND):
         return all(isinstance(step, Delete) or not isinstance(step, Command) for step in command.commands)
-    return isinstance(command, Delete | SessionOpen)
+    return isinstance(command, _FREEING)
