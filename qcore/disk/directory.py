@@ -93,8 +93,9 @@ class Directory:
         path = data_dir.absolute() / f"node_{node}"
         files.make_folder(str(path))
         lock = take_lock(path)
-        files.guard = lock.check_place
         try:
+            files.hold(str(path))
+            lock.folder.check_place()
             directory = cls._checked(path, node, machine, files, lock)
             directory.refuse_damaged()
             directory._settle()
@@ -150,6 +151,7 @@ class Directory:
         for folder in folders:
             self._files.make_folder(folder)
             _remove_temporary(self._files, folder)
+        self._files.hold(folders[0])
         self._make_room()
         self.save_identity(self.identity)
         self._marks.settle()
@@ -202,12 +204,12 @@ class Directory:
         self._marks.save_committed(committed, self.log.last, sync)
 
     def check_place(self) -> None:
-        """Find out whether the directory is still where it was opened.
+        """Find out whether the directory and its log are still where they were opened.
 
         Raises:
             DiskFailed: it was moved away, or another one put in its place; nothing is written any more.
         """
-        self._lock.check_place()
+        self._files.check_places()
 
     def prepare(self, failed: Callable[[Fatal], None]) -> None:
         """Have the slow thread keep files ready for the next entries, until the directory is closed.
@@ -220,7 +222,6 @@ class Directory:
         """Give the directory back; nothing is written."""
         self._preallocator.stop()
         self._files.close()
-        self.snapshots.close()
         self._lock.close()
 
 

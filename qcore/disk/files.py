@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 
 from qcore.disk.damage import damaged
+from qcore.disk.held_folder import HeldFolder
 from qcore.model.errors import DiskFailed
 
 __all__ = ["TEMPORARY", "Files", "open_regular"]
@@ -25,6 +26,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = _WRITE | os.O_CREAT | os.O_TRUNC
 _CREATE_NEW = _WRITE | os.O_CREAT | os.O_EXCL
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_MODE = 0o640
 _FOLDER_MODE = 0o750
 
@@ -45,18 +47,39 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 class Files:
     """Durable file operations by absolute path; each raises `DiskFailed` and names what failed.
 
-    Nothing is read or written through symbolic links.
+    Nothing is read or written through symbolic links. What lies in a folder that is held (`hold`) is reached by its
+    descriptor, so that nothing is ever done in another one that was put in its place; before anything else is changed
+    the held ones are looked at.
 
     Attributes:
-        guard: called before each operation that changes something; raises `DiskFailed` if none may be done any more.
         links: whether the file system gave a file a second name as long as it was asked to.
     """
 
     def __init__(self) -> None:
-        self.guard: Callable[[], None] = _allow
         self.links = True
         self._failure: str | None = None
-        self._folders: dict[str, int] = {}
+        self._held: dict[str, HeldFolder] = {}
+
+    def hold(self, path: str) -> None:
+        """Reach what lies in this folder by its descriptor from now on, until `close`.
+
+        Raises:
+            DiskFailed: it cannot be opened.
+        """
+        self._held[path] = HeldFolder(path, *self._at(path))
+
+    def check_places(self) -> None:
+        """Refuse to go on if another folder was put in the place of a held one.
+
+        Raises:
+            DiskFailed: it names the folder; nothing is written any more.
+        """
+        try:
+            for folder in self._held.values():
+                folder.check_place()
+        except DiskFailed as error:
+            self._failure = error.message
+            raise
 
     def store(self, path: str, data: bytes) -> None:
         """Create or replace a file whole: it is durable on return, and a crash leaves the old or the new one."""
@@ -67,8 +90,8 @@ class Files:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file from its start and fsync it; its name is not durable yet."""
-        with self._writing("write", path):
-            descriptor = os.open(path, _CREATE, _FILE_MODE)
+        with self._writing("write", path) as (name, folder):
+            descriptor = os.open(name, _CREATE, _FILE_MODE, dir_fd=folder)
             try:
                 _write_all(descriptor, data)
                 self.fsync(descriptor, path)
@@ -77,19 +100,22 @@ class Files:
 
     def overwrite(self, path: str, data: bytes, sync: bool) -> None:
         """Write over the first bytes of a file that is no shorter; durable on return only with `sync`."""
-        with self._writing("overwrite", path):
-            descriptor = os.open(path, _WRITE)
+        name, folder = self._place("overwrite", path)
+        try:  # not `_writing`: each entry of the log comes this way
+            descriptor = os.open(name, _WRITE, dir_fd=folder)
             try:
                 _write_all(descriptor, data)
                 if sync:
                     self.fdatasync(descriptor, path)
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            raise self._failed("overwrite", path, error) from error
 
     def extend(self, path: str, data: bytes, sync: bool) -> None:
         """Write behind the end of a file that is there; durable on return only with `sync`."""
-        with self._writing("write", path):
-            descriptor = os.open(path, _WRITE | os.O_APPEND)
+        with self._writing("write", path) as (name, folder):
+            descriptor = os.open(name, _WRITE | os.O_APPEND, dir_fd=folder)
             try:
                 _write_all(descriptor, data)
                 if sync:
@@ -101,14 +127,13 @@ class Files:
         """The same disk for files that may fail by themselves: neither hears of the other's failure."""
         twin = copy(self)
         twin._failure = None
-        twin._folders = {}
         return twin
 
     def create(self, path: str, data: bytes) -> int | None:
         """Write a new file and return its descriptor, for `finish`; None if the name is taken."""
-        with self._writing("create", path):
+        with self._writing("create", path) as (name, folder):
             try:
-                descriptor = os.open(path, _CREATE_NEW, _FILE_MODE)
+                descriptor = os.open(name, _CREATE_NEW, _FILE_MODE, dir_fd=folder)
             except FileExistsError:
                 return None
             try:
@@ -133,8 +158,8 @@ class Files:
 
     def rename(self, source: str, target: str) -> None:
         """Rename within a folder, replacing the target; durable after `sync_folder`."""
-        with self._writing("rename", source):
-            os.rename(source, target)
+        with self._writing("rename", source) as (name, folder):
+            os.rename(name, self._at(target)[0], src_dir_fd=folder, dst_dir_fd=folder)
 
     def move(self, source: str, target: str) -> bool:
         """Rename within a folder, but never over another file: False, and no rename, if the target is taken.
@@ -142,7 +167,7 @@ class Files:
         For a moment the file has both names; where there are no second names it is False, too, and `links` tells.
         Durable after `sync_folder`.
         """
-        with self._writing("rename", source):
+        with self._writing("rename", source) as (name, folder):
             try:
                 self.link(source, target)
             except FileExistsError:
@@ -152,17 +177,18 @@ class Files:
                     raise
                 self.links = False
                 return False
-            os.unlink(source)
+            os.unlink(name, dir_fd=folder)
             return True
 
     def link(self, source: str, target: str) -> None:
-        """Give a file a second name."""
-        os.link(source, target)
+        """Give a file a second name within its folder."""
+        name, folder = self._at(source)
+        os.link(name, self._at(target)[0], src_dir_fd=folder, dst_dir_fd=folder)
 
     def unlink(self, path: str) -> None:
         """Remove a file; durable after `sync_folder`."""
-        with self._writing("remove", path):
-            os.unlink(path)
+        with self._writing("remove", path) as (name, folder):
+            os.unlink(name, dir_fd=folder)
 
     def make_folder(self, path: str) -> None:
         """Create a folder and the missing ones above it, each durable before the next."""
@@ -175,21 +201,25 @@ class Files:
 
     def mkdir(self, path: str) -> None:
         """Create one folder; durable after `sync_folder` of its parent."""
-        with self._writing("create the folder", path):
-            os.mkdir(path, _FOLDER_MODE)
+        with self._writing("create the folder", path) as (name, folder):
+            os.mkdir(name, _FOLDER_MODE, dir_fd=folder)
 
     def sync_folder(self, path: str) -> None:
         """Make every name that was created, changed or removed in a folder durable."""
+        held = self._held.get(path)
         with self._writing("fsync the folder", path):
-            descriptor = self._folders.get(path)
-            if descriptor is None:
-                descriptor = self._folders[path] = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(descriptor)
+            descriptor = os.open(path, _FOLDER) if held is None else held.descriptor
+            try:
+                os.fsync(descriptor)
+            finally:
+                if held is None:
+                    os.close(descriptor)
 
     def shape(self, path: str) -> tuple[int, int] | None:
         """Return a file's size in bytes and its number of names; None if there is no such file."""
         try:
-            found = os.stat(path, follow_symlinks=False)
+            name, folder = self._at(path)
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -224,7 +254,7 @@ class Files:
             DiskFailed: qcore may not read it.
         """
         try:
-            with open(open_regular(path), "rb", buffering=0) as file:
+            with open(open_regular(path, *self._at(path)), "rb", buffering=0) as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -234,38 +264,49 @@ class Files:
             raise damaged(path, f"it cannot be read: {error.strerror}") from error
 
     def close(self) -> None:
-        """Close the folders held open."""
-        while self._folders:
-            os.close(self._folders.popitem()[1])
+        """Give the held folders back."""
+        while self._held:
+            self._held.popitem()[1].close()
 
-    @contextmanager
-    def _writing(self, action: str, path: str) -> Iterator[None]:
+    def _at(self, path: str) -> tuple[str, int | None]:
+        """The name of a file in its folder, if that is held, and the folder's descriptor; else its path."""
+        folder, _, name = path.rpartition("/")
+        held = self._held.get(folder)
+        return (path, None) if held is None else (name, held.descriptor)
+
+    def _place(self, action: str, path: str) -> tuple[str, int | None]:
+        """Where to do what changes something, unless nothing may be changed any more."""
         if self._failure is not None:
             raise DiskFailed(f"refused to {action} {path} after an earlier failure: {self._failure}")
-        self._check_guard()
+        place = self._at(path)
+        if place[1] is None:
+            self.check_places()
+        return place
+
+    @contextmanager
+    def _writing(self, action: str, path: str) -> Iterator[tuple[str, int | None]]:
+        place = self._place(action, path)
         try:
-            yield
+            yield place
         except OSError as error:
-            self._failure = _message(action, path, error)
-            raise DiskFailed(self._failure, path=path, errno=error.errno) from error
+            raise self._failed(action, path, error) from error
 
-    def _check_guard(self) -> None:
-        try:
-            self.guard()
-        except DiskFailed as error:
-            self._failure = error.message
-            raise
+    def _failed(self, action: str, path: str, error: OSError) -> DiskFailed:
+        self._failure = _message(action, path, error)
+        return DiskFailed(self._failure, path=path, errno=error.errno)
 
 
-def open_regular(path: str) -> int:
+def open_regular(path: str, name: str = "", folder: int | None = None) -> int:
     """Open a file for reading; never waits, as for the writer of a FIFO.
+
+    With `name` it is opened by that in an open `folder`, and `path` is only told.
 
     Raises:
         Damaged: it is a symbolic link, or no file at all.
         OSError: it cannot be opened.
     """
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = os.open(name or path, _READ, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise damaged(path, f"expected a file, found {_kind(path)}") from error
@@ -283,10 +324,6 @@ def _kind(path: str) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
     return "a FIFO" if stat.S_ISFIFO(mode) else "a file" if stat.S_ISREG(mode) else "a socket or device"
-
-
-def _allow() -> None:
-    pass
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

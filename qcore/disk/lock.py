@@ -11,6 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from qcore.disk.held_folder import HeldFolder
 from qcore.model.errors import AlreadyRunning, DiskFailed
 
 __all__ = ["Lock", "share_lock", "take_lock"]
@@ -24,15 +25,14 @@ class Lock:
 
     Attributes:
         warnings: what could not be locked, for the operator.
+        folder: the directory itself.
     """
 
     def __init__(self, path: Path) -> None:
         self.warnings: list[str] = []
         self._path = str(path)
-        self._held: list[int] = []
-        self._folder = self._open(path, os.O_RDONLY | os.O_DIRECTORY)
-        held = os.fstat(self._folder)
-        self._place = held.st_dev, held.st_ino
+        self._files: list[int] = []
+        self.folder = HeldFolder(self._path)
 
     def take(self, operation: int) -> None:
         """Lock the folder, for one (LOCK_EX) or for several (LOCK_SH).
@@ -41,8 +41,8 @@ class Lock:
             AlreadyRunning: a process holds it in another way.
             DiskFailed: it is another folder by now.
         """
-        self._lock(self._folder, self._path, operation)
-        self.check_place()
+        self._lock(self.folder.descriptor, self._path, operation)
+        self.folder.check_place()
 
     def take_file(self, name: Path, flags: int, operation: int) -> int:
         """Lock a file in it likewise; returns its descriptor."""
@@ -50,30 +50,18 @@ class Lock:
         self._lock(file, str(name), operation)
         return file
 
-    def check_place(self) -> None:
-        """Refuse to go on in a folder that was put in the place of this one.
-
-        Raises:
-            DiskFailed: the path names another folder, or none.
-        """
-        try:
-            found = os.stat(self._path)
-        except OSError as error:
-            raise self._replaced(f"it is not there any more ({error.strerror})") from None
-        if (found.st_dev, found.st_ino) != self._place:
-            raise self._replaced("another folder is in its place")
-
     def close(self) -> None:
         """Let others use the directory."""
-        while self._held:
-            os.close(self._held.pop())
+        while self._files:
+            os.close(self._files.pop())
+        self.folder.close()
 
     def _open(self, name: Path, flags: int) -> int:
         try:
             descriptor = os.open(name, flags | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise DiskFailed(f"cannot open {name}: {error.strerror}", path=str(name)) from error
-        self._held.append(descriptor)
+        self._files.append(descriptor)
         return descriptor
 
     def _lock(self, descriptor: int, name: str, operation: int) -> None:
@@ -104,13 +92,6 @@ class Lock:
             return "unknown"
         finally:
             os.close(file)
-
-    def _replaced(self, found: str) -> DiskFailed:
-        return DiskFailed(
-            f"{self._path} was moved away or replaced while the node used it: {found}. Nothing more is written; "
-            "stop a node before you move its directory, then start it on the one it is to use",
-            path=self._path,
-        )
 
 
 def take_lock(path: Path) -> Lock:

@@ -174,11 +174,6 @@ class SnapshotFiles:
             files.unlink(found.path)
         if old:
             files.sync_folder(self._folder)
-        files.close()
-
-    def close(self) -> None:
-        """Close the folder held open."""
-        self._files.close()
 
 
 class SnapshotWriter:
@@ -236,12 +231,10 @@ class SnapshotWriter:
         self._extend(_footer(self._lines, self._checksum.hexdigest()))
         self._files.rename(self._temporary, self.path)
         self._files.sync_folder(os.path.dirname(self.path))
-        self._files.close()
         return SnapshotFile(self.path, self._header, self.size)
 
     def abandon(self) -> None:
         """Take away what was written, as far as that is possible."""
-        self._files.close()
         try:
             self._files.apart().unlink(self._temporary)
         except DiskFailed:  # it goes at the next start

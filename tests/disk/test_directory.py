@@ -231,15 +231,32 @@ def test_nothing_is_written_over_a_directory_that_was_put_in_the_place_of_this_o
     shutil.copytree(tmp_path / "away", path)
     before = {each: each.read_bytes() for each in path.rglob("*.json")}
     snapshot = directory.snapshots.begin(header_of(3, 1), 1)
-    for attempt in (
-        lambda: append(directory, 4),
-        lambda: directory.save_committed(log_id(3)),
-        lambda: snapshot.write(b"{}"),
-        directory.check_place,
-    ):
-        with pytest.raises(DiskFailed, match="node_1 was moved away or replaced"):
-            attempt()
+    append(directory, 4)
+    directory.save_committed(log_id(3))
+    with pytest.raises(DiskFailed, match="node_1 was moved away or replaced"):
+        snapshot.write(b"{}")
+    with pytest.raises(DiskFailed, match="node_1 was moved away or replaced"):
+        directory.check_place()
+    with pytest.raises(DiskFailed, match=r"refused to \w+ .* after an earlier failure"):
+        append(directory, 5)
     assert {each: each.read_bytes() for each in path.rglob("*.json")} == before
+    directory.close()
+    path.rename(tmp_path / "instead")
+    (tmp_path / "away").rename(path)
+    again = open_node(tmp_path)
+    assert again.log.last == log_id(4)
+    again.close()
+
+
+@pytest.mark.parametrize("instead", [False, True], ids=["moved away", "replaced"])
+def test_a_log_that_was_moved_away_is_noticed(tmp_path: Path, instead: bool) -> None:
+    directory = open_node(tmp_path)
+    directory.check_place()
+    (directory.path / "logs").rename(tmp_path / "away")
+    if instead:
+        (directory.path / "logs").mkdir()
+    with pytest.raises(DiskFailed, match=r"node_1/logs was moved away or replaced while the node used it"):
+        directory.check_place()
     directory.close()
 
 

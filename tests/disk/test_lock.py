@@ -84,17 +84,3 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path: Path, monkeypatch: p
     assert len(lock.warnings) == 2
     assert f"{tmp_path} cannot be locked on this file system (No locks available)" in lock.warnings[0]
     lock.close()
-
-
-@pytest.mark.parametrize("instead", [False, True], ids=["moved away", "replaced"])
-def test_a_folder_that_is_another_by_now_is_noticed(tmp_path: Path, instead: bool) -> None:
-    folder = tmp_path / "node_1"
-    folder.mkdir()
-    lock = take_lock(folder)
-    lock.check_place()
-    folder.rename(tmp_path / "away")
-    if instead:
-        folder.mkdir()
-    with pytest.raises(DiskFailed, match=r"node_1 was moved away or replaced while the node used it"):
-        lock.check_place()
-    lock.close()
