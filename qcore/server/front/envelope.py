@@ -125,7 +125,7 @@ def _problem(envelope: _Envelope, id: bytes | None, params: bytes, data: bytes |
         return InvalidRequest(f"the key {key!r} stands twice in the request", key=key)
     if envelope.jsonrpc != "2.0":
         return InvalidRequest(f'a request says "jsonrpc": "2.0", {envelope.jsonrpc!r} given')
-    if id is not None and not _is_id(id):
+    if id is not None and not id.isdigit() and not _is_id(id):
         return InvalidRequest(f"an id is a string, a number or null, {id[:40].decode(errors='replace')} given")
     return None
 

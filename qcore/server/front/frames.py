@@ -6,6 +6,10 @@ from websockets.frames import Frame, Opcode
 
 __all__ = ["Messages", "text_header"]
 
+_TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+_SHORT = [bytes((0x81, length)) for length in range(126)]
+"""The headers of short texts."""
+
 
 class Messages:
     """Puts the data frames of one connection together."""
@@ -25,12 +29,12 @@ class Messages:
         That fragments follow each other as they must is for the protocol to check, as is their whole length.
         """
         opcode = frame.opcode
-        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+        if opcode is _TEXT or opcode is _BINARY:
             if frame.fin:
-                return opcode is Opcode.TEXT, bytes(frame.data)
+                return opcode is _TEXT, bytes(frame.data)
             self._fragments = bytearray(frame.data)
-            self._text = opcode is Opcode.TEXT
-        elif opcode is Opcode.CONT:
+            self._text = opcode is _TEXT
+        elif opcode is _CONT:
             self._fragments += frame.data
             if frame.fin:
                 data, self._fragments = bytes(self._fragments), bytearray()
@@ -41,7 +45,7 @@ class Messages:
 def text_header(length: int) -> bytes:
     """What stands before the text of a whole, unmasked frame (RFC 6455, 5.2)."""
     if length < 126:
-        return bytes((0x81, length))
+        return _SHORT[length]
     if length < 65_536:
         return b"\x81\x7e" + length.to_bytes(2, "big")
     return b"\x81\x7f" + length.to_bytes(8, "big")

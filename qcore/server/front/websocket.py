@@ -41,6 +41,8 @@ Address = tuple[str, int]
 
 log = logs.get("qcore.websocket")
 
+_PING, _CLOSE = Opcode.PING, Opcode.CLOSE
+
 _LIBRARY_LOG = logging.getLogger("qcore.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # at info it logs every connection, as we do ourselves at debug
 
@@ -86,6 +88,8 @@ class Connection(asyncio.Protocol):
         self._keep_alive: KeepAlive | None = None
         self._heard = 0.0
         self._flush_scheduled = False
+        self._ready: list[bytes] = []
+        """Frames of answers that were not written yet; they go before what the library has ready."""
         self._congested = False
         """Whether the socket takes no more for now: events stay in the client's outbox then, answers do not wait."""
         self._goodbye = False
@@ -292,10 +296,14 @@ class Connection(asyncio.Protocol):
         protocol = self._protocol
         frames = cast(list[Frame], protocol.events_received())
         self._inbox.extend(frames)
-        if frames and frames[-1].opcode is Opcode.CLOSE and not self._goodbye and self._conversation is not None:
-            self._hold_farewell()
-        elif protocol.state is not OPEN or any(frame.opcode is Opcode.PING for frame in frames):
-            self._schedule_flush()  # the library answers handshakes, pings, goodbyes and what is malformed
+        for frame in frames:
+            if frame.opcode is _PING:
+                self._schedule_flush()  # the library answers it
+        if protocol.state is not OPEN:
+            if frames and frames[-1].opcode is _CLOSE and not self._goodbye and self._conversation is not None:
+                self._hold_farewell()
+            else:
+                self._schedule_flush()  # what the library says to goodbyes and to what is malformed
         if protocol.reader.buffer or self._unfinished:
             self._note_unfinished()
 
@@ -315,7 +323,7 @@ class Connection(asyncio.Protocol):
             return
         message = self._messages.add(frame)
         if message is None:
-            if frame.opcode is Opcode.CLOSE:
+            if frame.opcode is _CLOSE:
                 conversation.when_idle(self._say_farewell)
             elif self._messages.size:
                 self._note_unfinished()
@@ -341,7 +349,7 @@ class Connection(asyncio.Protocol):
     def send(self, text: bytes) -> None:
         """Send one message; dropped when the connection is closing."""
         if self._protocol.state is OPEN and not self._lost:
-            self._protocol.send_text(text)
+            self._ready += text_header(len(text)), text
             self._schedule_flush()
         elif self._farewell and not self._transport.is_closing():
             self._transport.write(text_header(len(text)) + text)  # the library sends nothing behind a goodbye
@@ -364,7 +372,7 @@ class Connection(asyncio.Protocol):
         """Send what the library has ready, but its answer to the client's goodbye not before those to its requests."""
         *ready, self._farewell, _end = self._protocol.data_to_send()
         if not self._transport.is_closing():
-            self._transport.write(b"".join(ready))
+            self._transport.write(b"".join(self._taken(ready)))
         self._alarm.set(budgets.CLOSE_SECONDS, self._say_farewell)
 
     def _say_farewell(self) -> None:
@@ -393,7 +401,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             return
-        chunks = self._protocol.data_to_send()
+        chunks = self._taken(self._protocol.data_to_send())
         if chunks:
             end = not chunks[-1]
             transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
@@ -406,6 +414,12 @@ class Connection(asyncio.Protocol):
             self._cut_off()
         elif self._protocol.close_expected() and not self._farewell:
             self._end_soon()
+
+    def _taken(self, chunks: list[bytes]) -> list[bytes]:
+        """All that is ready, to be written now: answers, then what the library made."""
+        ready, self._ready = self._ready, []
+        ready += chunks
+        return ready
 
     def _flush_events(self, outbox: Outbox) -> None:
         """Write events as long as the socket takes them and this turn's budget goes."""

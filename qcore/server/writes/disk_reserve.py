@@ -18,8 +18,8 @@ from qcore.server.runtime import budgets, logs
 
 __all__ = ["DiskReserve", "NextSnapshot"]
 
-_FREEING = (Delete, SessionOpen)
-"""Commands that are taken on a full disk; each write is asked whether it is one."""
+_FREEING = frozenset({Delete, SessionOpen, *COMPOUND})
+"""Commands that may be taken on a full disk, compounds if they do nothing but delete."""
 
 log = logs.get("qcore.reserve")
 
@@ -73,7 +73,7 @@ class DiskReserve:
         if now - self._looked >= budgets.DISK_LOOK_SECONDS or self._left < 0:
             self._looked = now
             self._look(cost + waiting)
-        if not _frees(command):
+        if type(command) not in _FREEING or not _frees(command):
             full = self._full
             return None if full is None else DiskFull(f"{full}; deletions are taken all the same", applied="no")
         if self._full is not None and self._left_to_deletions < 0:
@@ -129,4 +129,4 @@ def _up(size: int) -> str:
 def _frees(command: Command) -> bool:
     if isinstance(command, COMPOUND):
         return all(isinstance(step, Delete) or not isinstance(step, Command) for step in command.commands)
-    return isinstance(command, _FREEING)
+    return True
