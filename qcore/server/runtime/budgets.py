@@ -140,8 +140,8 @@ BACKLOG_CONNECTIONS = 1024
 SPARE_FILES = BACKLOG_CONNECTIONS + 256
 """Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
 
-PLACE_LOOK_SECONDS = 5.0
-"""Time between two looks whether the node's directory is still where it was; each write looks by itself."""
+PLACE_LOOK_SECONDS = 1.0
+"""Time between two looks whether the node's directory is still where it was; until then writes go where it is now."""
 
 STOP_SECONDS = 10.0
 """Time a stop may take by default; what is not finished by then is answered with an error."""
