@@ -26,7 +26,7 @@ _VALUES = ("value", "default")
 """Names of params that hold a value, which may be a Blob's; the members of `fields` are values, too."""
 
 _QUOTED = 100
-"""Bytes that are quoted of what was given."""
+"""Bytes or characters that are quoted of what was given."""
 
 
 def as_builtins(record: Any) -> Any:
@@ -42,8 +42,8 @@ def encode_params(method: str, params: Mapping[str, Any]) -> bytes:
     """The JSON of a method's params.
 
     Raises:
-        BadParams: a number that is not finite, bytes that are no value, a datetime without a time zone, or what
-            cannot be written as JSON at all; quotes what was given.
+        BadParams: a number that is not finite, bytes that are no value, half a surrogate pair, a datetime without a
+            time zone, or what cannot be written as JSON at all; quotes what was given.
     """
     try:
         plain = as_builtins(dict(params))
@@ -51,6 +51,11 @@ def encode_params(method: str, params: Mapping[str, Any]) -> bytes:
             if type(given) not in _HARMLESS:
                 _check(given, f"params of {method}: {name}", _holds_value(name, given))
         return encode_json(plain)
+    except UnicodeEncodeError as exc:
+        raise BadParams(
+            f"params of {method}: expected text, given {_cut(exc.object)}, in which {exc.object[exc.start]!r} stands "
+            "for a byte that is not UTF-8, or is half a surrogate pair"
+        ) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise BadParams(f"params of {method} cannot be written as JSON: {exc}") from None
 
@@ -82,6 +87,10 @@ def _check_members(given: dict[Any, Any], where: str, is_value: bool) -> None:
 
 def _holds_value(name: str, given: Any) -> bool:
     return name in _VALUES or (name == "fields" and isinstance(given, dict))
+
+
+def _cut(text: str) -> str:
+    return repr(text[:_QUOTED]) + (f"... ({len(text)} characters)" if len(text) > _QUOTED else "")
 
 
 def _quoted(given: bytes | bytearray | memoryview) -> str:
