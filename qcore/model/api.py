@@ -13,6 +13,8 @@ import msgspec
 
 from qcore.model.errors import BadParams, BadValue, ParseError, RequestError, TooLarge, UnknownMethod
 from qcore.model.requests import commands, compound, queries, results
+from qcore.model.requests.commands import DEFAULT_MAX_LIST
+from qcore.model.requests.json_limits import SIZED_JSON, check_params
 from qcore.model.requests.numbers import field_out_of_range
 from qcore.model.requests.restore import Restored
 from qcore.model.schema import EntitySchema, FieldSchema
@@ -229,24 +231,27 @@ _GIVEN: dict[str, Callable[[Any], int]] = {
 _STEPS = frozenset(name for name, method in METHODS.items() if method.params in get_args(compound.Step))
 
 
-def read_params(method: str, text: bytes, max_steps: int) -> Any:
+def read_params(method: str, text: bytes, max_steps: int, max_list: int = DEFAULT_MAX_LIST) -> Any:
     """Turn the JSON of params, by name or by position, into the typed record of the method.
 
     Raises:
         UnknownMethod, BadParams, ParseError: name what is wrong, such as a key that stands twice.
         BadValue: a value that is nested, or a number that no field can hold.
-        TooLarge: nested too deeply, or more than `max_steps` commands in a pipeline or transaction.
+        TooLarge: nested too deeply, more than `max_steps` commands in a pipeline or transaction, or more of anything
+            than `check_params` allows.
     """
     decode = _decode.get(method)
     if decode is None:
         raise UnknownMethod(f"unknown method {method[:80]!r}; there are {', '.join(sorted(METHODS))}")
     if not text or text == b"null":
         text = b"{}"
+    if len(text) > SIZED_JSON:
+        check_params(method, text, max_list)
     try:
         if text[:1] == b"[":
             text = _named(method, text)
         if METHODS[method].params in compound.COMPOUND:
-            return _read_compound(method, text, max_steps)
+            return _read_compound(method, text, max_steps, max_list)
         params = decode(text)
         if isinstance(params, commands.Command):
             params.check_values()
@@ -293,13 +298,13 @@ def _named(method: str, text: bytes) -> bytes:
     return encode_json(dict(zip(names, values, strict=False)))
 
 
-def _read_compound(method: str, text: bytes, max_steps: int) -> compound.Pipeline | compound.Transaction:
+def _read_compound(method: str, text: bytes, max_steps: int, max_list: int) -> compound.Pipeline | compound.Transaction:
     wire = _decode_compound(text)
     _check_keys(method, text, wire, own=0)
     for what, given in (("commands", len(wire.commands)), ("conditions", len(wire.conditions))):
         if given > max_steps:
             raise TooLarge(f"a {method} has at most {max_steps} {what}, {given} given (max_pipeline)")
-    steps = [_read_step(number, step, max_steps) for number, step in enumerate(wire.commands, 1)]
+    steps = [_read_step(number, step, max_steps, max_list) for number, step in enumerate(wire.commands, 1)]
     numbered: dict[str, Any] = {
         "timeout": wire.timeout,
         "session": wire.session,
@@ -315,11 +320,11 @@ def _read_compound(method: str, text: bytes, max_steps: int) -> compound.Pipelin
     return compound.Pipeline(steps, **numbered)
 
 
-def _read_step(number: int, step: _WireStep, max_steps: int) -> Any:
+def _read_step(number: int, step: _WireStep, max_steps: int, max_list: int) -> Any:
     try:
         if step.method not in _STEPS:
             raise UnknownMethod(f"{step.method[:80]!r} cannot stand in a pipeline or transaction")
-        params = read_params(step.method, bytes(step.params), max_steps)
+        params = read_params(step.method, bytes(step.params), max_steps, max_list)
         if isinstance(params, commands.Command) and params.session:
             raise BadParams("a session numbers the pipeline or transaction, not its commands")
     except RequestError as exc:

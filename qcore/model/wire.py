@@ -78,15 +78,15 @@ def repeated_member(text: bytes) -> str | None:
 def lone_surrogate(data: bytes) -> tuple[str, bytes] | None:
     """The first half of a surrogate pair that stands alone as an escape, which no text can hold.
 
-    Returns it as it was written, and the data with such escapes changed to others of the same length, so that the rest
-    can be read.
+    Returns it as it was written, and the data with the escapes of surrogates changed to others of the same length, so
+    that the rest can be read.
     """
-    changed, written, end = bytearray(data), b"", 0
-    while found := _LONE_SURROGATE.match(data, end):
-        end = found.end()
-        written = written or data[end - 6 : end]
-        changed[end - 6 : end] = b"\\ufffd"
-    return (written.decode("ascii", "replace"), bytes(changed)) if written else None
+    found = _LONE_SURROGATE.match(data)
+    if found is None:
+        return None
+    written = data[found.end() - 6 : found.end()]
+    # others than half pairs are changed with them, at the speed of C: what is read of it is not carried out
+    return written.decode("ascii", "replace"), data.replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0")
 
 
 def cut_text(data: bytes, size: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from qcore.model.api import read_params
 from qcore.model.errors import BadParams, InvalidRequest, ParseError, RequestError, TooLarge
+from qcore.model.requests.json_limits import SIZED_JSON, check_array, check_request
 from qcore.model.wire import COLON, lone_surrogate, repeated_member
 from qcore.server.calls import Call, Sink
 from qcore.server.client import Client
@@ -46,20 +47,23 @@ def is_batch(data: bytes) -> bool:
     return data[:1] == b"[" or (data[:1].isspace() and data.lstrip(_BLANKS)[:1] == b"[")
 
 
-def read_batch(data: bytes, max_batch: int) -> list[msgspec.Raw]:
+def read_batch(data: bytes, limits: Limits) -> list[msgspec.Raw]:
     """The requests of a batch array, not read yet.
 
     Raises:
         ParseError, InvalidRequest: it is no JSON, or empty.
-        TooLarge: it has more than `max_batch` requests.
+        TooLarge: it has more than `max_batch` requests, or too much in all.
     """
+    max_batch = limits.max_batch
+    if len(data) > SIZED_JSON:
+        check_array(data, max_batch, limits.max_list)
     try:
         items = _decode_batch(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         found = lone_surrogate(data)
         if found is None:
             raise _unreadable(exc) from None
-        items = _items_as_sent(data, found[1])
+        items = _items_as_sent(data, found[1], max_batch)
     if not items:
         raise InvalidRequest("an empty batch array holds no request")
     if len(items) > max_batch:
@@ -67,12 +71,14 @@ def read_batch(data: bytes, max_batch: int) -> list[msgspec.Raw]:
     return items
 
 
-def _items_as_sent(data: bytes, readable: bytes) -> list[msgspec.Raw]:
-    """The requests of an array in which some cannot be read: those are answered one by one."""
+def _items_as_sent(data: bytes, readable: bytes, max_batch: int) -> list[msgspec.Raw]:
+    """The requests of an array in which some cannot be read: each is answered, if they are not too many."""
     try:
         items = _decode_batch(readable)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         raise _unreadable(exc) from None
+    if len(items) > max_batch:
+        return items
     found, place = [], readable.index(b"[") + 1
     for item in items:
         text = bytes(item)
@@ -90,13 +96,18 @@ def read_call(sink: Sink, client: Client, data: bytes | msgspec.Raw, now: float,
         return _unread_call(sink, bytes(data), exc, now, slot)
     id, params_text = bytes(envelope.id) or None, bytes(envelope.params)
     call = Call(sink, id, envelope.method, None, now, slot)
-    problem = _problem(envelope, id, params_text, data)
+    try:
+        if len(data) > SIZED_JSON:
+            check_request(bytes(data), params_text)
+        problem = _problem(envelope, id, params_text, data)
+    except RequestError as exc:
+        problem = exc
     if problem is not None:
         call.id = b"null" if problem.data.get("key") == "id" else _echoed(id)
         call.fail(problem)
         return call
     try:
-        call.params = params = read_params(envelope.method, params_text, limits.max_pipeline)
+        call.params = params = read_params(envelope.method, params_text, limits.max_pipeline, limits.max_list)
         call.deadline = now + _timeout(params.timeout, limits)
     except RequestError as exc:
         call.fail(exc)

@@ -39,6 +39,7 @@ class FrontDoor:
             settings.request_timeout,
             settings.max_batch,
             settings.max_pipeline,
+            settings.max_list,
             max_answer=self.send_queue // budgets.ANSWERS_PER_SEND_QUEUE,
         )
         self.ping_interval = settings.ping_interval

@@ -83,7 +83,7 @@ class Conversation:
 
     def _receive_batch(self, data: bytes, now: float) -> None:
         try:
-            items = read_batch(data, self._limits.max_batch)
+            items = read_batch(data, self._limits)
         except RequestError as exc:
             self._send(error_text(b"null", encode_json(exc.wire())))
             return

@@ -20,12 +20,14 @@ class Limits(msgspec.Struct, frozen=True):
         request_timeout: seconds a request may take that names no time-out.
         max_batch: requests in a batch array.
         max_pipeline: commands in a pipeline or transaction.
+        max_list: elements of a list.
         max_answer: bytes of answers after which a batch array gets no further ones.
     """
 
     request_timeout: float
     max_batch: int
     max_pipeline: int
+    max_list: int
     max_answer: int
 
 

@@ -76,7 +76,7 @@ class Talk:
         self.desk = Desk()
         self.said: list[bytes] = []
         self.heard: list[str] = []
-        limits = Limits(10.0, max_batch, 100, max_answer)
+        limits = Limits(10.0, max_batch, 100, 1000, max_answer)
         hear = self.heard.append
         client = Client("", "", Outbox(lambda: hear("events")))
         self.session = Conversation(self.desk, limits, client, self.said.append, lambda: hear("may send"))

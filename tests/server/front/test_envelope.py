@@ -396,3 +396,34 @@ def test_lone_surrogates_in_a_long_text_are_found_in_a_moment() -> None:
         "parse_error",
         7,
     )
+
+
+def test_lone_surrogates_without_number_are_found_in_a_moment_too() -> None:
+    text = "\\ud800" * 2_000_000
+    assert Talk().error(f'{{"jsonrpc":"2.0","id":7,"method":"exists","params":{{"id":"{text}"}}}}') == (
+        "parse_error",
+        7,
+    )
+
+
+@pytest.mark.parametrize("end", ["1", '"\\ud800"'])
+def test_a_batch_array_with_too_much_is_refused_whole(end: str) -> None:
+    (answer,) = Talk().tell("[" + "1," * 2_500_000 + end + "]")
+    assert answer["error"]["data"]["kind"] == "too_large"
+    assert "a batch array: at most 2000000 values" in answer["error"]["message"]
+
+
+def test_a_batch_array_of_half_pairs_is_counted_before_its_requests_are_read() -> None:
+    (answer,) = Talk(max_batch=10).tell("[" + "1," * 20_000 + '"\\ud800"]')
+    assert "at most 10 requests, 20001 given" in answer["error"]["message"]
+
+
+def test_a_request_with_too_much_beside_its_params_is_refused_with_its_id() -> None:
+    keys = ",".join(f'"k{number}":1' for number in range(100_000))
+    (answer,) = Talk().tell(f'{{"jsonrpc":"2.0","id":7,"method":"ping",{keys}}}')
+    assert (answer["id"], answer["error"]["data"]["kind"]) == (7, "too_large")
+
+
+def test_a_long_request_of_blanks_is_read() -> None:
+    (answer,) = Talk().tell('{"jsonrpc":"2.0","id":7,"method":"ping"}'.ljust(1 << 20))
+    assert "result" in answer
