@@ -24,6 +24,7 @@ __all__ = [
     "MAINTAINED",
     "MAX_COMPLETE",
     "MAX_FIELDS",
+    "MAX_LABELS",
     "CompleteField",
     "CompleteSchema",
     "EntitySchema",
@@ -45,6 +46,9 @@ MAX_COMPLETE = 250_000
 
 MAX_FIELDS = 10_000
 """Fields of a complete type: each of its entities has room for all of them."""
+
+MAX_LABELS = 100_000
+"""Labels of a Choice that are taken from a client; apply knows no bound."""
 
 _MAINTAINED_KINDS = {"Name": Kind.String, "Parent": Kind.EntityReference, "Children": Kind.EntityList}
 

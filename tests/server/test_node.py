@@ -125,6 +125,9 @@ async def test_what_no_store_could_take_is_refused_before_it_is_in_the_log(house
     for method, params in (
         ("set", too_long),
         ("transaction", {"commands": [{"method": "set", "params": too_long}]}),
+        ("pipeline", {"commands": [{"method": "set", "params": too_long}]}),
+        ("pipeline", {"commands": [{"method": "find", "params": {"type": "x" * 300_000}}]}),
+        ("field.set", {"type": "User", "field": "Mood", "schema": {"choices": [f"l{n}" for n in range(100_001)]}}),
         ("set", {"id": user, "field": "Notes", "value": [1] * 100_001}),
         ("create", {"type": "User", "name": "x" * 100_000}),
         ("create", {"type": "User", "name": "x", "fields": {f"F{number}": 1 for number in range(10_001)}}),

@@ -8,13 +8,12 @@ import pytest
 
 from qcore.model.errors import BadParams, BadSchema, Conflict, Cycle, NotFound, RequestError, TooLarge
 from qcore.model.requests.commands import Expect, SchemaSet, SetFields
-from qcore.model.requests.queries import Find, Get
+from qcore.model.requests.queries import MAX_PATHS, Find, Get
 from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
 from qcore.store import read
 from qcore.store.search import find as search
 from qcore.store.search.filter import bind, parse
-from qcore.store.search.pages import MAX_PATHS
 from tests.store.samples import Log, dump, field, full_digest, replay, through, type_of
 
 THING = type_of("Thing", field("Boss", Kind.EntityReference), field("Parts", Kind.EntityList), field("Age"))

@@ -14,6 +14,7 @@ from qcore.model.requests.commands import IdForm
 __all__ = [
     "DEFAULT_LIMIT",
     "DEFAULT_LINES",
+    "MAX_PATHS",
     "Consistency",
     "Count",
     "Digest",
@@ -41,6 +42,8 @@ Consistency = Literal["linearizable", "leader", "local"]
 
 DEFAULT_LIMIT = 100
 DEFAULT_LINES = 1000
+MAX_PATHS = 10_000
+"""Fields that a request may ask for, each hop of a path counted."""
 
 
 class Query(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="method"):

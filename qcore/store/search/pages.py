@@ -10,13 +10,13 @@ import msgspec
 
 from qcore.model.errors import BadParams, Compacted, TooLarge
 from qcore.model.ids import MAX_NAME
+from qcore.model.requests.queries import MAX_PATHS
 from qcore.model.requests.results import FailedField
 from qcore.model.wire import decode_json, encode_json, text_size
 from qcore.store.state.epochs import Epochs
 
 __all__ = [
     "MAX_BYTES",
-    "MAX_PATHS",
     "MAX_VALUES",
     "check_limit",
     "check_paths",
@@ -26,9 +26,6 @@ __all__ = [
     "weight",
     "write_cursor",
 ]
-
-MAX_PATHS = 10_000
-"""Fields that one request may ask for; each hop of a path counts."""
 
 MAX_VALUES = 500_000
 """Values on one page: its limit times the fields."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.model.errors import BadParams, Compacted, TooLarge
+from qcore.model.requests.queries import MAX_PATHS
 from qcore.store.search.pages import (
-    MAX_PATHS,
     MAX_VALUES,
     check_limit,
     check_paths,
