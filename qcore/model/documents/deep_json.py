@@ -18,7 +18,7 @@ import msgspec
 from qcore.model.documents.document import PATH_HEAD, PATH_TAIL, step_of_key
 from qcore.model.wire import decode_json
 
-__all__ = ["decode_deep", "read_json"]
+__all__ = ["OutOfRange", "decode_deep", "read_json"]
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*+([{}\[\],:]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^ \t\n\r{}\[\],:"]++|\Z)',
@@ -41,23 +41,37 @@ def _most_containers(text: str) -> int:
     return max(1_000_000, len(text) // 16)
 
 
-def read_json(text: str, twins: list[str]) -> Any:
+class OutOfRange:
+    """A number that no field can hold, such as 1e400 or one of 5,000 digits: of no kind, and quoted as it stands."""
+
+    __slots__ = ("_literal",)
+
+    def __init__(self, literal: str) -> None:
+        self._literal = literal
+
+    def __repr__(self) -> str:
+        return self._literal
+
+
+def read_json(text: str, twins: list[str], *, out_of_range: bool = False) -> Any:
     """The value a JSON text stands for, as `decode_json` reads it.
 
     Args:
         twins: gets the JSON path of each key that stood in its object before, up to 100,000; the last one counts.
+        out_of_range: whether `OutOfRange` stands for such a number; else it is no JSON.
 
     Raises:
         json.JSONDecodeError: it is no JSON, or nearly nothing but lists and objects; names the place.
     """
     if not _is_ordinary(text):
-        return decode_deep(text, twins)
+        return decode_deep(text, twins, out_of_range=out_of_range)
+    parse_float = _float if out_of_range else _finite
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+        return json.loads(text, object_pairs_hook=_object, parse_float=parse_float, parse_constant=_finite)
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError):
-        return decode_deep(text, twins)
+        return decode_deep(text, twins, out_of_range=out_of_range)
 
 
 def _is_ordinary(text: str) -> bool:
@@ -88,15 +102,21 @@ def _finite(literal: str) -> float:
     return number
 
 
-def decode_deep(text: str, twins: list[str] | None = None) -> Any:
+def _float(literal: str) -> float | OutOfRange:
+    number = float(literal)
+    return number if math.isfinite(number) else OutOfRange(literal)
+
+
+def decode_deep(text: str, twins: list[str] | None = None, *, out_of_range: bool = False) -> Any:
     """The same for texts out of the ordinary, with a stack of its own; slower."""
-    return _Decoder(text, [] if twins is None else twins).decode()
+    return _Decoder(text, [] if twins is None else twins, out_of_range).decode()
 
 
 class _Decoder:
-    def __init__(self, text: str, twins: list[str]) -> None:
+    def __init__(self, text: str, twins: list[str], out_of_range: bool) -> None:
         self._text = text
         self._twins = twins
+        self._out_of_range = out_of_range
         self._at = 0
         """Where the text goes on behind the token."""
         self._token = ""
@@ -158,7 +178,9 @@ class _Decoder:
     def _scalar(self, words: str) -> Any:
         try:
             return decode_json(self._token)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError) as exc:
+            if self._out_of_range and "out of range" in str(exc) and words == "a value":
+                return OutOfRange(self._token)
             self._fail(f"Expected {words}")
 
     def _put(self, value: Any) -> None:

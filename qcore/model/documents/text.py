@@ -88,8 +88,8 @@ def _decoded(data: bytes | bytearray | str, twins: list[str]) -> Any:
     """The value of a text; raises ValueError where it is no JSON in UTF-8."""
     if isinstance(data, str):
         data.encode()
-        return read_json(data.removeprefix(_BYTE_ORDER_MARK), twins)
-    return read_json(data.decode().removeprefix(_BYTE_ORDER_MARK), twins)
+        return read_json(data.removeprefix(_BYTE_ORDER_MARK), twins, out_of_range=True)
+    return read_json(data.decode().removeprefix(_BYTE_ORDER_MARK), twins, out_of_range=True)
 
 
 def _words(exc: ValueError) -> str:

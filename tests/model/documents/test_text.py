@@ -101,7 +101,7 @@ def test_an_escaped_key_is_never_the_entitys_own(id: int, field: int) -> None:
         (b'{"tree":\n NaN}', "Expected a value, given 'NaN': line 2 column 2"),
         (b'{"tree":Infinity}', "Expected a value, given 'Infinity': line 1 column 9"),
         (b'{"tree":-Infinity}', "Expected a value, given '-Infinity': line 1 column 9"),
-        (b'{"tree":1e999}', "Expected a value, given '1e999': line 1 column 9"),
+        (b'{"tree":NaN}', "Expected a value, given 'NaN': line 1 column 9"),
         (b'{"tree":"\\ud800"}', "line 1 column 9"),
         (b'{"tree":"\\udc00 "}', "line 1 column 9"),
         (b'{"tree":"a\n"}', "line 1 column 11"),
@@ -316,3 +316,37 @@ def test_a_text_of_ten_million_characters_is_read() -> None:
     schema = {"entityType": "T", "fields": [{"name": "S", "dataType": "String"}]}
     document = read_document(text(entity(S='":\\' * 3_000_000), schemas=[schema]))
     assert len(document.entities[1].fields["S"]) == 9_000_000
+
+
+# -- numbers that no field can hold ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+999", "9" * 5000, "9" * 400 + ".5"])
+def test_a_number_that_no_field_can_hold_is_a_problem_of_its_place_and_quoted(number: str) -> None:
+    whole = text(entity(F="@"), entity("b", F=1, id="@"), nextId="@").replace('"@"', number)
+    given = number if len(number) < 80 else f"{number[:77]}..."
+    assert problems(whole) == [
+        ("$.nextId", f"expected a whole number, given {given}"),
+        ("$.tree.Children[1].id", f"expected a whole number, given {given}"),
+        (f"{CHILD}.F", f"field F: expected a finite Float, given {given}"),
+    ]
+
+
+def test_such_a_number_is_found_in_schemas_and_beside_keys_that_stand_twice() -> None:
+    default = {"entityType": "T", "fields": [{"name": "F", "dataType": "Int", "default": "@"}]}
+    twice = '"x":1,"x":2,'
+    whole = json.dumps({"schemas": [default], "tree": ROOT}).replace('"@"', "1e400")
+    (found,) = problems(whole)
+    assert found[0] == "$.schemas[0].fields[0].default"
+    assert found[1].endswith("given 1e400")
+    assert found in problems("{" + twice + whole[1:])
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_it_fits_no_kind(kind: Kind) -> None:
+    schema = {"entityType": "K", "fields": [{"name": "F", "dataType": kind, "choices": ["a"] * (kind is Kind.Choice)}]}
+    for value in ("1e400", "[1e400]"):
+        child = {"entityType": "K", "Name": "a", "F": "@"}
+        whole = json.dumps({"schemas": [schema], "tree": {**ROOT, "Children": [child]}}).replace('"@"', value)
+        (found,) = problems(whole)
+        assert found[0].startswith(f"{CHILD}.F")
