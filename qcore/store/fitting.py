@@ -144,8 +144,8 @@ def refuse_resets(counts: Mapping[str, int]) -> None:
         raise InUse(f"this would reset stored values: {words}; say reset (--reset) if it is to", reset=dict(counts))
 
 
-def check_room(view: View, before: Types, types: Types) -> None:
-    """Refuse types that no entity has room for.
+def check_room(view: View, before: Types, types: Types, gone: Mapping[str, int] = {}) -> None:
+    """Refuse types that no entity has room for; so many entities of each type are `gone` by then.
 
     Raises:
         TooLarge: one has more than `MAX_FIELDS`, or its entities would get more than `MAX_GROWTH` together.
@@ -159,7 +159,8 @@ def check_room(view: View, before: Types, types: Types) -> None:
                     f"type {name} would have {len(schema.slots)} fields with those it inherits, at most {MAX_FIELDS} "
                     "are allowed"
                 )
-            growth += view.counts.get(name, 0) * max(len(schema.slots) - (len(old.slots) if old is not None else 0), 0)
+            count = view.counts.get(name, 0) - gone.get(name, 0)
+            growth += count * max(len(schema.slots) - (len(old.slots) if old is not None else 0), 0)
     if growth > MAX_GROWTH:
         raise TooLarge(f"the entities would get {growth:,} fields at once, at most {MAX_GROWTH:,} are allowed")
 

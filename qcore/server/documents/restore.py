@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from qcore.model.documents.document import Document, with_texts
+from qcore.model.documents.limits import check_limits
 from qcore.model.documents.password import SALT_BYTES
 from qcore.model.errors import BadParams, Busy, Internal, RequestError, Timeout
 from qcore.model.requests.commands import SnapshotRestore
@@ -23,12 +24,13 @@ from qcore.model.requests.results import PlanResult
 from qcore.server.calls import Call
 from qcore.server.client import Client
 from qcore.server.config.settings import Settings
-from qcore.server.documents.uploads import Uploads
+from qcore.server.documents.uploads import Upload, Uploads
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.writes.proposals import Proposals
 from qcore.server.writes.sealing import cut, seal, set_limits
-from qcore.store.documents.plan import Prepared, passwords, planning
+from qcore.store.budget import BUDGET_LEVEL
+from qcore.store.documents.plan import Prepared, check_types, passwords, planning
 from qcore.store.state.state import State
 from qcore.store.state.view import View
 
@@ -88,12 +90,14 @@ class DocumentCalls:
         if not 1 <= query.limit <= budgets.PLAN_LINES:
             raise BadParams(f"limit is 1 to {budgets.PLAN_LINES} lines, {query.limit} given")
         with self._uploads.using(query.upload, _client(call)) as upload:
-            prepared = await upload.prepared()
+            prepared = await self._prepared(upload)
             view = self._state.pin()
             try:
                 prepared = await self._hashed(view, prepared)
                 limits = {"max_depth": self._settings.max_depth, "max_list": self._settings.max_list}
                 plan = await self._scheduler.run(planning(view, prepared, prune=query.prune, **limits))
+                if self._state.level >= BUDGET_LEVEL:
+                    check_types(view, plan)
                 counts = plan.counts()
                 lines = list(itertools.islice(plan.lines(), query.limit))
             finally:
@@ -107,7 +111,7 @@ class DocumentCalls:
         if self._answered_before(call, command):
             return
         with self._uploads.using(command.upload, _client(call)) as upload:
-            prepared = await upload.prepared()
+            prepared = await self._prepared(upload)
             view = self._state.pin()
             try:
                 document = (await self._hashed(view, prepared)).document
@@ -124,6 +128,13 @@ class DocumentCalls:
         parts = await _in_thread(lambda: cut(restore))
         call.on_result = lambda: self._uploads.restored(command.upload, upload)
         self._proposals.put_parts(call, parts)
+
+    async def _prepared(self, upload: Upload) -> Prepared:
+        """The document, if any store of this node could take it: what none could is not worth a place in the log."""
+        prepared = await upload.prepared()
+        most = self._settings.max_depth, self._settings.max_list
+        await _in_thread(lambda: check_limits(prepared.document, prepared.tree, prepared.types, *most))
+        return prepared
 
     def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
         """Answer a retry as the first attempt; its upload may be gone. Whether it was one."""

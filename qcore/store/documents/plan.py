@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 from qcore.model.documents.document import Document, key_of_field, password_in, read_form, refuse, step_of_key
+from qcore.model.documents.limits import check_depth
 from qcore.model.documents.tree import DocumentTree
 from qcore.model.documents.validation import document_types, validate
 from qcore.model.errors import NotFound, RequestError, TooLarge
@@ -24,12 +25,12 @@ from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema,
 from qcore.model.values import Kind, Stored
 from qcore.model.wire import encode_json
 from qcore.store.documents.matching import Matching
-from qcore.store.fitting import Reset, count_resets, resets
+from qcore.store.fitting import Reset, check_room, count_resets, resets
 from qcore.store.paths import Paths
 from qcore.store.state.entity import Entity
 from qcore.store.state.view import View
 
-__all__ = ["Plan", "Prepared", "passwords", "plan", "planning", "prepare"]
+__all__ = ["Plan", "Prepared", "check_types", "passwords", "plan", "planning", "prepare"]
 
 _SLICE = 256
 """Entities between two pauses."""
@@ -120,6 +121,17 @@ class Plan:
         written = [name for name, value in writes if value is not None]
         unset = [name for name, value in writes if value is None]
         return PlanLine("update", self._tree.path(place), self._document.entities[place].type, written, unset)
+
+
+def check_types(view: View, plan: Plan) -> None:
+    """Refuse types that the entities would have no room for, as a restore does.
+
+    Raises:
+        TooLarge: see `check_room`.
+    """
+    if plan.types is not None:
+        gone = Counter(view.entities[id].type for id in plan.doomed)
+        check_room(view, view.types, plan.types, gone)
 
 
 class Prepared(NamedTuple):
@@ -222,7 +234,7 @@ class _Planner:
         self._plan = Plan(view, self._document, self._tree)
 
     def run(self) -> Generator[None, None, Plan]:
-        yield from self._check_depth()
+        yield from check_depth(self._document, self._tree, self._max_depth)
         yield from self._match.run()
         self._plan_types()
         yield from self._plan_deletes()
@@ -232,18 +244,6 @@ class _Planner:
             yield from self._plan_orders()
         yield from self._plan_resets()
         return self._plan
-
-    def _check_depth(self) -> Generator[None, None, None]:
-        depths: list[int] = []
-        for place, entity in enumerate(self._document.entities):
-            if place % _SLICE == 0:
-                yield
-            depths.append(1 if entity.parent is None else depths[entity.parent] + 1)
-            if depths[place] > self._max_depth:
-                raise TooLarge(
-                    f"{self._tree.json_path(place)}: the tree would be {depths[place]} levels deep, "
-                    f"at most {self._max_depth} are allowed (--max-depth)"
-                )
 
     def _plan_types(self) -> None:
         before = self._view.types

@@ -12,6 +12,7 @@ import pytest
 from qcore.model.documents.password import verify_password
 from qcore.model.leader_commands import RunStaged
 from qcore.server.runtime import budgets
+from qcore.store import fitting
 from tests.server.running import Client, Running, request, running, until
 
 FIELDS = [
@@ -96,6 +97,51 @@ async def test_a_restore_that_is_done_frees_its_upload_and_one_that_is_refused_d
     name = await upload(client, document(deep))
     assert await client.kind("snapshot.restore", upload=name) == "too_large"
     assert await client.kind("snapshot.restore", upload=name) == "too_large"
+
+
+async def test_a_plan_says_what_a_restore_would_of_types_that_no_entity_has_room_for(client: Client) -> None:
+    fields = [{"name": f"F{number}", "dataType": "Int"} for number in range(10_001)]
+    text = json.dumps(
+        {
+            "schemas": [{"entityType": "User", "fields": fields}],
+            "tree": {"entityType": "Root", "Name": "Root"},
+        }
+    )
+    name = await upload(client, text)
+    planned = (await client.ask("snapshot.plan", upload=name))["error"]
+    restored = (await client.ask("snapshot.restore", upload=name))["error"]
+    assert planned == restored
+    assert planned["message"].startswith("type User would have 10004 fields")
+
+
+async def test_entities_that_go_need_no_room_in_a_plan(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.result("snapshot.restore", upload=await upload(client, document(user("a"), user("b"), user("c"))))
+    wider = json.loads(document(user("a")))
+    wider["schemas"][0]["fields"] = [*FIELDS, {"name": "New", "dataType": "Int"}]
+    name = await upload(client, json.dumps(wider), "wider")
+    monkeypatch.setattr(fitting, "MAX_GROWTH", 1)
+    assert await client.kind("snapshot.plan", upload=name) == "too_large"
+    assert (await client.result("snapshot.plan", upload=name, prune=True))["counts"] == {"set type": 1, "delete": 2}
+    assert await client.kind("snapshot.restore", upload=name) == "too_large"
+    assert (await client.result("snapshot.restore", upload=name, prune=True))["changed"]
+
+
+async def test_a_document_that_no_store_could_take_is_refused_before_it_is_in_the_log(
+    client: Client, run: Running
+) -> None:
+    last = run.directory.log.last
+    deep: dict[str, Any] = user("x")
+    for _ in range(110):
+        deep = user("x", Children=[deep])
+    for text, kind in (
+        (document(deep), "too_large"),
+        (document(user("a", Secret="x" * 9_000_000)), "bad_params"),
+    ):
+        name = await upload(client, text, kind)
+        for method in ("snapshot.plan", "snapshot.restore"):
+            error = (await client.ask(method, upload=name))["error"]
+            assert error["data"].items() >= {"kind": kind, "applied": "no"}.items()
+    assert run.directory.log.last == last
 
 
 async def test_one_after_the_other_more_plans_are_made_than_uploads_are_kept(
