@@ -30,15 +30,12 @@ from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.survey import survey
 from qcore.disk.marks import Marks
 from qcore.disk.mounts import durability_warning, mount_table
+from qcore.disk.room import make_room
 from qcore.disk.snapshot_files import SnapshotFiles
-from qcore.disk.space import space
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Damaged, Fatal
 
 __all__ = ["Directory"]
-
-_ROOM = 32 << 20
-"""Bytes that the writes of a start fit into: above all the last entry, which is stored anew."""
 
 
 class Directory:
@@ -152,19 +149,13 @@ class Directory:
             self._files.make_folder(folder)
             _remove_temporary(self._files, folder)
         self._files.hold(folders[0])
-        self._make_room()
+        make_room(str(self.path), self._files, self.snapshots, self._marks, self.log)
         self.save_identity(self.identity)
         self._marks.settle()
         self.log.settle()
         self._marks.replace_committed(committed_at_start(self._marks.committed, self.log), self.log.last)
         for folder in [*folders, *_readable(self.path.parent, self.path.parent.parent)]:
             self._files.sync_folder(folder)
-
-    def _make_room(self) -> None:
-        """Remove snapshots from which no start can go on, if there is hardly room for what this one writes."""
-        found, purged = space(str(self.path)), self._marks.purged
-        if found is not None and found.free < _ROOM and purged is not None:
-            self.snapshots.remove(self.snapshots.below(purged))
 
     @property
     def vote(self) -> Vote | None:

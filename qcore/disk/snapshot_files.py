@@ -157,6 +157,10 @@ class SnapshotFiles:
         old, self.found = self.found[1:], self.found[:1]
         return old
 
+    def oldest(self) -> list[SnapshotFile]:
+        """Give up the oldest, to be removed."""
+        return [self.found.pop()]
+
     def below(self, purged: LogId) -> list[SnapshotFile]:
         """Give up those from which no start can go on, as the log is gone up to `purged`; to be removed."""
         old = [found for found in self.found if found.header.last.index < purged.index]

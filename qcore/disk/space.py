@@ -14,10 +14,15 @@ _LAST_SHARE = 4
 
 
 class Space(NamedTuple):
-    """Bytes of a file system: all of it, and what this process may still write."""
+    """Bytes of a file system: all of it, and what this process may still write.
+
+    The same of its files (inodes); None where it has no bound for them.
+    """
 
     total: int
     free: int
+    total_files: int = 0
+    free_files: int | None = None
 
 
 def space(folder: str) -> Space | None:
@@ -26,7 +31,8 @@ def space(folder: str) -> Space | None:
         found = os.statvfs(folder)
     except OSError:
         return None
-    return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    free_files = found.f_favail if found.f_files else None
+    return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, free_files)
 
 
 def default_reserve(total: int) -> int:

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from qcore.disk.directory import Directory
-from qcore.disk.space import Space
 from qcore.model.entry import Vote
 from qcore.model.errors import AlreadyRunning, Damaged, DiskFailed
 from tests.disk.life import header_of
@@ -258,22 +257,3 @@ def test_a_log_that_was_moved_away_is_noticed(tmp_path: Path, instead: bool) -> 
     with pytest.raises(DiskFailed, match=r"node_1/logs was moved away or replaced while the node used it"):
         directory.check_place()
     directory.close()
-
-
-def test_a_start_on_a_full_disk_lets_go_of_snapshots_that_are_of_no_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    filled(tmp_path, 6)
-    directory = open_node(tmp_path)
-    for index in (1, 3, 5):
-        writer = directory.snapshots.begin(header_of(index, 1), index)
-        writer.write(b"")
-        writer.finish()
-    directory.log.purge(log_id(3))
-    directory.close()
-    for free, left in ((1 << 30, 3), (0, 2)):
-        monkeypatch.setattr("qcore.disk.directory.space", lambda _folder, free=free: Space(1 << 30, free))
-        again = open_node(tmp_path)
-        assert len(again.snapshots.found) == left
-        assert len(list((again.path / "snapshots").iterdir())) == left
-        again.close()

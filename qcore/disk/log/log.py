@@ -64,6 +64,31 @@ class Log:
         else:
             self._files.sync_folder(self._folder)
 
+    def last_size(self) -> int:
+        """Bytes that the file of the last entry takes; 0 without one."""
+        last = self._ids.next_index - 1
+        shape = self._files.shape(self._path(last)) if last >= self._ids.first_index else None
+        return 0 if shape is None else shape[0]
+
+    def drop_ready(self) -> None:
+        """Before `settle`: remove the files above the last entry, from the highest down."""
+        while self.found.unwritten:
+            self._files.unlink(self._path(self.found.unwritten.pop()))
+
+    def drop_purged(self) -> None:
+        """Before `settle`: remove purged files, once the mark is durable."""
+        if self._marks.purged is not None:
+            self._marks.save_purged(self._marks.purged)
+        while self.found.purged:
+            self._files.unlink(self._path(self.found.purged.pop()))
+
+    def purge_at_once(self, upto: LogId) -> None:
+        """Before `settle`: drop the entries up to and including `upto`, which a durable snapshot holds."""
+        self.found.purged += range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
+        self._marks.save_purged(upto)
+        self._ids.purge(upto)
+        self.drop_purged()
+
     @property
     def first(self) -> LogId | None:
         """Log id of the first entry, None if there is none."""
