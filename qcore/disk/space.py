@@ -1,16 +1,17 @@
-"""How much room the file system below a folder has left."""
+"""How much room the file system below a folder has left, in bytes and in files (inodes)."""
 
 from __future__ import annotations
 
 import os
 from typing import NamedTuple
 
-__all__ = ["Space", "default_reserve", "kept", "last_slice", "space"]
+__all__ = ["Space", "default_reserve", "files_reserve", "kept", "last_files", "last_slice", "space"]
 
 _MOST = 512 << 20
 _SHARE = 20
 _LAST_MOST = 16 << 20
 _LAST_SHARE = 4
+_MOST_FILES = 1000
 
 
 class Space(NamedTuple):
@@ -51,3 +52,13 @@ def kept(reserve: int, snapshot: int) -> int:
     Then deletions have a slice as large as the last one before they come to what the snapshot needs.
     """
     return max(reserve, snapshot + 2 * last_slice(reserve)) if reserve else 0
+
+
+def files_reserve(total: int) -> int:
+    """Files to keep free on a file system that holds `total` at most: a twentieth, at most 1,000; 0 without a bound."""
+    return min(_MOST_FILES, total // _SHARE)
+
+
+def last_files(total: int) -> int:
+    """Files of these that deletions leave to the next snapshot and its purge: a quarter."""
+    return files_reserve(total) // _LAST_SHARE

@@ -83,7 +83,7 @@ class Node:
             Exports(state, settings.max_exports), Uploads(settings.max_upload_mb * budgets.MEGABYTE)
         )
         self._history = History(state, settings.watch_history, settings.watch_history_mb * budgets.MEGABYTE)
-        self._reads = ReadTable(settings, state, engine, directory, addr, self._history)
+        self._reads = ReadTable(settings, state, engine, directory, addr, self._history, lambda: self._reserve.look())
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         self._snapshots = SnapshotTaker(

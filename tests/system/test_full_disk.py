@@ -23,14 +23,14 @@ LONG = "x" * 100_000
 TYPE = {"entityType": "Note", "fields": [{"name": "Text", "dataType": "String"}]}
 
 
-@pytest.fixture(params=[60, 200])
+@pytest.fixture(params=["size=60m", "size=200m", "size=400m,nr_inodes=400"])
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system of so many MB."""
+    """A file system with so many MB, or so many files."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

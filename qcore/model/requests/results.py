@@ -258,7 +258,8 @@ class MemberInfo(msgspec.Struct):
 class InfoResult(msgspec.Struct):
     """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log).
 
-    `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one.
+    `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one; `waiting` says
+    what writes wait for (None: they are taken).
     """
 
     node: int

@@ -55,6 +55,7 @@ class ReadTable:
         directory: Directory,
         addr: str,
         history: History,
+        waiting: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -62,6 +63,7 @@ class ReadTable:
         self._directory = directory
         self._addr = addr
         self._history = history
+        self._waiting = waiting
         self._begun = time.monotonic()
         self.filters = Filters(state)
         max_page = settings.max_page
@@ -120,5 +122,5 @@ class ReadTable:
             uptime=round(time.monotonic() - self._begun, 3),
             data_dir=str(self._directory.path),
             limits={name: getattr(self._settings, name) for name in LIMITS},
-            waiting=None,
+            waiting=self._waiting(),
         )

@@ -120,8 +120,8 @@ SNAPSHOT_PAUSE = 9
 SNAPSHOT_LEFT_SHARE = 4
 """Part of the reserve's last slice that a snapshot leaves to the log: a fourth."""
 
-RELIEF_SECONDS = 1.0
-"""Time at least between two tries to make room on a full disk."""
+RELIEF_SECONDS = 0.1
+"""Time at least between two tries to make room on a full disk: deletions and writes may have to wait for it."""
 
 RELIEF_PAUSE = 3
 """Times its own duration that passes after such a try before the next, unless deletions would have to wait."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
@@ -20,9 +20,48 @@ from qcore.engine.base import Engine
 from qcore.model.errors import Damaged
 from qcore.server.runtime import budgets, logs
 
-__all__ = ["Relief", "Taker"]
+__all__ = ["Pause", "Relief", "Short", "Taker"]
 
 log = logs.get("qcore.snapshots")
+
+
+class Short(NamedTuple):
+    """What the disk is short of.
+
+    `last` is the last slice in bytes; `files` the same in files where it is short of these, else None. `urgent` says
+    that deletions will have to wait if there is no more room soon. There are so many `entities`.
+    """
+
+    last: int
+    files: int | None
+    urgent: bool
+    entities: int
+
+
+class Pause:
+    """When another try is worth it: a part of the time only, unless the state has become half of what it was."""
+
+    def __init__(self) -> None:
+        self._not_before = 0.0
+        self._urgent_not_before = 0.0
+        self._appended = -1
+        self._entities = 0
+
+    def is_over(self, now: float, appended: int, urgent: bool, entities: int) -> bool:
+        """Whether to try now that so many bytes were appended; there is nothing new if none were."""
+        if appended == self._appended:
+            return False
+        before = self._urgent_not_before if urgent else self._not_before
+        return now >= before or 2 * entities <= self._entities
+
+    def begun(self, appended: int, entities: int) -> None:
+        """A try begins."""
+        self._appended, self._entities = appended, entities
+
+    def ended(self, now: float, took: float) -> None:
+        """It took so many seconds."""
+        self._urgent_not_before = now + max(budgets.RELIEF_SECONDS, took)
+        self._not_before = now + max(budgets.RELIEF_SECONDS, budgets.RELIEF_PAUSE * took)
 
 
 class Taker(Protocol):
@@ -36,6 +75,9 @@ class Taker(Protocol):
 
     async def measured(self) -> int:
         """Count the bytes of a snapshot of the present state."""
+
+    def fits(self) -> bool:
+        """Whether there is room for one, as far as is known."""
 
     async def taken(self) -> bool:
         """Take one; whether it is durable."""
@@ -56,28 +98,22 @@ class Relief:
         self._engine = engine
         self._taker = taker
         self._task: asyncio.Task[None] | None = None
-        self._not_before = 0.0
-        self._urgent_not_before = 0.0
+        self._pause = Pause()
         self._stopped = False
         self._verified = ""
         """Path of the snapshot that was read last."""
         self._log_bytes = 0
         """What the entries take of the disk."""
-        self._tried = -1
-        """Bytes that had been appended at the last try."""
+        self._log_files = 0
         self.in_vain = -1
 
-    def begin(self, last: int, urgent: bool) -> None:
-        """Try unless it is done already, was just tried, or nothing was appended since; `last` is the last slice.
-
-        `urgent` says that deletions will have to wait if there is no more room soon.
-        """
+    def begin(self, short: Short) -> None:
+        """Try unless it is done already, was just tried, or nothing was appended since."""
         now = time.monotonic()
         appended = self._engine.status().appended
-        paused = now < (self._urgent_not_before if urgent else self._not_before)
-        if self._task is None and not paused and appended != self._tried:
-            self._tried = appended
-            self._task = asyncio.get_running_loop().create_task(self._run(last, urgent, now))
+        if self._task is None and self._pause.is_over(now, appended, short.urgent, short.entities):
+            self._pause.begun(appended, short.entities)
+            self._task = asyncio.get_running_loop().create_task(self._run(short, now))
 
     @property
     def active(self) -> bool:
@@ -92,11 +128,11 @@ class Relief:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _run(self, last: int, urgent: bool, begun: float) -> None:
+    async def _run(self, short: Short, begun: float) -> None:
         try:
             await self._let_go()
             applied = self._taker.applied_index()
-            if await self._is_worth_it(last, urgent) and await self._taker.taken():
+            if await self._is_worth_it(short) and self._taker.fits() and await self._taker.taken():
                 await self._let_go()
             else:
                 self.in_vain = applied
@@ -105,15 +141,16 @@ class Relief:
         finally:
             self._task = None
             now = time.monotonic()
-            self._urgent_not_before = now + max(budgets.RELIEF_SECONDS, now - begun)
-            self._not_before = now + max(budgets.RELIEF_SECONDS, budgets.RELIEF_PAUSE * (now - begun))
+            self._pause.ended(now, now - begun)
 
-    async def _is_worth_it(self, last: int, urgent: bool) -> bool:
+    async def _is_worth_it(self, short: Short) -> bool:
         """Whether another snapshot makes room: instead of the newest one, and of the log up to now."""
+        if short.files is not None and self._log_files > short.files // 2:
+            return True
         newest = self._newest()
         gone = self._log_bytes + (0 if newest is None else newest.size)
         gain = gone - await self._taker.measured()
-        return gain >= last // 2 and (urgent or 4 * gain >= gone)
+        return gain >= short.last // 2 and (short.urgent or 4 * gain >= gone)
 
     async def _let_go(self) -> None:
         """Remove what a start from the newest good snapshot does not need."""
@@ -146,7 +183,7 @@ class Relief:
 
     def _measure_log(self, above: int = -1) -> None:
         """Blocking: count what the files of the log take, entry `above` and those below it left out."""
-        size, last = 0, self._log.last
+        size, count, last = 0, 0, self._log.last
         entries = range(above + 1, 0 if last is None else last.index + 1)
         with os.scandir(self._logs) as found:
             for each in found:
@@ -154,4 +191,5 @@ class Relief:
                 if number.isdecimal() and int(number) in entries:
                     with suppress(OSError):  # purged meanwhile
                         size += each.stat(follow_symlinks=False).st_blocks * 512
-        self._log_bytes = size
+                        count += 1
+        self._log_bytes, self._log_files = size, count

@@ -7,12 +7,13 @@ log may go up to the one before it, so that the newest need not be the only one 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader
-from qcore.disk.space import default_reserve, last_slice, space
+from qcore.disk.space import Space, default_reserve, files_reserve, last_files, last_slice, space
 from qcore.engine.base import Engine
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Busy, DiskFull, RequestError, Timeout
@@ -21,7 +22,7 @@ from qcore.server.calls import Call
 from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.worker import Worker
-from qcore.server.snapshots.relief import Relief
+from qcore.server.snapshots.relief import Relief, Short
 from qcore.server.snapshots.size import SnapshotSize
 from qcore.server.snapshots.writing import SnapshotInProgress, SnapshotMeasure
 from qcore.store.state.snapshot_lines import StateSnapshot
@@ -180,7 +181,8 @@ class SnapshotTaker:
 
     def _begin(self) -> None:
         assert self._last is not None
-        problem = self._lacks_space()
+        found = self._space()
+        problem = self._lacks_space(found)
         if problem is not None and not self._counted:
             self._count()
             return
@@ -203,14 +205,14 @@ class SnapshotTaker:
         )
         self._appended = self._engine.status().appended
         self._expected_at_begin = self.expected()
-        writer = self._folder.begin(header, int(time.time()), self._left())
+        writer = self._folder.begin(header, int(time.time()), self._left(found))
         self._running = SnapshotInProgress(snapshot, writer, self._thread, self._is_busy)
         self._running.start(self._ended)
 
     def started(self) -> None:
         """The log is read. On a disk that may be short, count what the state takes; blocking."""
-        found = space(self._path)
-        if found is not None and found.free < 2 * (self.expected() + self._last_slice()):
+        found = self._space()
+        if found.free < 2 * (self.expected() + self._last_slice(found)):
             snapshot = StateSnapshot(self._state)
             size = sum(map(len, snapshot.pieces()))
             snapshot.release()
@@ -222,20 +224,20 @@ class SnapshotTaker:
         """See `NextSnapshot.expected`."""
         return self._size.expected(self._engine.status().appended, len(self._state.entities))
 
-    def pending(self) -> int:
+    def pending(self, found: Space) -> int:
         """See `NextSnapshot.pending`."""
         if self._running is not None:
             return max(self._expected_at_begin - self._running.written, 0)
-        return self.expected() if self._makes_room() else 0
+        return self.expected() if self._makes_room(found) else 0
 
-    def _makes_room(self) -> bool:
+    def _makes_room(self, found: Space) -> bool:
         """Whether enough has come into the log to be let go, as far as is known without looking.
 
         Deletions then wait until it was looked at, as they may take the room that a snapshot just fits into.
         """
         newest = self.newest
         covered = max(self._relief.in_vain, -1 if newest is None else newest.header.last.index)
-        return (self._state.applied - covered) * budgets.FILE_BLOCK_BYTES >= self._last_slice() // 2
+        return (self._state.applied - covered) * budgets.FILE_BLOCK_BYTES >= self._last_slice(found) // 2
 
     def deletes(self, size: int) -> None:
         """See `NextSnapshot.deletes`."""
@@ -245,15 +247,22 @@ class SnapshotTaker:
         """See `Taker.applied_index`."""
         return self._state.applied
 
-    def relieve(self, free: int) -> None:
+    def relieve(self, found: Space) -> None:
         """See `NextSnapshot.relieve`."""
         if not self._stopping:
-            last = self._last_slice()
-            margin = free - self.expected()
-            self._relief.begin(last, urgent=margin < last + last // 2)
+            last, files, left = self._last_slice(found), last_files(found.total_files), found.free_files
+            self._relief.begin(
+                Short(
+                    last,
+                    files if left is not None and left < files_reserve(found.total_files) else None,
+                    urgent=found.free - self.expected() < last + last // 2 or (left is not None and left < 2 * files),
+                    entities=len(self._state.entities),
+                )
+            )
 
-    def _fits(self, free: int) -> bool:
-        return free >= self.expected() + self._left()
+    def fits(self) -> bool:
+        """See `Taker.fits`."""
+        return self._lacks_space(self._space()) is None
 
     async def in_thread(self, work: Callable[[], object]) -> None:
         """See `Taker.in_thread`."""
@@ -280,22 +289,22 @@ class SnapshotTaker:
         self._go_on()
         return await done
 
-    def _last_slice(self) -> int:
-        found = space(self._path)
-        total = 0 if found is None else found.total
+    def _space(self) -> Space:
+        """What the disk has left; one that does not say has room for everything."""
+        return space(self._path) or Space(0, sys.maxsize)
+
+    def _last_slice(self, found: Space) -> int:
         wanted = None if self._reserve is None else self._reserve * budgets.MEGABYTE
-        return last_slice(wanted or default_reserve(total))
+        return last_slice(wanted or default_reserve(found.total))
 
-    def _left(self) -> int:
+    def _left(self, found: Space) -> int:
         """Bytes that a snapshot leaves to the log."""
-        return self._last_slice() // budgets.SNAPSHOT_LEFT_SHARE
+        return self._last_slice(found) // budgets.SNAPSHOT_LEFT_SHARE
 
-    def _lacks_space(self) -> str | None:
+    def _lacks_space(self, found: Space) -> str | None:
         """Why the file would take space that the log needs, None if it does not."""
-        found = space(self._path)
-        if found is None or self._fits(found.free):
-            return None
-        return f"there are {found.free} bytes free, {self.expected() + self._left()} may be needed"
+        needed = self.expected() + self._left(found)
+        return None if found.free >= needed else f"there are {found.free} bytes free, {needed} may be needed"
 
     def _count(self) -> None:
         """Count how large a snapshot is; then whoever waits for one, or for its size, goes on."""

@@ -1,5 +1,7 @@
 """The last of the disk, kept so that it never is so full that the log cannot be written: that would end the node.
 
+It is kept in bytes and in files (inodes), as each entry is a file; where a file system has no bound of these, in bytes.
+
 Free space has three parts. Above what is `kept` every write is taken; below it only what deletes, and a snapshot is
 asked for, since with it the log can go. The last slice is left by deletions too: it is that snapshot's and the purge's.
 """
@@ -10,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from qcore.disk.space import Space, default_reserve, kept, last_slice, space
+from qcore.disk.space import Space, default_reserve, files_reserve, kept, last_files, last_slice, space
 from qcore.model.errors import DiskFull
 from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
@@ -30,14 +32,14 @@ class NextSnapshot(Protocol):
     def expected(self) -> int:
         """Bytes that a snapshot of the present state may take."""
 
-    def pending(self) -> int:
-        """Bytes that the one under way, or about to be, still takes; 0 without one."""
+    def pending(self, found: Space) -> int:
+        """Bytes that the one under way, or about to be, still takes of what was found; 0 without one."""
 
     def deletes(self, size: int) -> None:
         """A deletion of so many bytes was taken: it makes no snapshot larger."""
 
-    def relieve(self, free: int) -> None:
-        """Make room, `free` bytes being left: there is too little for writes."""
+    def relieve(self, found: Space) -> None:
+        """Make room: what was found is too little for writes."""
 
 
 class DiskReserve:
@@ -61,9 +63,10 @@ class DiskReserve:
         self._last: str = ""
         """Why not even deletions are taken, where they are not."""
 
-    def look(self) -> None:
-        """See how full the disk is before anything is asked for."""
+    def look(self) -> str | None:
+        """See how full the disk is before anything is asked for; why writes are refused, None if they are not."""
         self._look(0)
+        return self._full
 
     def problem(self, command: Command, size: int, waiting: int) -> DiskFull | None:
         """Why a command of `size` bytes cannot be taken now, with so many `waiting`; deletions nearly always can."""
@@ -87,22 +90,35 @@ class DiskReserve:
             return
         reserve = default_reserve(found.total) if self._wanted is None else self._wanted * budgets.MEGABYTE
         keep = kept(reserve, self._snapshot.expected())
-        self._left = found.free - coming - keep
-        full = reserve > 0 and self._left < 0
-        self._note(_full_disk(self._folder, found, coming, keep, reserve) if full else None, found)
-        self._set_room(max(self._left, 0) // budgets.READY_FILES_SHARE if reserve else found.free)
-        if full:
+        left = found.free - coming - keep
+        full = None if left >= 0 or not reserve else _full_disk(self._folder, found, coming, keep, reserve)
+        if reserve and found.free_files is not None:
+            left_files = found.free_files - files_reserve(found.total_files)
+            left = min(left, left_files * budgets.FILE_BLOCK_BYTES)  # which is what a command costs at least
+            if left_files < 0 and full is None:
+                full = _no_files(self._folder, found.free_files, files_reserve(found.total_files))
+        self._left = left
+        self._note(full, found)
+        self._set_room(max(left, 0) // budgets.READY_FILES_SHARE if reserve else found.free)
+        if full is not None:
             self._look_further(found, coming, last_slice(reserve))
 
     def _look_further(self, found: Space, coming: int, last: int) -> None:
         """What deletions may take; a start stores the last entry once more, so there is room for it twice."""
-        self._snapshot.relieve(found.free)
-        last += self._snapshot.pending()
+        self._snapshot.relieve(found)
+        last += self._snapshot.pending(found)
         self._left_to_deletions = found.free - 2 * coming - last
         self._last = (
             f"the disk of {self._folder} is full: {_down(found.free)} are free, {_up(last)} are left to a snapshot "
             f"that makes room, {_up(2 * coming)} are to be written; try again in a moment, or make room on the disk"
         )
+        least = last_files(found.total_files) + 2
+        if self._left_to_deletions >= 0 and found.free_files is not None and found.free_files < least:
+            self._left_to_deletions = -1
+            self._last = (
+                f"{_no_files(self._folder, found.free_files, least)} for a snapshot that makes room; try again in a "
+                "moment, or remove files from the disk"
+            )
 
     def _note(self, full: str | None, found: Space) -> None:
         before, self._full = self._full, full
@@ -116,6 +132,12 @@ def _full_disk(folder: str, found: Space, coming: int, keep: int, reserve: int) 
     whom = "in reserve (disk_reserve_mb)" if keep <= reserve else "for the next snapshot, which lets old entries go"
     written = f", {_up(coming)} are to be written" if coming else ""
     return f"the disk of {folder} is full: {_down(found.free)} are free, {_up(keep)} are kept {whom}{written}"
+
+
+def _no_files(folder: str, free: int, keep: int) -> str:
+    return (
+        f"the disk of {folder} has no room for more files: {free} more (inodes) can be made, {keep} are kept in reserve"
+    )
 
 
 def _down(size: int) -> str:

@@ -292,6 +292,38 @@ async def test_too_little_room_is_said_before_anything_is_written(
         assert list((run.directory.path / "snapshots").iterdir()) == []
 
 
+async def test_the_disk_is_looked_at_once_before_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+
+    def look(folder: str) -> Space:
+        looks.append(folder)
+        return Space(1 << 30, 1 << 29)
+
+    async with running(tmp_path) as run:
+        client = await begin(run)
+        monkeypatch.setattr("qcore.server.snapshots.taking.space", look)
+        await client.result("snapshot.take")
+        assert looks == [str(run.directory.path)]
+
+
+async def test_a_disk_without_inodes_gets_a_snapshot_that_lets_entries_go(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        client = await begin(run)
+        await write(client, 20)
+        run.node._snapshots.relieve(Space(1 << 40, 1 << 39, 200, 100))
+        await until(lambda: not run.node._snapshots._relief.active)
+        assert run.directory.snapshots.found == []
+        await write(client, 20)
+
+        def taken() -> bool:
+            run.node._snapshots.relieve(Space(1 << 40, 1 << 39, 200, 9))
+            return bool(run.directory.snapshots.found)
+
+        await until(taken)
+        found = run.directory.snapshots.found[0]
+        await until(lambda: run.directory.log.purged == found.header.last)
+
+
 async def test_a_node_that_stops_answers_and_leaves_no_half_snapshot(tmp_path: Path) -> None:
     async with running(tmp_path) as run:
         client = await begin(run)
@@ -413,7 +445,7 @@ async def test_a_disk_short_of_room_keeps_one_good_snapshot_and_the_log_behind_i
         spoil(Path(run.directory.snapshots.found[0].path))
         kept = run.directory.snapshots.found[1]
         await write(client, 3)
-        run.node._snapshots.relieve(1 << 30)
+        run.node._snapshots.relieve(Space(1 << 30, 1 << 30))
         await until(lambda: not run.node._snapshots._relief.active)
         assert run.directory.snapshots.found == [kept]
         await until(lambda: first_entry(run) == kept.header.last.index + 1)
@@ -429,7 +461,7 @@ async def test_a_disk_short_of_room_gets_a_snapshot_that_lets_the_log_go(tmp_pat
         made = await write(client, 100, "x" * 10_000)
         for id in made:
             await client.result("delete", id=id)
-        run.node._snapshots.relieve(0)
+        run.node._snapshots.relieve(Space(1 << 30, 0))
         await until(lambda: not run.node._snapshots._relief.active)
         (found,) = run.directory.snapshots.found
         assert found.header.last.index == run.state.applied

@@ -23,20 +23,20 @@ class Next:
     def __init__(self) -> None:
         self.size = 0
         self.still = 0
-        self.relieved: list[int] = []
+        self.relieved: list[Space] = []
         self.deleted = 0
 
     def expected(self) -> int:
         return self.size
 
-    def pending(self) -> int:
+    def pending(self, found: Space) -> int:
         return self.still
 
     def deletes(self, size: int) -> None:
         self.deleted += size
 
-    def relieve(self, free: int) -> None:
-        self.relieved.append(free)
+    def relieve(self, found: Space) -> None:
+        self.relieved.append(found)
 
 
 def reserve_of(wanted: int | None, snapshot: Next | None = None, rooms: list[int] | None = None) -> DiskReserve:
@@ -154,7 +154,7 @@ def test_a_disk_that_is_short_asks_for_room_and_lets_no_files_be_made_ready(free
     assert (snapshot.relieved, rooms) == ([], [1 << 20])
     free[0] = 9 << 20
     kept.problem(Create("T", "a"), 1, 0)
-    assert (snapshot.relieved, rooms) == ([9 << 20], [1 << 20, 0])
+    assert (snapshot.relieved, rooms) == ([Space(1 << 30, 9 << 20)], [1 << 20, 0])
 
 
 @pytest.mark.parametrize("free_bytes", [10 << 20, (10 << 20) + 4095, (9 << 20) + 1])
@@ -167,6 +167,52 @@ def test_what_is_said_of_a_full_disk_adds_up(free: list[int], free_bytes: int, c
     assert left < sum(taken)
 
 
+def files_free(monkeypatch: pytest.MonkeyPatch, free: int | None, total: int) -> None:
+    """A disk with room for bytes, and for so many files more."""
+    monkeypatch.setattr(reserve, "space", lambda _folder: Space(1 << 40, 1 << 39, total, free))
+
+
+def test_files_are_kept_as_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "DISK_LOOK_SECONDS", 0.0)
+    snapshot, rooms = Next(), list[int]()
+    kept = reserve_of(None, snapshot, rooms)
+    files_free(monkeypatch, 51, 1000)
+    assert kept.problem(Create("T", "a"), 1, 0) is None
+    files_free(monkeypatch, 49, 1000)
+    problem = kept.problem(Create("T", "a"), 1, 0)
+    assert problem is not None
+    assert problem.message == (
+        "the disk of /data has no room for more files: 49 more (inodes) can be made, 50 are kept in reserve; "
+        "deletions are taken all the same"
+    )
+    assert kept.look() == problem.message.partition(";")[0]
+    assert kept.problem(Delete(5), 1, 0) is None
+    assert snapshot.relieved[0].free_files == 49
+    assert rooms == [4096 // budgets.READY_FILES_SHARE, 0, 0, 0]
+    files_free(monkeypatch, 13, 1000)
+    problem = kept.problem(Delete(5), 1, 0)
+    assert problem is not None
+    assert "13 more (inodes) can be made, 14 are kept in reserve for a snapshot that makes room" in problem.message
+
+
+def test_so_many_files_may_be_made_before_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "DISK_LOOK_SECONDS", 1000.0)
+    kept = reserve_of(None)
+    files_free(monkeypatch, 53, 1000)
+    assert kept.problem(Create("T", "a"), 1, 0) is None
+    files_free(monkeypatch, 0, 1000)
+    taken = [kept.problem(Create("T", "a"), 1, 0) is None for _ in range(4)]
+    assert taken == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("wanted", "free", "total"), [(None, None, 0), (0, 0, 1000)])
+def test_without_a_bound_of_files_or_a_reserve_none_are_kept(
+    monkeypatch: pytest.MonkeyPatch, wanted: int | None, free: int | None, total: int
+) -> None:
+    files_free(monkeypatch, free, total)
+    assert reserve_of(wanted).problem(Create("T", "a"), 1, 0) is None
+
+
 async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is_room(
     tmp_path: Path, free: list[int]
 ) -> None:
@@ -177,6 +223,7 @@ async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is
         made = await client.result("create", type="T", name="a")
         free[0] = 50 << 20
         assert await client.kind("create", type="T", name="b") == "disk_full"
+        assert "50.0 MB are free" in (await client.result("info"))["waiting"]
         assert await client.kind("set", id=made["id"], field="Name", value="x" * (2 << 20)) == "disk_full"
         assert await client.result("exists", id=made["id"])
         free[0] = 1
@@ -184,4 +231,5 @@ async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is
         free[0] = 50 << 20
         await client.result("delete", id=made["id"])
         free[0] = 1 << 30
+        assert (await client.result("info"))["waiting"] is None
         await client.result("create", type="T", name="b")
