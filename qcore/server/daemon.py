@@ -40,6 +40,8 @@ __all__ = ["run"]
 _DEFAULT_URL = "ws://127.0.0.1:8080"
 """Where the tools look by themselves."""
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 log = logs.get("qcore")
 
 
@@ -76,6 +78,10 @@ def _read_schema_file(settings: Settings) -> Bootstrap | None:
     return Bootstrap(parsed.schemas, parsed.tree, parsed.digest)
 
 
+class _Stopped(Exception):
+    """A signal to stop came before there was a node."""
+
+
 class _Daemon:
     """One run of the daemon."""
 
@@ -93,19 +99,31 @@ class _Daemon:
         self._notifier = SystemdNotifier()
         self._stop = asyncio.Event()
         self._announced = False
+        self._stopped_reading = False
+        """Whether a signal to stop came while snapshot and log were read: the loop stands still then."""
         self._fatal: Fatal | None = None
 
     async def serve(self) -> None:
         """Start, serve, stop."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._stop_reading)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         most = _most_connections(self._settings.max_connections)
         backlog = min(budgets.BACKLOG_CONNECTIONS, most)
         sockets = _bind(self._settings.ws_addr, backlog)
         addr = _shown(sockets[0])
-        node = self._start_node(addr)
+        try:
+            node = self._start_node(addr)
+        except _Stopped:
+            for sock in sockets:
+                sock.close()
+            log.info("stopped", message="Stopped while snapshot and log were read; nothing was written")
+            return
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop.set)
+        if self._stopped_reading:
+            self._stop.set()
         front = FrontDoor(node)
         front.max_connections = most
         collector = Collector(lambda: node.last_activity)
@@ -128,15 +146,27 @@ class _Daemon:
         begun = time.monotonic()
         self._notifier.extend(600, "Reading snapshot and log")
         gc.disable()
-        state, snapshot = load(directory)
+        state, snapshot = load(directory, self._check_stopped)
         for problem in directory.snapshots.problems:
             log.warning(
                 "snapshot_damaged", message=f"{problem.message} An older snapshot and the log are used instead."
             )
         ready = functools.partial(self._announce, addr)
-        node = Node(settings, state, engine, directory, addr, self._on_fatal, snapshot, self._bootstrap, ready)
+        node = Node(
+            settings,
+            state,
+            engine,
+            directory,
+            addr,
+            self._on_fatal,
+            snapshot,
+            self._bootstrap,
+            ready,
+            self._check_stopped,
+        )
         node.start()
         freeze_loaded()
+        self._warn_of_level(state.level)
         log.info(
             "log_replayed",
             message=f"Log read: {len(node.state.entities)} entities at revision {node.state.revision}",
@@ -147,6 +177,23 @@ class _Daemon:
             seconds=round(time.monotonic() - begun, 3),
         )
         return node
+
+    def _warn_of_level(self, level: int) -> None:
+        most = self._settings.max_feature_level
+        if most is not None and most < level:
+            log.warning(
+                "feature_level_is_higher",
+                message=f"max_feature_level is {most}, but the store is at feature level {level} already, from which "
+                "there is no way back: the setting has no effect, and versions that know less refuse the directory",
+                level=level,
+            )
+
+    def _stop_reading(self, _number: int, _frame: object) -> None:
+        self._stopped_reading = True
+
+    def _check_stopped(self) -> None:
+        if self._stopped_reading:
+            raise _Stopped
 
     def _announce(self, addr: str) -> None:
         """Say once that the node serves."""

@@ -49,8 +49,8 @@ log = logs.get("qcore.node")
 class Node:
     """One running node at `addr`. `on_ready` hears when writes of clients flow, `on_fatal` why the daemon must end.
 
-    `state` is that of the `snapshot` that was loaded, or a fresh one. `schema_file` is
-    what a store begins with that has loaded none yet.
+    `state` is that of the `snapshot` that was loaded, or a fresh one. `schema_file` is what a store begins with that
+    has loaded none yet. `between_entries` is called while the log is read; what it raises ends that.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Node:
         snapshot: SnapshotFile | None = None,
         schema_file: Bootstrap | None = None,
         on_ready: Callable[[], None] = lambda: None,
+        between_entries: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.state = state
@@ -75,6 +76,7 @@ class Node:
         self._directory = directory
         self._awaits_schemas = schema_file is not None
         self._on_ready = on_ready
+        self._between_entries = between_entries
         self._snapshot = snapshot
         self._on_fatal = on_fatal
         self._failed = False
@@ -142,6 +144,7 @@ class Node:
         self._watch.applied()
 
     def _replay(self, entry: Entry) -> None:
+        self._between_entries()
         self._applier.replay(entry)
         self._snapshots.replayed(entry.id)
 

@@ -5,7 +5,7 @@ A snapshot that was received while the node runs is read here, too.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from qcore.disk.damage import damaged, newer
 from qcore.disk.directory import Directory
@@ -21,8 +21,10 @@ from qcore.store.state.state import State
 __all__ = ["cannot_apply", "load", "read_snapshot", "replay_entry"]
 
 
-def load(directory: Directory) -> tuple[State, SnapshotFile | None]:
+def load(directory: Directory, between: Callable[[], None] = lambda: None) -> tuple[State, SnapshotFile | None]:
     """The state of the newest good snapshot, and its file; a fresh state without one. Blocking.
+
+    `between` is called now and then; what it raises ends the work.
 
     Raises:
         Damaged: no good snapshot reaches as far as the log has gone.
@@ -31,7 +33,7 @@ def load(directory: Directory) -> tuple[State, SnapshotFile | None]:
     snapshots = directory.snapshots
     for found in list(snapshots.found):
         try:
-            state = _whole(read_snapshot(snapshots, found))
+            state = _whole(read_snapshot(snapshots, found), between)
         except Damaged as problem:
             if found.header.feature > FEATURE_LEVEL:
                 raise
@@ -95,8 +97,9 @@ def cannot_apply(entry: Entry, through: int, exc: Exception) -> Fatal:
     )
 
 
-def _whole(work: Generator[None, None, State]) -> State:
+def _whole(work: Generator[None, None, State], between: Callable[[], None]) -> State:
     while True:
+        between()
         try:
             next(work)
         except StopIteration as done:

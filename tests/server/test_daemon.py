@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from qcore.engine.factory import refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, ExtensionMissing
@@ -156,6 +157,54 @@ def test_a_hangup_at_any_moment_of_the_start_ends_nothing(node_factory: NodeFact
     while not node.events("listening"):
         os.kill(node.pid, signal.SIGHUP)
         assert time.monotonic() < end
+    assert node.stop() == 0
+
+
+@pytest.fixture
+def long_log(node_factory: NodeFactory) -> NodeProcess:
+    """A node that is not running, with a log that takes seconds to read."""
+    node = node_factory()
+    node.start()
+    steps = [{"method": "create", "params": {"type": "T", "name": f"t{number}"}} for number in range(1000)]
+    with connect(node.url) as client:
+        for method, params in [
+            ("schema.set", {"schema": {"entityType": "T"}}),
+            *[("pipeline", {"commands": steps})] * 60,
+        ]:
+            client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+            assert "result" in json.loads(client.recv())
+    node.kill()
+    return node
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_stop_is_obeyed_while_the_log_is_read(long_log: NodeProcess, number: signal.Signals) -> None:
+    vote = (long_log.data_dir / "vote.json").read_bytes()
+    long_log.start(wait=False)
+    end = time.monotonic() + DEADLINE
+    while not signals_ignored_or_caught(long_log.pid) & (1 << (signal.SIGTERM - 1)):
+        assert time.monotonic() < end
+    os.kill(long_log.pid, number)
+    assert long_log.wait() == 0
+    assert long_log.events("stopped")[0]["message"].startswith("Stopped while snapshot and log were read")
+    assert not long_log.events("log_replayed")
+    assert (long_log.data_dir / "vote.json").read_bytes() == vote
+    long_log.start()
+    assert long_log.events("log_replayed")[0]["entities"] == 60_001
+    assert long_log.stop() == 0
+
+
+def test_a_bound_below_the_level_of_the_store_is_named(node_factory: NodeFactory) -> None:
+    node = node_factory()
+    node.start()
+    assert not node.events("feature_level_is_higher")
+    assert node.stop() == 0
+    node.flags = ("--max-feature-level", "1")
+    node.start()
+    assert (
+        "max_feature_level is 1, but the store is at feature level"
+        in node.events("feature_level_is_higher")[0]["message"]
+    )
     assert node.stop() == 0
 
 

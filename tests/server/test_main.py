@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,20 @@ def test_the_shell_completes_flags_and_choices() -> None:
 
     assert complete("qcore --log-l", 1) == ["plain,--log-level"]
     assert complete("qcore --engine e", 2) == ["plain,embedded"]
+
+
+@pytest.mark.parametrize("module", ["click", "uvloop"])
+def test_an_interrupt_while_modules_load_ends_quietly(module: str, tmp_path: Path) -> None:
+    """Of the command line, and of the daemon."""
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    done = subprocess.run(
+        [*QCORE, "--data-dir", str(tmp_path), "--ws-addr", "127.0.0.1:0"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 130
+    assert done.stderr.strip() == ""

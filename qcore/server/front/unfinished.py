@@ -10,14 +10,20 @@ from typing import Protocol
 
 from websockets.frames import CloseCode
 
-from qcore.server.runtime import budgets
+from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.rare_log import RareLog
 from qcore.server.runtime.timers import Periodic
 
 __all__ = ["Sender", "Unfinished"]
 
+log = logs.get("qcore.websocket")
+
 
 class Sender(Protocol):
     """What is needed of a connection whose message is not finished."""
+
+    peer: str
+    """Host and port of the client."""
 
     def is_reading(self) -> bool:
         """Whether the message could be finished: nothing is read from a client that has too much under way."""
@@ -39,6 +45,7 @@ class Unfinished:
         self._sizes: dict[Sender, int] = {}
         self._begun: dict[Sender, float] = {}
         """Monotonic time at which each began, the oldest first."""
+        self._log = RareLog(log, "message_cut_off")
         self._sweep = Periodic(budgets.MESSAGE_SECONDS / 4, self._look)
 
     def note(self, sender: Sender, size: int, anew: bool) -> None:
@@ -68,6 +75,8 @@ class Unfinished:
         self._begun[sender] = time.monotonic()
 
     def _cut_off(self, sender: Sender, code: int, reason: str) -> None:
+        size = self._sizes.get(sender, 0)
+        self._log.warn(message=f"Client {sender.peer} is cut off: {reason}", bytes=size)
         self.forget(sender)
         sender.cut_off_unfinished(code, reason)
 

@@ -461,7 +461,6 @@ class Connection(asyncio.Protocol):
 
     def cut_off_unfinished(self, code: int, reason: str) -> None:
         """See `Sender`: the library lets go of what has come, and of all that comes."""
-        log.warning("message_cut_off", message=f"Client {self.peer} is cut off: {reason}", bytes=self._unfinished)
         self._protocol.fail(code, reason[:120])
         self._goodbye = True
         self._unfinished = 0

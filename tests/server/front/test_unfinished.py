@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from qcore.server.front.unfinished import Unfinished
@@ -10,6 +12,8 @@ from tests.server.running import until
 
 
 class Sender:
+    peer = "127.0.0.1:1"
+
     def __init__(self) -> None:
         self.cut_off: list[tuple[int, str]] = []
         self.reading = True
@@ -72,3 +76,13 @@ async def test_one_that_is_not_read_from_is_given_time(monkeypatch: pytest.Monke
     one.reading = True
     await until(lambda: one.cut_off)
     assert unfinished.size == 0
+
+
+async def test_of_many_that_are_cut_off_one_line_tells(caplog: pytest.LogCaptureFixture) -> None:
+    unfinished = Unfinished(100)
+    with caplog.at_level(logging.WARNING, "qcore.websocket"):
+        for _ in range(100):
+            unfinished.note(Sender(), 101, anew=False)
+    (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert (line["event"], line["bytes"]) == ("message_cut_off", 101)
+    assert line["message"].startswith("Client 127.0.0.1:1 is cut off: all unfinished messages")
