@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from qcore.disk.directory import Directory
 from qcore.engine.base import Engine
 from qcore.model.requests import queries
 from qcore.model.requests.commands import FieldSet, SchemaSet
 from qcore.model.requests.results import InfoResult, MachineResult, MemberInfo
+from qcore.model.requests.sizes import check_sizes
+from qcore.model.schema import MAX_COMPLETE, MAX_FIELDS
+from qcore.model.wire import encode_json
 from qcore.server.config.settings import Settings
 from qcore.server.reads.filters import Filters
+from qcore.server.runtime import budgets
 from qcore.store import read
+from qcore.store.budget import BUDGET_LEVEL
 from qcore.store.schemas import try_field_schema, try_schemas
 from qcore.store.search import find as search
 from qcore.store.state.state import State
@@ -21,6 +26,8 @@ from qcore.store.watch.history import History
 from qcore.version import VERSION
 
 __all__ = ["ReadTable"]
+
+_Tried = TypeVar("_Tried", SchemaSet, FieldSet)
 
 LIMITS = (
     "max_batch",
@@ -78,8 +85,8 @@ class ReadTable:
             queries.Count: lambda query: search.count(state, query, self.filters.bound(query)),
             queries.FieldGet: lambda query: read.field_get(state, query),
             queries.FieldExists: lambda query: read.field_exists(state, query),
-            SchemaSet: lambda command: try_schemas(state, command),
-            FieldSet: lambda command: try_field_schema(state, command),
+            SchemaSet: lambda command: try_schemas(state, self._of_any_store(command)),
+            FieldSet: lambda command: try_field_schema(state, self._of_any_store(command)),
             queries.TypesList: lambda query: read.types(state, query, max_page),
             queries.SchemaGet: lambda query: read.schema_get(state, query),
             queries.SchemaComplete: lambda query: read.schema_complete(state, query),
@@ -92,6 +99,13 @@ class ReadTable:
             RequestError: the answer.
         """
         return self._runs[type(params)](params)
+
+    def _of_any_store(self, command: _Tried) -> _Tried:
+        """A dry run of a command that is not too long for every store, as the command itself must not be."""
+        if len(encode_json(command)) > budgets.SIZED_COMMAND_BYTES:
+            max_fields = MAX_FIELDS if self._state.level >= BUDGET_LEVEL else MAX_COMPLETE
+            check_sizes(command, self._settings.max_list, max_fields)
+        return command
 
     def _machine(self, _query: queries.Machine) -> MachineResult:
         identity = self._directory.identity

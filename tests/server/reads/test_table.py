@@ -181,3 +181,12 @@ async def test_every_read_of_the_api_is_carried_out(client: Client, method: str)
 @pytest.mark.parametrize("consistency", ["linearizable", "leader", "local"])
 async def test_one_node_answers_every_consistency_alike(client: Client, consistency: str) -> None:
     assert await client.result("exists", id="/Root/a", consistency=consistency) is True
+
+
+async def test_a_dry_run_is_too_large_where_the_change_would_be(client: Client) -> None:
+    labels = [f"l{number}" for number in range(100_001)]
+    change = {"type": "Folder", "field": "Mood", "schema": {"dataType": "Choice", "choices": labels}}
+    schema = {"entityType": "New", "fields": [{"name": "Mood", "dataType": "Choice", "choices": labels}]}
+    for dry_run in (True, False):
+        assert await client.kind("field.set", **change, dry_run=dry_run) == "too_large"
+        assert await client.kind("schema.set", schema=schema, dry_run=dry_run) == "too_large"
