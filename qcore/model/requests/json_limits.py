@@ -59,6 +59,8 @@ def check_request(text: bytes, params: bytes) -> None:
     Raises:
         TooLarge: names what there is too much of.
     """
+    if len(text) - len(params) <= 2 * _BESIDE_PARAMS:  # each takes two bytes at least
+        return
     most = JsonLimits(*(count + _BESIDE_PARAMS for count in _bound(params)))
     if not most.holds(_bound(text)) and not most.holds(_counted(_outside_texts(text))):
         raise TooLarge(f"a request has at most {_BESIDE_PARAMS} values, keys and containers beside its params")
