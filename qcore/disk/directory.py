@@ -149,7 +149,7 @@ class Directory:
             self._files.make_folder(folder)
             _remove_temporary(self._files, folder)
         self._files.hold(folders[0])
-        make_room(str(self.path), self._files, self.snapshots, self._marks, self.log)
+        make_room(str(self.path), self.snapshots, self._marks, self.log)
         self.save_identity(self.identity)
         self._marks.settle()
         self.log.settle()

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
-from qcore.disk.files import Files
+from qcore.disk.files import TEMPORARY, Files
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Damaged
 
@@ -69,6 +69,18 @@ class Marks:
     def save_purged(self, purged: LogId) -> None:
         """Store the purge mark durably."""
         self._files.store(self.purged_path, encode_checksummed(purged))
+        self.purged = purged
+
+    def save_purged_without_room(self, purged: LogId) -> None:
+        """Store the purge mark durably in the file of the hint, which goes: no block of the disk is needed for that."""
+        if not os.path.lexists(self.committed_path):
+            self.save_purged(purged)
+            return
+        temporary = self.purged_path + TEMPORARY
+        self._files.rename(self.committed_path, temporary)
+        self._files.overwrite(temporary, encode_checksummed(purged, _SECTOR), sync=True)
+        self._files.rename(temporary, self.purged_path)
+        self._files.sync_folder(os.path.dirname(self.purged_path))
         self.purged = purged
 
     def replace_committed(self, committed: LogId | None, stored: LogId | None) -> None:

@@ -6,9 +6,6 @@ oldest snapshots, and the entries that the newest good snapshot holds. A snapsho
 
 from __future__ import annotations
 
-import os
-
-from qcore.disk.files import Files
 from qcore.disk.log.log import Log
 from qcore.disk.marks import Marks
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
@@ -27,10 +24,8 @@ _LEAST = 1 << 20
 _LEAST_FILES = 16
 """Files that a start makes at most at a time."""
 
-_BLOCK = 4096
 
-
-def make_room(folder: str, files: Files, snapshots: SnapshotFiles, marks: Marks, log: Log) -> None:
+def make_room(folder: str, snapshots: SnapshotFiles, marks: Marks, log: Log) -> None:
     """Make room in the directory `folder`, which was checked and is not settled yet."""
     if _has_room(folder, _ROOM):
         return
@@ -41,7 +36,6 @@ def make_room(folder: str, files: Files, snapshots: SnapshotFiles, marks: Marks,
         return
     log.drop_ready()
     if not _has_room(folder, least) and log.found.purged:
-        _spare_block(folder, files, marks)
         log.drop_purged()
     if _has_room(folder, least):
         return
@@ -51,7 +45,6 @@ def make_room(folder: str, files: Files, snapshots: SnapshotFiles, marks: Marks,
     while snapshots.found[-1] is not newest and not _has_room(folder, least):
         snapshots.remove(snapshots.oldest())
     if not _has_room(folder, least) and log.log_id(newest.header.last.index) == newest.header.last != marks.purged:
-        _spare_block(folder, files, marks)
         log.purge_at_once(newest.header.last)
 
 
@@ -60,14 +53,6 @@ def _has_room(folder: str, least: int) -> bool:
     return found is None or (
         found.free >= least and (found.free_files is None or found.free_files >= min(_LEAST_FILES, found.total_files))
     )
-
-
-def _spare_block(folder: str, files: Files, marks: Marks) -> None:
-    """Let the hint go if there is no room for the purge mark; the start writes it anew."""
-    found = space(folder)
-    short = found is not None and (found.free < 2 * _BLOCK or (found.free_files is not None and found.free_files < 2))
-    if short and os.path.lexists(marks.committed_path):
-        files.unlink(marks.committed_path)
 
 
 def _newest_good(snapshots: SnapshotFiles) -> SnapshotFile | None:

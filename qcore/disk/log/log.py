@@ -76,16 +76,16 @@ class Log:
             self._files.unlink(self._path(self.found.unwritten.pop()))
 
     def drop_purged(self) -> None:
-        """Before `settle`: remove purged files, once the mark is durable."""
+        """Before `settle`: remove purged files, once the mark is durable; that takes no room."""
         if self._marks.purged is not None:
-            self._marks.save_purged(self._marks.purged)
+            self._marks.save_purged_without_room(self._marks.purged)
         while self.found.purged:
             self._files.unlink(self._path(self.found.purged.pop()))
 
     def purge_at_once(self, upto: LogId) -> None:
         """Before `settle`: drop the entries up to and including `upto`, which a durable snapshot holds."""
         self.found.purged += range(self._ids.first_index, min(upto.index + 1, self._ids.next_index))
-        self._marks.save_purged(upto)
+        self._marks.purged = upto
         self._ids.purge(upto)
         self.drop_purged()
 
