@@ -61,3 +61,24 @@ def test_an_unreadable_mark_is_damage(files: Unsynced, tmp_path: Path, name: str
     (problem,) = marks.problems
     assert problem.data["path"] == str(tmp_path / name)
     assert marks.is_damaged(str(tmp_path / name))
+
+
+class NoBlock(Unsynced):
+    """A disk without a free block."""
+
+    def write(self, path: str, data: bytes) -> None:
+        raise AssertionError(f"{path} needs a block")
+
+
+def test_the_purge_mark_takes_the_place_of_the_hint_where_no_block_is_free(files: Unsynced, tmp_path: Path) -> None:
+    Marks(files, str(tmp_path)).replace_committed(log_id(5), log_id(6))
+    marks = Marks(NoBlock(), str(tmp_path))
+    marks.save_purged_without_room(log_id(4))
+    assert [path.name for path in tmp_path.iterdir()] == ["purged.json"]
+    again = Marks(files, str(tmp_path))
+    assert (again.purged, again.committed, again.problems) == (log_id(4), None, [])
+
+
+def test_without_a_hint_the_purge_mark_is_stored_as_ever(files: Unsynced, tmp_path: Path) -> None:
+    Marks(files, str(tmp_path)).save_purged_without_room(log_id(4))
+    assert Marks(files, str(tmp_path)).purged == log_id(4)

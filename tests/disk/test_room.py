@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from qcore.disk import room
 from qcore.disk.directory import Directory
 from qcore.disk.space import Space
 from tests.disk.life import header_of
-from tests.disk.samples import append, entries, filled, log_id, open_node, prepare
+from tests.disk.samples import Unsynced, append, entries, filled, log_id, open_node, prepare
 
 LEAST = 3000
 """Bytes that a start is to have; each entry has 1,000 and more."""
@@ -158,3 +160,64 @@ def test_a_disk_without_inodes_is_short_of_room_too(tmp_path: Path, monkeypatch:
         again = open_node(tmp_path)
         assert again.purged == purged
         again.close()
+
+
+class Killed(Exception):
+    pass
+
+
+class KilledAt(Unsynced):
+    """A process that is killed before its n-th change of the disk."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._left = number
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise Killed
+
+    def write(self, path: str, data: bytes) -> None:
+        self._count()
+        super().write(path, data)
+
+    def overwrite(self, path: str, data: bytes, sync: bool) -> None:
+        self._count()
+        super().overwrite(path, data, sync)
+
+    def rename(self, source: str, target: str) -> None:
+        self._count()
+        super().rename(source, target)
+
+    def unlink(self, path: str) -> None:
+        self._count()
+        super().unlink(path)
+
+    def apart(self) -> KilledAt:
+        return self
+
+
+def test_a_start_that_makes_room_may_be_killed_at_any_step(tmp_path: Path, full: Callable[[int], None]) -> None:
+    directory = long_log(tmp_path, 6)
+    snapshot(directory, 1)
+    snapshot(directory, 3)
+    prepare(directory)
+    directory.close()
+    full(0)
+    shutil.copytree(tmp_path / "node_1", tmp_path / "kept")
+    for number in itertools.count():
+        shutil.rmtree(tmp_path / "node_1")
+        shutil.copytree(tmp_path / "kept", tmp_path / "node_1")
+        through = True
+        try:
+            Directory.open(tmp_path, 1, files=KilledAt(number)).close()
+        except Killed:
+            through = False
+        again = open_node(tmp_path)
+        assert snapshots(again)[0] == 3
+        assert [index for index, _ in entries(again)][-2:] == [4, 5]
+        again.close()
+        if through:
+            assert number > 10
+            return
