@@ -18,6 +18,7 @@ from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
 from qcore.model.requests.commands import Create, SchemaSet
 from qcore.model.requests.restore import Restore
 from qcore.model.schema import EntitySchema
+from qcore.model.work import run_whole
 from qcore.store.apply import apply_entry
 from qcore.store.context import Context
 from qcore.store.documents.export import export
@@ -96,7 +97,7 @@ def _restore(state: State, document: Document) -> Callable[[Pauses], None]:
         context = Context(1)
         state.begin()
         context.revision = state.revision + 1
-        restore(state, Restore(document), context)
+        run_whole(restore(state, Restore(document), context))
         state.finish(context.wrote)
 
     return run

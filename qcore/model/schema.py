@@ -18,6 +18,7 @@ from qcore.model.ids import MAX_NAME, is_identifier
 from qcore.model.quoting import quoted
 from qcore.model.values import PLAIN, ZEROS, Kind, Labels, Stored, parse_value, value_to_json
 from qcore.model.wire import encode_json
+from qcore.model.work import Pace, Work, run_whole
 
 __all__ = [
     "BUILTIN",
@@ -32,6 +33,7 @@ __all__ = [
     "Scope",
     "Types",
     "check_schema",
+    "checking_schema",
     "fits_maintained",
 ]
 
@@ -204,6 +206,11 @@ def check_schema(schema: EntitySchema) -> EntitySchema:
     Raises:
         BadSchema: a name, a label, a default or a rank that cannot be.
     """
+    return run_whole(checking_schema(schema))
+
+
+def checking_schema(schema: EntitySchema) -> Work[EntitySchema]:
+    """The work of `check_schema`, which takes long where there are many fields."""
     name = schema.entity_type
     _check_name("type name", name)
     if name == "Object":
@@ -215,7 +222,10 @@ def check_schema(schema: EntitySchema) -> EntitySchema:
         raise BadSchema(f"type {name} names a parent twice: {', '.join(parents)}")
     seen: set[str] = set()
     fields = []
+    pace = Pace()
     for place, field in enumerate(schema.fields):
+        if pace.is_due():
+            yield
         if field.name in seen:
             raise BadSchema(f"type {name} has the field {field.name} twice")
         seen.add(field.name)
@@ -254,16 +264,18 @@ def _check_field(owner: str, field: FieldSchema, place: int) -> FieldSchema:
     return FieldSchema(field.name, field.data_type, default, rank, list(field.choices), field.storage_scope)
 
 
-def _with_fields_of(schema: EntitySchema, before: EntitySchema | None) -> EntitySchema:
+def _with_fields_of(schema: EntitySchema, before: EntitySchema | None) -> Work[EntitySchema]:
     """The schema, with the very fields that it had before where they are the same: nothing is kept twice."""
     if before is None:
         return schema
     known: _Known = {}
     old = {field.name: field for field in before.fields}
-    fields = [
-        was if was is not None and _same_field(was, field, known) else field
-        for field, was in ((field, old.get(field.name)) for field in schema.fields)
-    ]
+    fields, pace = [], Pace()
+    for field in schema.fields:
+        was = old.get(field.name)
+        fields.append(was if was is not None and _same_field(was, field, known) else field)
+        if pace.is_due():
+            yield
     return EntitySchema(schema.entity_type, schema.inherits_from, fields)
 
 
@@ -286,31 +298,53 @@ class Types:
         self.own = {name: own[name] for name in sorted(own)}
         self.size = 0
         """Fields and ancestors of all complete schemas together."""
-        self.complete = self._completed(before)
+        self.complete: dict[str, CompleteSchema] = {}
         self.descendants: dict[str, list[str]] = {name: [] for name in self.own}
+        run_whole(self._derive(before))
+
+    @classmethod
+    def deriving(cls, own: Mapping[str, EntitySchema], before: Types) -> Work[Types]:
+        """The work of making types, which takes long where there are many fields; raises as `Types` does."""
+        types = cls.__new__(cls)
+        types.own = {name: own[name] for name in sorted(own)}
+        types.size, types.complete = 0, {}
+        types.descendants = {name: [] for name in types.own}
+        yield from types._derive(before)
+        return types
+
+    def _derive(self, before: Types | None) -> Work[None]:
+        self.complete = yield from self._completed(before)
+        pace = Pace()
         for name, schema in self.complete.items():
             for ancestor in schema.ancestors:
                 self.descendants[ancestor].append(name)
+            if pace.is_due(len(schema.ancestors)):
+                yield
         for names in self.descendants.values():
             names.sort()
 
-    def _completed(self, before: Types | None) -> dict[str, CompleteSchema]:
+    def _completed(self, before: Types | None) -> Work[dict[str, CompleteSchema]]:
         old = before.complete if before is not None else {}
         kept = {name: schema for name, schema in old.items() if before is not None and self._same_own(before, schema)}
         size = sum(len(schema.ancestors) + len(schema.slots) for schema in kept.values())
         orders: dict[str, list[str]] = {}
         known: _Known = {}
+        pace = Pace()
         for name in self.own:
             if name in kept:
                 continue
             orders[name] = self._ancestors(name)
             size = _check_size(size + len(orders[name]))
+            if pace.is_due(len(orders[name])):
+                yield
         # only now is it known that no type runs in a circle, and that each leads to Object
         for name, order in sorted(orders.items(), key=lambda item: len(item[1])):  # who is above has fewer above
             kept[name] = CompleteSchema(name, order, self.own, kept, old.get(name))
             size = _check_size(size + len(kept[name].slots))
             if name in old and old[name].equals(kept[name], known):
                 kept[name] = old[name]
+            if pace.is_due(len(kept[name].slots)):
+                yield
         self.size = size
         return {name: kept[name] for name in self.own}
 
@@ -380,15 +414,19 @@ class Types:
             BadSchema: one of them cannot be; nothing is set then.
             Cycle: types inherit each other.
         """
+        return run_whole(self.setting(schemas))
+
+    def setting(self, schemas: Iterable[EntitySchema]) -> Work[Types]:
+        """The work of `with_schemas`, which takes long where there are many fields."""
         own = dict(self.own)
         given: set[str] = set()
         for schema in schemas:
-            checked = check_schema(schema)
+            checked = yield from checking_schema(schema)
             if checked.entity_type in given:
                 raise BadSchema(f"type {checked.entity_type} is given twice")
             given.add(checked.entity_type)
-            own[checked.entity_type] = _with_fields_of(checked, self.own.get(checked.entity_type))
-        return Types(own, self)
+            own[checked.entity_type] = yield from _with_fields_of(checked, self.own.get(checked.entity_type))
+        return (yield from Types.deriving(own, self))
 
     def without(self, name: str) -> Types:
         """These types but one.

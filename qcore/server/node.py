@@ -287,6 +287,10 @@ class Node:
         self._snapshots.applied(id)
         self.router.gate.applied()
 
+    def paused(self) -> None:
+        """See `ApplierHost.paused`."""
+        self._watch.applied()
+
     def caught_up(self) -> None:
         """See `ApplierHost.caught_up`."""
         self._watch.applied()

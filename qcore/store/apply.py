@@ -6,47 +6,34 @@ Apply is deterministic: it reads the entry and the state, never a clock, a rando
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
-
-from qcore.model.entry import FEATURE_LEVEL, Entry, Logged
-from qcore.model.errors import BadParams, BadSchema, Conflict, Forbidden, Newer, RequestError, TooLarge
-from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name, is_epoch
+from qcore.model.entry import FEATURE_LEVEL, Entry
+from qcore.model.errors import BadParams, Newer, RequestError, TooLarge
+from qcore.model.ids import is_epoch
 from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
-from qcore.model.requests.commands import (
-    Bootstrap,
-    Command,
-    Create,
-    Delete,
-    FieldSet,
-    SchemaDelete,
-    SchemaSet,
-    SessionOpen,
-    SetFields,
-    TreeNode,
-)
+from qcore.model.requests.commands import Command, Create, SchemaDelete, SessionOpen, SetFields
 from qcore.model.requests.compound import COMPOUND, Pipeline, Transaction
-from qcore.model.requests.restore import Restore
-from qcore.model.requests.results import Booted, Created, Deleted, SessionOpened, StepDone, StepFailed
-from qcore.model.schema import MAINTAINED
+from qcore.model.requests.results import Created, SessionOpened, StepDone, StepFailed
 from qcore.model.values import INT_MAX
 from qcore.model.wire import encode_json
+from qcore.model.work import Work, run_whole
 from qcore.store.budget import units_of
 from qcore.store.compound import Unbegun, filled, run_transaction, step_read, without_reads
 from qcore.store.context import Context, Read
-from qcore.store.documents.restore import restore
-from qcore.store.resolve import entity_at
-from qcore.store.schemas import change_types, delete_schema, set_field_schema, set_schemas
+from qcore.store.create import create
+from qcore.store.garbage import Garbage
+from qcore.store.long_commands import LONG_COMMANDS, MAYBE_LONG, may_be_long, taking_apart
+from qcore.store.schemas import delete_schema
 from qcore.store.sessions.sessions import Answer
-from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
+from qcore.store.staged_commands import decode_staged
 from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.journal import Change
 from qcore.store.state.state import State
-from qcore.store.write import check_depth, parse_whole, set_fields, stamp
+from qcore.store.write import set_fields
 
-__all__ = ["Outcome", "apply_entry"]
+__all__ = ["Outcome", "apply_entry", "applying_entry"]
 
 
 class Outcome:
@@ -75,8 +62,6 @@ _COMMAND_TIME_LEVEL = 2
 _CARRIED_AGAIN = 4
 """Units of an element of a value that an error carries: it takes more memory there."""
 
-_decode_staged = msgspec.json.Decoder(Logged).decode
-
 
 def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterator[Outcome]:
     """Apply an entry command by command, so that the caller may pause between two of them.
@@ -88,10 +73,23 @@ def apply_entry(state: State, entry: Entry, read: Read | None = None) -> Iterato
         Diverged: the leader's digest was another one.
         Newer: the entry puts rules in force that this version does not know.
     """
+    return (outcome for outcome in applying_entry(state, entry, read) if outcome is not None)
+
+
+def applying_entry(state: State, entry: Entry, read: Read | None = None) -> Iterator[Outcome | None]:
+    """The same with more pauses, each a None: in a long command, of which nothing is to be seen yet, or behind one.
+
+    If it is not exhausted, a command in whose middle that was has left no trace.
+    """
     context = Context(_time(state, entry), read)
     for command in entry.body.commands:
         context.budget.reset()
-        yield _outcome(state, command, context)
+        if type(command) in MAYBE_LONG and may_be_long(state, command):
+            garbage = Garbage()
+            yield (yield from _long_outcome(state, command, context, garbage))
+            yield from garbage.free()
+        else:
+            yield _outcome(state, command, context)
     state.entry_applied(entry.id.index, context.time)
 
 
@@ -103,34 +101,68 @@ def _time(state: State, entry: Entry) -> int:
 
 
 def _outcome(state: State, command: Command, context: Context) -> Outcome:
+    if not command.session:
+        return _apply(state, command, context)
+    number = _Number(state, command, context)
+    return number.known or number.keep(_apply(state, command, context))
+
+
+def _long_outcome(state: State, command: Command, context: Context, garbage: Garbage) -> Work[Outcome]:
+    """The same for a command that may be long, or is in parts."""
     if isinstance(command, RunStaged):
         try:
-            command = _decode_staged(state.staged.take(command, context.time))
+            text = state.staged.text(command, context.time)
         except RequestError as exc:
             return Outcome(error=exc)
-    return _numbered(state, command, context) if command.session else _apply(state, command, context)
+        stage, command = command.stage, (yield from decode_staged(text))
+        del text
+        garbage.add(taking_apart(command))
+        if type(command) in LONG_COMMANDS:
+            outcome = yield from _long_numbered(state, command, context, garbage)
+        else:
+            outcome = _outcome(state, command, context)
+        state.staged.drop(stage)
+        return outcome
+    return (yield from _long_numbered(state, command, context, garbage))
 
 
-def _numbered(state: State, command: Command, context: Context) -> Outcome:
-    try:
-        if not 1 <= command.seq <= INT_MAX:
-            raise BadParams(f"a numbered write has seq from 1 to {INT_MAX}, {command.seq} given")
-        session = state.sessions.use(command.session, context.time)
-        before = session.find(command.seq, command.acked, command.hash)
-    except RequestError as exc:
-        exc.data["applied"] = "unknown" if exc.kind == "session_expired" else "no"
-        return Outcome(error=exc)
-    if before is not None:
-        if isinstance(command, COMPOUND) and not before.failed and context.read is not None:
-            return Outcome(filled(command, before.raw, context.read))
-        return Outcome(before=before)
-    outcome = _apply(state, command, context)
-    if outcome.error is not None:
-        raw = encode_json(outcome.error.wire())
-    else:
-        raw = encode_json(without_reads(command, outcome.result) if isinstance(command, COMPOUND) else outcome.result)
-    session.keep(command.seq, Answer(command.hash, outcome.error is not None, raw))
-    return outcome
+class _Number:
+    """The place of a numbered write in its session; `known` is its answer where that needs no apply."""
+
+    def __init__(self, state: State, command: Command, context: Context) -> None:
+        self._command = command
+        self.known: Outcome | None = None
+        try:
+            if not 1 <= command.seq <= INT_MAX:
+                raise BadParams(f"a numbered write has seq from 1 to {INT_MAX}, {command.seq} given")
+            self._session = state.sessions.use(command.session, context.time)
+            before = self._session.find(command.seq, command.acked, command.hash)
+        except RequestError as exc:
+            exc.data["applied"] = "unknown" if exc.kind == "session_expired" else "no"
+            self.known = Outcome(error=exc)
+            return
+        if before is not None:
+            if isinstance(command, COMPOUND) and not before.failed and context.read is not None:
+                self.known = Outcome(filled(command, before.raw, context.read))
+            else:
+                self.known = Outcome(before=before)
+
+    def keep(self, outcome: Outcome) -> Outcome:
+        """Keep what became of it."""
+        command, result = self._command, outcome.result
+        if outcome.error is not None:
+            raw = encode_json(outcome.error.wire())
+        else:
+            raw = encode_json(without_reads(command, result) if isinstance(command, COMPOUND) else result)
+        self._session.keep(command.seq, Answer(command.hash, outcome.error is not None, raw))
+        return outcome
+
+
+def _long_numbered(state: State, command: Command, context: Context, garbage: Garbage) -> Work[Outcome]:
+    if not command.session:
+        return (yield from _apply_long(state, command, context, garbage))
+    number = _Number(state, command, context)
+    return number.known or number.keep((yield from _apply_long(state, command, context, garbage)))
 
 
 def _apply(state: State, command: Command, context: Context) -> Outcome:
@@ -156,6 +188,44 @@ def _apply(state: State, command: Command, context: Context) -> Outcome:
     return Outcome(result, changes=state.finish(context.wrote))
 
 
+def _apply_long(state: State, command: Command, context: Context, garbage: Garbage) -> Work[Outcome]:
+    """Apply a command that may be long: what it does to a draft becomes the state at once, events and all."""
+    state.begin()
+    context.revision, context.wrote = state.revision + 1, False
+    context.begin_long(garbage)
+    work = LONG_COMMANDS[type(command)](state, command, context)
+    try:
+        result = yield from _paused(work, context)
+        draft = context.draft
+        if draft is None:
+            return Outcome(result, changes=state.finish(context.wrote))
+        observed = (yield from state.observe_ahead(draft)) if state.observe_ahead is not None else None
+        garbage.add(state.become(draft, wrote=context.wrote, observed=observed))
+    except RequestError as exc:
+        state.rollback()
+        exc.data["applied"] = "no"
+        return Outcome(error=exc)
+    except BaseException:
+        state.rollback()
+        raise
+    finally:
+        if context.draft is not None:
+            garbage.add(context.draft.free())
+        context.end_long()
+    return Outcome(result)
+
+
+def _paused(work: Work[Any], context: Context) -> Work[Any]:
+    """Run a work, with its pauses as long as nothing of it is in the state."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return done.value
+        if not context.at_once:
+            yield
+
+
 def _count(state: State, context: Context, error: RequestError | None = None) -> None:
     """Count what a step of a pipeline did, refused ones too."""
     if context.made is not None:
@@ -166,6 +236,10 @@ def _count(state: State, context: Context, error: RequestError | None = None) ->
 
 def _run(state: State, command: Command, context: Context) -> Any:
     return _COMMANDS[type(command)](state, command, context)
+
+
+def _at_once(work: Callable[..., Work[Any]]) -> Callable[..., Any]:
+    return lambda *given: run_whole(work(*given))
 
 
 def _pipeline(state: State, command: Pipeline, context: Context) -> Outcome:
@@ -200,58 +274,6 @@ def _refusal(state: State, steps: Context) -> Unbegun | None:
     return None
 
 
-def _create(state: State, command: Create, context: Context) -> Created:
-    parent = 0 if command.parent is None else entity_at(state, command.parent, context.made).id
-    entity = _new(state, command, parent, context)
-    for name, value in command.fields.items():
-        _fill(state, entity, name, value, context, command.max_list)
-    context.wrote = True
-    return Created(entity.id, context.revision)
-
-
-def _new(state: State, command: Create, parent: int, context: Context) -> Entity:
-    schema = state.types.of(command.type)
-    if "Root" in schema.ancestors:
-        raise Forbidden("there is one Root and it exists already")
-    check_depth(state, parent, 1, command.max_depth)
-    if state.next_id > MAX_GIVEN_ID:
-        raise TooLarge("the store has given out all of its ids")
-    time, revision = context.time, context.revision
-    entity = Entity(state.allocate_id(), schema)
-    entity.values[NAME] = check_entity_name(command.name)
-    state.add(entity, parent)
-    state.put(entity, NAME, command.name, time, revision)
-    if parent:
-        state.put(entity, PARENT, parent, time, revision)
-        stamp(state, state.entities[parent], CHILDREN, context)
-    return entity
-
-
-def _fill(state: State, entity: Entity, name: str, value: Any, context: Context, max_list: int) -> None:
-    """Write a field of an entity that is being created."""
-    field = entity.schema.field(name)
-    if name in MAINTAINED:
-        raise BadParams(f"field {name} of a new entity is not given among its fields")
-    stored = parse_whole(state, field, value, max_list, context.made)
-    state.put(entity, field.slot, stored, context.time, context.revision)
-
-
-def _delete(state: State, command: Delete, context: Context) -> Deleted:
-    top = entity_at(state, command.id, context.made)
-    if top.id == ROOT_ID:
-        raise Forbidden("the Root cannot be deleted")
-    doomed = [top]
-    for entity in doomed:
-        doomed.extend(state.entities[child] for child in state.children(entity.id))
-    state.unlink(top)
-    if top.parent:
-        stamp(state, state.entities[top.parent], CHILDREN, context)
-    for entity in doomed:
-        state.remove(entity)
-    context.wrote = True
-    return Deleted(len(doomed), context.revision)
-
-
 def _open_session(state: State, _command: SessionOpen, context: Context) -> SessionOpened:
     epoch = (state.epochs.current or "") if state.level >= EPOCHS_LEVEL else None
     return SessionOpened(state.sessions.open(context.time, epoch))
@@ -282,57 +304,14 @@ def _stage(state: State, command: StagePart, context: Context) -> None:
     state.staged.add(command, context.time)
 
 
-def _bootstrap(state: State, command: Bootstrap, context: Context) -> Booted:
-    """Load the schema file: all types first, then the tree, then the fields, so that any may refer to any."""
-    if state.mark:
-        return Booted(False, state.revision)
-    known = {name: schema for name, schema in state.types.own.items() if name not in ("Object", "Root")}
-    clash = [s.entity_type for s in command.schemas if s.entity_type in known]
-    if clash:
-        raise Conflict(f"the store has the types {', '.join(clash)} already; a schema file is for a fresh store")
-    if command.schemas:
-        change_types(state, state.types.with_schemas(command.schemas), context, reset=False)
-    planted: list[tuple[Entity, TreeNode]] = []
-    for node in command.tree:
-        _plant(state, node, planted, command, context)
-    for entity, node in planted:
-        for name, value in node.fields.items():
-            _fill(state, entity, name, value, context, command.max_list)
-    state.set_mark(command.file_hash)
-    context.wrote = True
-    return Booted(True, context.revision)
-
-
-def _plant(
-    state: State, top: TreeNode, planted: list[tuple[Entity, TreeNode]], command: Bootstrap, context: Context
-) -> None:
-    waiting: list[tuple[TreeNode, int]] = [(top, 0)]
-    while waiting:
-        node, parent = waiting.pop()
-        if node.type == "Root":
-            if parent:
-                raise BadSchema(f"the tree has a Root {node.name!r} below another entity")
-            entity = state.entities[ROOT_ID]
-            state.put(entity, NAME, check_entity_name(node.name), context.time, context.revision)
-        else:
-            create = Create(node.type, node.name, max_depth=command.max_depth)
-            entity = _new(state, create, parent, context)
-        planted.append((entity, node))
-        waiting.extend((child, entity.id) for child in reversed(node.children))
-
-
 _COMMANDS: dict[type[Any], Any] = {
-    Bootstrap: _bootstrap,
+    **{each: _at_once(work) for each, work in LONG_COMMANDS.items()},
     CheckDigest: _check,
-    FieldSet: set_field_schema,
-    Create: _create,
-    Delete: _delete,
+    Create: create,
     OpenEpoch: _open_epoch,
     RaiseLevel: _raise,
-    Restore: restore,
     StagePart: _stage,
     SchemaDelete: delete_schema,
-    SchemaSet: set_schemas,
     SessionOpen: _open_session,
     SetFields: set_fields,
 }

@@ -15,6 +15,7 @@ from qcore.model.errors import InUse, TooLarge
 from qcore.model.quoting import quoted
 from qcore.model.schema import MAX_FIELDS, CompleteField, CompleteSchema, Types
 from qcore.model.values import Kind
+from qcore.model.work import Pace, Work
 from qcore.store.state.entity import Entity
 from qcore.store.state.view import View
 
@@ -25,6 +26,7 @@ __all__ = [
     "Reset",
     "check_room",
     "count_resets",
+    "misfit_count",
     "misfits",
     "refuse_resets",
     "resets",
@@ -104,6 +106,12 @@ class Reset(NamedTuple):
     field: CompleteField
 
 
+def misfit_count(view: View, types: Types) -> int:
+    """How many entities need other slots for other schemas."""
+    before = view.types.complete
+    return sum(view.counts.get(name, 0) for name, schema in types.complete.items() if schema is not before.get(name))
+
+
 def misfits(view: View, before: Types, types: Types) -> Iterator[Misfit]:
     """Each entity that needs other slots for other schemas."""
     for schema, fitting in _fittings(view, before, types):  # all entities of a type have one schema
@@ -111,7 +119,7 @@ def misfits(view: View, before: Types, types: Types) -> Iterator[Misfit]:
 
 
 def resets(view: View, types: Types, spend: Callable[[int], None] | None = None) -> Iterator[Reset | None]:
-    """Every value that goes with the schemas there are, and a None before each entity.
+    """Every value that goes with the schemas there are, and a None behind each entity.
 
     `spend` is told how many fields are looked at.
     """
@@ -120,14 +128,20 @@ def resets(view: View, types: Types, spend: Callable[[int], None] | None = None)
             for entity, _, _ in _of_type(view, schema, fitting):
                 if spend is not None:
                     spend(fitting.loses)
-                yield None
                 for field in fitting.lost(entity):
                     yield Reset(entity, field)
+                yield None
 
 
-def count_resets(found: Iterable[Reset | None]) -> dict[str, int]:
+def count_resets(found: Iterable[Reset | None]) -> Work[dict[str, int]]:
     """How many values go of each field, by the type that brings it: ``{"Person.Age": 3}``; heirs count there."""
-    counts = Counter(f"{reset.field.origin}.{reset.field.name}" for reset in found if reset is not None)
+    counts: Counter[str] = Counter()
+    pace = Pace()
+    for reset in found:
+        if reset is not None:
+            counts[f"{reset.field.origin}.{reset.field.name}"] += 1
+        elif pace.is_due():
+            yield
     return dict(sorted(counts.items()))
 
 

@@ -5,21 +5,26 @@ From level 3 on nothing of that is lost either unless the command says `reset`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from qcore.model.errors import BadParams, InUse
 from qcore.model.requests.commands import FieldSet, SchemaDelete, SchemaSet
 from qcore.model.requests.results import SchemaDone
 from qcore.model.schema import EntitySchema, FieldSchema, Types
+from qcore.model.work import Pace, Work, run_whole
 from qcore.store.budget import BUDGET_LEVEL, types_units
 from qcore.store.context import Context
-from qcore.store.fitting import check_room, count_resets, misfits, refuse_resets, resets
+from qcore.store.fitting import check_room, count_resets, misfit_count, misfits, refuse_resets, resets
 from qcore.store.state.state import State
+from qcore.store.state.view import View
 
 __all__ = [
     "RESET_LEVEL",
     "change_types",
     "delete_schema",
+    "field_count",
     "replace_types",
     "reset_labels",
     "set_field_schema",
@@ -32,7 +37,7 @@ RESET_LEVEL = 3
 """Feature level from which on values are reset only where the command says so."""
 
 
-def set_schemas(state: State, command: SchemaSet, context: Context) -> SchemaDone:
+def set_schemas(state: State, command: SchemaSet, context: Context) -> Work[SchemaDone]:
     """Apply `schema.set`: all schemas or none.
 
     Raises:
@@ -45,26 +50,44 @@ def set_schemas(state: State, command: SchemaSet, context: Context) -> SchemaDon
         raise BadParams("a dry run stands alone, not in a pipeline or a transaction")
     schemas = _given(command)
     context.budget.spend(types_units(state.types, schemas))
-    types = state.types.with_schemas(schemas)
-    counts = change_types(state, types, context, reset=command.reset)
+    types = yield from state.types.setting(schemas)
+    state = context.workspace(state, misfit_count(state, types) + field_count(schemas))
+    counts = yield from change_types(state, types, context, reset=command.reset)
     context.wrote = True
     return _done(schemas, context.revision, counts)
 
 
-def try_schemas(state: State, command: SchemaSet) -> SchemaDone:
+def try_schemas(state: State, command: SchemaSet) -> Work[SchemaDone]:
     """What `schema.set` would answer with `reset`; nothing is changed.
 
     Raises:
         RequestError: as `set_schemas` does, but for what `reset` allows.
     """
     schemas = _given(command)
-    types = state.types.with_schemas(schemas)
-    if state.level >= BUDGET_LEVEL:
-        check_room(state, state.types, types)
-    if state.level < RESET_LEVEL:
-        for entity, _, fitting in misfits(state, state.types, types):
-            fitting.check(entity)
-    return _done(schemas, state.revision + 1, count_resets(resets(state, types)))
+    view = state.pin()
+    try:
+        types = yield from view.types.setting(schemas)
+        if state.level >= BUDGET_LEVEL:
+            check_room(view, view.types, types)
+        if state.level < RESET_LEVEL:
+            yield from _check_labels(view, types)
+        counts = yield from count_resets(resets(view, types))
+        return _done(schemas, view.revision + 1, counts)
+    finally:
+        view.release()
+
+
+def _check_labels(view: View, types: Types) -> Work[None]:
+    pace = Pace()
+    for entity, _, fitting in misfits(view, view.types, types):
+        fitting.check(entity)
+        if pace.is_due():
+            yield
+
+
+def field_count(schemas: Iterable[EntitySchema]) -> int:
+    """Own fields of all of them."""
+    return sum(len(schema.fields) for schema in schemas)
 
 
 def _given(command: SchemaSet) -> list[EntitySchema]:
@@ -78,7 +101,7 @@ def _done(schemas: list[EntitySchema], revision: int, counts: dict[str, int]) ->
     return SchemaDone(revision, sorted(schema.entity_type for schema in schemas), counts)
 
 
-def set_field_schema(state: State, command: FieldSet, context: Context) -> SchemaDone:
+def set_field_schema(state: State, command: FieldSet, context: Context) -> Work[SchemaDone]:
     """Apply `field.set`: the type's own schema with one field added or changed.
 
     Raises:
@@ -87,10 +110,10 @@ def set_field_schema(state: State, command: FieldSet, context: Context) -> Schem
     """
     whole = _whole(state.types, command)
     context.budget.spend(len(whole.schema.fields) if whole.schema is not None else 0)
-    return set_schemas(state, whole, context)
+    return (yield from set_schemas(state, whole, context))
 
 
-def try_field_schema(state: State, command: FieldSet) -> SchemaDone:
+def try_field_schema(state: State, command: FieldSet) -> Work[SchemaDone]:
     """What `field.set` would answer with `reset`; raises as `try_schemas` does, and `NotFound`."""
     return try_schemas(state, _whole(state.types, command))
 
@@ -134,12 +157,12 @@ def delete_schema(state: State, command: SchemaDelete, context: Context) -> Sche
     count = state.counts.get(command.type, 0)
     if count:
         raise InUse(f"type {command.type} has {count} entities")
-    replace_types(state, types)
+    run_whole(replace_types(state, types))
     context.wrote = True
     return SchemaDone(context.revision, [command.type])
 
 
-def change_types(state: State, types: Types, context: Context, *, reset: bool) -> dict[str, int]:
+def change_types(state: State, types: Types, context: Context, *, reset: bool) -> Work[dict[str, int]]:
     """Set the schemas, and fit every entity; returns how many values went of each field, where that is counted.
 
     Raises:
@@ -147,23 +170,26 @@ def change_types(state: State, types: Types, context: Context, *, reset: bool) -
     """
     counts: dict[str, int] = {}
     if state.level >= RESET_LEVEL:
-        counts = count_resets(resets(state, types, context.budget.spend))
+        counts = yield from count_resets(resets(state, types, context.budget.spend))
         if not reset:
             refuse_resets(counts)
         if counts:
-            reset_labels(state, types)
-    replace_types(state, types)
+            yield from reset_labels(state, types)
+    yield from replace_types(state, types)
     return counts
 
 
-def reset_labels(state: State, types: Types) -> None:
+def reset_labels(state: State, types: Types) -> Work[None]:
     """Let Choices whose label goes with other schemas be unset."""
+    pace = Pace()
     for entity, _, fitting in misfits(state, state.types, types):
         for field in fitting.lost_labels(entity):
             state.put(entity, field.slot, None, 0, 0)
+        if pace.is_due(1 + fitting.loses):
+            yield
 
 
-def replace_types(state: State, types: Types) -> None:
+def replace_types(state: State, types: Types) -> Work[None]:
     """Set the schemas and fit every entity of the types that changed, descendants included.
 
     Raises:
@@ -173,7 +199,10 @@ def replace_types(state: State, types: Types) -> None:
     before = state.types
     if state.level >= BUDGET_LEVEL:
         check_room(state, before, types)
-    state.set_types(types)
+    yield from state.set_types(types)
+    pace = Pace()
     for entity, schema, fitting in misfits(state, before, types):
         fitting.check(entity)
         state.relay(entity, schema, *fitting.fit(entity), fitting.dropped)
+        if pace.is_due(len(schema.slots)):
+            yield

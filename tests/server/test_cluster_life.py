@@ -340,7 +340,7 @@ async def test_after_a_failed_apply_nothing_is_applied_or_answered_and_the_engin
     def broken(*_args: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr("qcore.store.apply._numbered", broken)
+    monkeypatch.setattr("qcore.store.apply._Number", broken)
     monkeypatch.setattr("qcore.store.apply._apply", broken)
     node.engine.commit()
     monkeypatch.undo()

@@ -17,6 +17,7 @@ from qcore.model.requests.restore import Restore, Restored
 from qcore.model.schema import EntitySchema
 from qcore.model.times import NS
 from qcore.model.values import INT_MAX, INT_MIN, Kind
+from qcore.model.work import run_whole
 from qcore.store.context import Context
 from qcore.store.documents.export import Exported, export
 from qcore.store.documents.restore import restore
@@ -185,7 +186,7 @@ class Watched:
 
 
 class _Lookups(Mapping[int, Entity]):
-    def __init__(self, view: Watched, entities: dict[int, Entity]) -> None:
+    def __init__(self, view: Watched, entities: Mapping[int, Entity]) -> None:
         self._view = view
         self._entities = entities
 
@@ -224,7 +225,7 @@ def restored(
     state.begin()
     context.revision = state.revision + 1
     try:
-        result = restore(state, command, context)
+        result = run_whole(restore(state, command, context))
         if then is not None:
             then()
     except BaseException:

@@ -11,6 +11,7 @@ from qcore.model.requests.commands import FieldChange, FieldSet, SchemaSet
 from qcore.model.requests.queries import Count, FieldExists, FieldGet, Get
 from qcore.model.requests.results import Counted
 from qcore.model.values import Kind
+from qcore.model.work import run_whole
 from qcore.store import read
 from qcore.store.schemas import try_schemas
 from qcore.store.search import find as search
@@ -95,10 +96,10 @@ def test_count_includes_descendants_unless_it_is_exact(log: Log) -> None:
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(log: Log) -> None:
     log.create("Thing", "t", Count=3)
     before = dump(log.state)
-    done = try_schemas(log.state, SchemaSet(type_of("Thing", field("Other"))))
+    done = run_whole(try_schemas(log.state, SchemaSet(type_of("Thing", field("Other")))))
     assert done.revision == log.state.revision + 1
     assert done.types == ["Thing"]
     assert dump(log.state) == before
     with pytest.raises(BadSchema):
-        try_schemas(log.state, SchemaSet(type_of("Thing", inherits=["Nope"])))
+        run_whole(try_schemas(log.state, SchemaSet(type_of("Thing", inherits=["Nope"]))))
     assert dump(log.state) == before

@@ -15,6 +15,7 @@ from qcore.model.requests.compound import Pipeline, Transaction
 from qcore.model.requests.restore import Restore
 from qcore.model.requests.results import SchemaDone
 from qcore.model.values import Kind
+from qcore.model.work import run_whole
 from qcore.store.documents.export import export
 from qcore.store.documents.plan import plan
 from qcore.store.schemas import try_field_schema, try_schemas
@@ -104,14 +105,14 @@ def test_a_dry_run_says_the_numbers(level: int) -> None:
     log = at_level(level)
     before = dump(log.state)
     expected = SchemaDone(log.state.revision + 1, ["Thing"], {"Thing.Age": 5})
-    assert try_field_schema(log.state, kinds()) == expected
-    assert try_schemas(log.state, SchemaSet(type_of("Thing", TEXT, MOOD), dry_run=True)) == expected
+    assert run_whole(try_field_schema(log.state, kinds())) == expected
+    assert run_whole(try_schemas(log.state, SchemaSet(type_of("Thing", TEXT, MOOD), dry_run=True))) == expected
     assert dump(log.state) == before
 
 
 def test_a_dry_run_of_labels_in_use_says_the_numbers_too(log: Log) -> None:
     command = FieldSet("Thing", "Mood", FieldChange(choices=["Happy"]), dry_run=True)
-    assert try_field_schema(log.state, command).reset == {"Thing.Mood": 2}
+    assert run_whole(try_field_schema(log.state, command)).reset == {"Thing.Mood": 2}
     with pytest.raises(BadParams, match="a dry run stands alone"):
         log.do(command)
 

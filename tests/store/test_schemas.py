@@ -9,6 +9,7 @@ from qcore.model.requests.queries import SchemaComplete, SchemaGet
 from qcore.model.requests.results import SchemaDone, StepFailed
 from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
+from qcore.model.work import run_whole
 from qcore.store import read
 from qcore.store.schemas import try_schemas
 from tests.store.samples import Log, dump, field, full_digest, type_of
@@ -216,10 +217,11 @@ def test_what_a_change_of_a_field_leaves_out_stays(log: Log) -> None:
 def test_a_dry_run_answers_the_same_and_changes_nothing(log: Log) -> None:
     thing = log.create("Thing", "x", 1, Age=1, Mood="Sad")
     before = dump(log.state)
-    done = try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True))
+    done = run_whole(try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True)))
     assert done == SchemaDone(log.state.revision + 1, ["Thing"], {"Thing.Age": 1})
+    dry = SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True)
     with pytest.raises(InUse):
-        try_schemas(log.state, SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True))
+        run_whole(try_schemas(log.state, dry))
     assert dump(log.state) == before
     assert log.value(thing, "Age") == 1
 
@@ -227,9 +229,10 @@ def test_a_dry_run_answers_the_same_and_changes_nothing(log: Log) -> None:
 def test_a_dry_run_does_not_touch_what_it_looks_at(log: Log) -> None:
     log.create("Thing", "x", 1, Age=1, Mood="Sad")
     view = log.state.pin()
-    try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True))
+    run_whole(try_schemas(log.state, SchemaSet(type_of("Thing", MOOD), dry_run=True)))
+    dry = SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True)
     with pytest.raises(InUse):
-        try_schemas(log.state, SchemaSet(type_of("Thing", field("Mood", Kind.Choice, choices=["Happy"])), dry_run=True))
+        run_whole(try_schemas(log.state, dry))
     assert not view._kept
 
 

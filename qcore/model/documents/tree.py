@@ -7,6 +7,7 @@ from qcore.model.errors import BadParams, BadValue, NotFound
 from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, parse_id
 from qcore.model.path import Step, join_path, split_path
 from qcore.model.requests.commands import IdForm
+from qcore.model.work import Pace, Work, emptying, run_whole
 
 __all__ = ["DocumentTree"]
 
@@ -15,11 +16,21 @@ class DocumentTree:
     """Indexes over the entities of a document; an entity is named by its place in the list."""
 
     def __init__(self, document: Document) -> None:
+        run_whole(self._index(document))
+
+    @classmethod
+    def drawing(cls, document: Document) -> Work[DocumentTree]:
+        """The work of making one."""
+        tree = cls.__new__(cls)
+        yield from tree._index(document)
+        return tree
+
+    def _index(self, document: Document) -> Work[None]:
         self._entities = document.entities
         self._next_id = document.next_id
         self.top: list[int] = []
         """Places of the entities without a parent; the Root is the first."""
-        self.children: list[list[int]] = [[] for _ in document.entities]
+        self.children: list[list[int]] = []
         """Places of the children, by place of the parent."""
         self.by_id = {ROOT_ID: 0}
         """Places by the ids that the document gives; the Root's is known without."""
@@ -28,7 +39,11 @@ class DocumentTree:
         self._numbers: list[tuple[int, int]] = []
         """By place: which of its siblings it is, from 0, and which of its twins, from 1."""
         self._heads: list[int] = []
+        pace = Pace()
         for place, entity in enumerate(document.entities):
+            if pace.is_due():
+                yield
+            self.children.append([])
             siblings = self.top if entity.parent is None else self.children[entity.parent]
             twins = self._twins.setdefault((entity.parent, entity.name), [])
             self._numbers.append((len(siblings), len(twins) + 1))
@@ -36,6 +51,10 @@ class DocumentTree:
             twins.append(place)
             if entity.id is not None:
                 self.by_id.setdefault(entity.id, place)
+
+    def taking_apart(self) -> Work[None]:
+        """Free everything in pieces; nobody asks any more."""
+        return emptying(self.children, self._twins, self._numbers, self.by_id, self._found, self._heads)
 
     def find(self, form: IdForm) -> int:
         """What a reference leads to: ``~place`` of an entity of the document, or an id that none of them has.

@@ -20,17 +20,18 @@ from qcore.model.errors import RequestError
 from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID, check_entity_name
 from qcore.model.schema import MAINTAINED, CompleteField, CompleteSchema, Types
 from qcore.model.values import Kind
+from qcore.model.work import Pace, Work, run_whole
 
-__all__ = ["document_types", "validate"]
+__all__ = ["document_types", "validate", "validating"]
 
 
-def document_types(document: Document) -> Types:
+def document_types(document: Document) -> Work[Types]:
     """The types a document brings, and the built-in ones.
 
     Raises:
         BadSchema, Cycle, TooLarge: they cannot be set together.
     """
-    return Types().with_schemas(document.schemas)
+    return Types().setting(document.schemas)
 
 
 def validate(document: Document, unsure: Set[str] = frozenset()) -> list[Problem]:
@@ -39,27 +40,42 @@ def validate(document: Document, unsure: Set[str] = frozenset()) -> list[Problem
     `unsure` types were not read whole: fields they may have had, and their absence, are not held against entities.
     With "" among them, entities without type or name are not either: whoever read the text has noted them.
     """
+    problems, _ = run_whole(validating(document, unsure))
+    return problems
+
+
+def validating(
+    document: Document, unsure: Set[str] = frozenset()
+) -> Work[tuple[list[Problem], tuple[Types, DocumentTree] | None]]:
+    """The work of `validate`, and what it has found out on the way: types and tree, None where there are none."""
     try:
-        types = document_types(document)
+        types = yield from document_types(document)
     except RequestError as exc:
-        return [Problem("$.schemas", exc.message)]
+        return [Problem("$.schemas", exc.message)], None
+    yield
     entities = document.entities
     if not entities or any(e.parent is not None and not 0 <= e.parent < i for i, e in enumerate(entities)):
-        return [Problem("$", "the entities of a document begin with the Root, and each stands behind its parent")]
-    return _Checker(document, types, unsure).run()
+        problem = "the entities of a document begin with the Root, and each stands behind its parent"
+        return [Problem("$", problem)], None
+    yield
+    tree = yield from DocumentTree.drawing(document)
+    return (yield from _Checker(document, types, tree, unsure).run()), (types, tree)
 
 
 class _Checker:
-    def __init__(self, document: Document, types: Types, unsure: Set[str]) -> None:
+    def __init__(self, document: Document, types: Types, tree: DocumentTree, unsure: Set[str]) -> None:
         self._document = document
         self._types = types
         self._unsure = unsure
         self._whole = "" not in unsure
-        self._tree = DocumentTree(document)
+        self._tree = tree
         self._problems: list[Problem] = []
 
-    def run(self) -> list[Problem]:
+    def run(self) -> Work[list[Problem]]:
+        pace = Pace()
         for place, entity in enumerate(self._document.entities):
+            if pace.is_due(2 + len(entity.fields)):
+                yield
             self._id(place, entity.id)
             if entity.name or self._whole:
                 self._name(place, entity.name)

@@ -26,7 +26,7 @@ from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.documents.uploads import Upload, Uploads
 from qcore.server.runtime import budgets, logs
-from qcore.server.runtime.scheduler import Scheduler
+from qcore.server.runtime.scheduler import Scheduler, step_of
 from qcore.server.writes.proposals import Proposals
 from qcore.server.writes.sealing import cut, seal, set_limits
 from qcore.store.budget import BUDGET_LEVEL
@@ -126,7 +126,7 @@ class DocumentCalls:
         )
         set_limits(restore, self._settings, self._state.level)
         parts = await _in_thread(lambda: cut(restore))
-        call.on_result = lambda: self._uploads.restored(command.upload, upload)
+        call.on_result = lambda: self._restored(command.upload, upload)
         self._proposals.put_parts(call, parts)
 
     async def _prepared(self, upload: Upload) -> Prepared:
@@ -135,6 +135,11 @@ class DocumentCalls:
         most = self._settings.max_depth, self._settings.max_list
         await _in_thread(lambda: check_limits(prepared.document, prepared.tree, prepared.types, *most))
         return prepared
+
+    def _restored(self, name: str, upload: Upload) -> None:
+        """Let go of what was restored, in slices: a large document takes long to free."""
+        self._uploads.restored(name, upload)
+        self._scheduler.add(step_of(upload.taking_apart()))
 
     def _answered_before(self, call: Call, command: SnapshotRestore) -> bool:
         """Answer a retry as the first attempt; its upload may be gone. Whether it was one."""

@@ -14,6 +14,7 @@ from qcore.model.documents.text import read_document
 from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
 from qcore.model.requests.queries import SnapshotUpload
 from qcore.model.requests.results import Uploaded
+from qcore.model.work import Work
 from qcore.server.client import Client
 from qcore.server.documents.kept import Kept
 from qcore.server.runtime import budgets
@@ -54,6 +55,15 @@ class Upload:
         if isinstance(read, RequestError):
             raise read
         return read
+
+    def taking_apart(self) -> Work[None]:
+        """Free the document in pieces, if nobody works on it any more."""
+        reading, self._reading = self._reading, None
+        if reading is not None and not self.users and reading.done() and not reading.cancelled():
+            read = reading.result()
+            del reading
+            if not isinstance(read, RequestError):
+                yield from read.taking_apart()
 
     def put(self, offset: int, chunk: bytes) -> None:
         """Add a chunk at `offset`, in bytes; one that is there already may be sent again.

@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
+from qcore.model.work import Work
 from qcore.server.runtime import budgets
 
 __all__ = ["Schedule", "Scheduler", "Step", "TurnBudget", "Work", "step_of"]
@@ -27,9 +28,6 @@ T = TypeVar("T")
 
 Step = Callable[[], bool]
 """Does a little of a longer work; returns whether there is more to do now."""
-
-Work = Generator[None, None, T]
-"""Yields to pause, returns the result."""
 
 Schedule = Callable[[Step], None]
 """Has a step run, in slices of the loop's time, until it returns False."""

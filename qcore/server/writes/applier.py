@@ -23,7 +23,7 @@ from qcore.server.runtime.scheduler import Scheduler
 from qcore.server.runtime.slow_log import SlowLog
 from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.inline_reads import InlineReads
-from qcore.store.apply import Outcome, apply_entry
+from qcore.store.apply import Outcome, applying_entry
 from qcore.store.state.state import State
 
 __all__ = ["Applier", "ApplierHost"]
@@ -36,6 +36,9 @@ class ApplierHost(Protocol):
 
     def entry_applied(self, id: LogId) -> None:
         """An entry is applied whole, and nothing of the next one."""
+
+    def paused(self) -> None:
+        """A long command pauses, of which nothing is to be seen; what was applied before it may be told."""
 
     def caught_up(self) -> None:
         """Everything committed is applied, for now."""
@@ -50,16 +53,18 @@ class ApplierHost(Protocol):
 class _Applying:
     """An entry in the middle of being applied, `place` of its commands so far.
 
-    `calls` are those of its commands that wait here, None for others'.
+    `calls` are those of its commands that wait here, None for others'. `spent` is the time, in seconds, that the
+    command at `place` has taken so far.
     """
 
-    __slots__ = ("calls", "entry", "outcomes", "place")
+    __slots__ = ("calls", "entry", "outcomes", "place", "spent")
 
-    def __init__(self, entry: Entry, calls: list[Call] | None, outcomes: Iterator[Outcome]) -> None:
+    def __init__(self, entry: Entry, calls: list[Call] | None, outcomes: Iterator[Outcome | None]) -> None:
         self.entry = entry
         self.calls = calls
         self.outcomes = outcomes
         self.place = 0
+        self.spent = 0.0
 
 
 class _Installing:
@@ -110,7 +115,7 @@ class Applier:
         """Apply a committed entry, at once as far as a slice goes."""
         if not self._failed:
             read = self._reads.read if calls is not None else None
-            self._enqueue(_Applying(entry, calls, apply_entry(self._state, entry, read)))
+            self._enqueue(_Applying(entry, calls, applying_entry(self._state, entry, read)))
 
     def install(self, found: SnapshotFile, state: State, done: Callable[[], None]) -> None:
         """Go on as `state`, which is that of `found`, after everything that is committed before; then call `done`."""
@@ -183,20 +188,28 @@ class Applier:
         self._host.apply_failed(error)
 
     def _apply_until(self, applying: _Applying, end: float) -> bool:
-        """Apply an entry's commands until `end`; True when it is through."""
+        """Apply an entry's commands until `end`; True when it is through. A long one pauses before its end."""
         calls = applying.calls
         begun = time.monotonic()
         self._reads.begin()
         for outcome in applying.outcomes:
             now = time.monotonic()
+            applying.spent += now - begun
+            if outcome is None:
+                begun = now
+                if now >= end:
+                    self._host.paused()
+                    return False
+                continue
             applying.place += 1
             if calls is not None:
                 call = calls[applying.place - 1]
-                if now - begun > self._slow_apply:
-                    self._slow_log.tell("slow_apply", "Applying a command took long", call.method, now - begun)
+                if applying.spent > self._slow_apply:
+                    self._slow_log.tell("slow_apply", "Applying a command took long", call.method, applying.spent)
                 if now - call.begun > self._slow_request:
                     self._slow_log.tell("slow_request", "A request took long", call.method, now - call.begun)
                 _answer(call, outcome)
+            applying.spent = 0.0
             if now >= end:
                 return False
             begun = now

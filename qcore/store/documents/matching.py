@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from qcore.model.documents.document import Document
 from qcore.model.documents.tree import DocumentTree
 from qcore.model.ids import ROOT_ID
+from qcore.model.work import emptying
 from qcore.store.state.view import View
 
 __all__ = ["Matching"]
@@ -42,9 +43,11 @@ class Matching:
 
     def _match(self, parent: int, places: Sequence[int], ids: Sequence[int]) -> Generator[None, None, None]:
         waiting: dict[tuple[str, str], list[int]] = {}
-        for place in reversed(places):
+        for number, place in enumerate(reversed(places), 1):
             entity = self._document.entities[place]
             waiting.setdefault((entity.name, entity.type), []).append(place)
+            if number % _SLICE == 0:
+                yield
         extra = []
         for number, id in enumerate(ids, 1):
             entity_there = self._view.entities[id]
@@ -57,3 +60,5 @@ class Matching:
                 yield
         if extra:
             self.extra[parent] = extra
+        if len(waiting) > _SLICE:
+            yield from emptying(waiting)

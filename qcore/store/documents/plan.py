@@ -16,21 +16,22 @@ from typing import Any, NamedTuple
 from qcore.model.documents.document import Document, key_of_field, password_in, read_form, refuse, step_of_key
 from qcore.model.documents.limits import check_depth
 from qcore.model.documents.tree import DocumentTree
-from qcore.model.documents.validation import document_types, validate
+from qcore.model.documents.validation import validating
 from qcore.model.errors import NotFound, RequestError, TooLarge
 from qcore.model.ids import MAX_GIVEN_ID, ROOT_ID
 from qcore.model.requests.commands import DEFAULT_MAX_DEPTH, DEFAULT_MAX_LIST, IdForm
 from qcore.model.requests.restore import Password, PlanLine
-from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema, Types, check_schema
+from qcore.model.schema import BUILTIN, MAINTAINED, CompleteField, EntitySchema, Types, checking_schema
 from qcore.model.values import Kind, Stored
 from qcore.model.wire import encode_json
+from qcore.model.work import Pace, Work, emptying, run_whole
 from qcore.store.documents.matching import Matching
 from qcore.store.fitting import Reset, check_room, count_resets, resets
 from qcore.store.paths import Paths
 from qcore.store.state.entity import Entity
 from qcore.store.state.view import View
 
-__all__ = ["Plan", "Prepared", "check_types", "passwords", "plan", "planning", "prepare"]
+__all__ = ["Plan", "Prepared", "check_types", "passwords", "plan", "planning", "prepare", "preparing"]
 
 _SLICE = 256
 """Entities between two pauses."""
@@ -75,6 +76,10 @@ class Plan:
         """Whether the state is what the document says already."""
         changes = (self.types, self.created, self.deleted, self.writes, self.orders)
         return not any(changes) and self.next_id == self._view.next_id
+
+    def taking_apart(self) -> Work[None]:
+        """Free everything in pieces; nobody asks any more."""
+        return emptying(self.writes, self.ids, self.created, self.doomed, self.sizes, self.orders)
 
     def counts(self) -> dict[str, int]:
         """How often each action is taken; a deletion counts every entity that goes."""
@@ -143,6 +148,11 @@ class Prepared(NamedTuple):
     passwords: list[tuple[int, str, str]]
     """Place, field and text of each password that is to be hashed before the document can be planned."""
 
+    def taking_apart(self) -> Work[None]:
+        """Free everything in pieces; nobody asks any more."""
+        yield from self.tree.taking_apart()
+        yield from emptying(self.document.entities)
+
 
 def prepare(document: Document) -> Prepared:
     """Check a document by itself.
@@ -150,19 +160,33 @@ def prepare(document: Document) -> Prepared:
     Raises:
         BadParams: it has problems; `data["problems"]` has them.
     """
-    problems = validate(document)
-    if problems:
+    return run_whole(preparing(document))
+
+
+def preparing(document: Document) -> Work[Prepared]:
+    """The work of `prepare`."""
+    problems, found_out = yield from validating(document)
+    if problems or found_out is None:
         raise refuse(problems)
-    types = document_types(document)
-    return Prepared(document, DocumentTree(document), types, list(_passwords(document, types)))
+    types, tree = found_out
+    found: list[tuple[int, str, str]] = []
+    pace = Pace()
+    for password in _passwords(document, types):
+        if password is not None:
+            found.append(password)
+        elif pace.is_due():
+            yield
+    return Prepared(document, tree, types, found)
 
 
-def _passwords(document: Document, types: Types) -> Iterator[tuple[int, str, str]]:
+def _passwords(document: Document, types: Types) -> Iterator[tuple[int, str, str] | None]:
+    """Each with its place, and a None behind each entity."""
     for place, entity in enumerate(document.entities):
         for name, value in entity.fields.items():
             text = password_in(value)
             if text is not None and types.of(entity.type).field(name).kind is Kind.String:
                 yield place, name, text
+        yield None
 
 
 def plan(
@@ -174,12 +198,7 @@ def plan(
     max_list: int = DEFAULT_MAX_LIST,
 ) -> Plan:
     """Compare a document with the state at once; raises as `prepare` and `planning` do."""
-    work = planning(view, prepare(document), prune=prune, max_depth=max_depth, max_list=max_list)
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+    return run_whole(planning(view, prepare(document), prune=prune, max_depth=max_depth, max_list=max_list))
 
 
 def planning(
@@ -236,7 +255,7 @@ class _Planner:
     def run(self) -> Generator[None, None, Plan]:
         yield from check_depth(self._document, self._tree, self._max_depth)
         yield from self._match.run()
-        self._plan_types()
+        yield from self._plan_types()
         yield from self._plan_deletes()
         self._plan_ids()
         yield from self._plan_writes()
@@ -245,9 +264,11 @@ class _Planner:
         yield from self._plan_resets()
         return self._plan
 
-    def _plan_types(self) -> None:
+    def _plan_types(self) -> Work[None]:
         before = self._view.types
-        listed = {schema.entity_type: check_schema(schema) for schema in self._document.schemas}
+        listed: dict[str, EntitySchema] = {}
+        for schema in self._document.schemas:
+            listed[schema.entity_type] = yield from checking_schema(schema)
         own = dict(before.own)
         if self._prune:
             own = {name: schema for name, schema in own.items() if name in listed or name in BUILTIN}
@@ -257,7 +278,7 @@ class _Planner:
         self._plan.set_types = list(changed)
         self._plan.deleted_types = [name for name in before.own if name not in own]
         if changed or self._plan.deleted_types:
-            self._plan.types = Types({**own, **changed}, before)
+            self._plan.types = yield from Types.deriving({**own, **changed}, before)
 
     def _plan_deletes(self) -> Generator[None, None, None]:
         if not self._prune:
@@ -353,7 +374,7 @@ class _Planner:
                 yield
             if reset is not None and reset.entity.id not in self._plan.doomed and not self._tells(places, reset):
                 told.append(reset)
-        self._plan.reset = count_resets(told)
+        self._plan.reset = yield from count_resets(told)
 
     def _tells(self, places: dict[int, int], reset: Reset) -> bool:
         """Whether the document says what becomes of a value: it writes another, or leaves out what it may not."""

@@ -11,10 +11,12 @@ from qcore.model.ids import ROOT_ID
 from qcore.model.requests.restore import Restore, Restored
 from qcore.model.schema import CompleteSchema
 from qcore.model.values import Kind
+from qcore.model.work import Pace, Work
 from qcore.store.context import Context
-from qcore.store.documents.plan import Plan, Write, plan
-from qcore.store.fitting import refuse_resets
-from qcore.store.schemas import RESET_LEVEL, replace_types, reset_labels
+from qcore.store.delete import subtree
+from qcore.store.documents.plan import Plan, Write, planning, preparing
+from qcore.store.fitting import misfit_count, refuse_resets
+from qcore.store.schemas import RESET_LEVEL, field_count, replace_types, reset_labels
 from qcore.store.state.entity import CHILDREN, NAME, PARENT, Entity
 from qcore.store.state.state import State
 from qcore.store.write import stamp
@@ -25,22 +27,37 @@ RESTORED = "restored"
 """The mark of a store that was restored before it loaded a schema file: it never will."""
 
 
-def restore(state: State, command: Restore, context: Context) -> Restored:
+def restore(state: State, command: Restore, context: Context) -> Work[Restored]:
     """Apply `snapshot.restore`; the caller rolls back when this raises. Nothing to do is no write.
 
     Raises:
         RequestError: as `plan` does.
         InUse: values would go that the document does not mention, and the command does not say `reset`.
     """
-    work = plan(state, command.document, prune=command.prune, max_depth=command.max_depth, max_list=command.max_list)
+    prepared = yield from preparing(command.document)
+    if context.garbage is not None:
+        context.garbage.add(prepared.tree.taking_apart())
+    limits = {"max_depth": command.max_depth, "max_list": command.max_list}
+    work = yield from planning(state, prepared, prune=command.prune, **limits)
+    if context.garbage is not None:
+        context.garbage.add(work.taking_apart())
     if work.empty and state.mark:
         return Restored(False, state.revision, {})
     if state.level >= RESET_LEVEL and not command.reset:
         refuse_resets(work.reset)
     counts = work.counts()
-    _Restorer(state, command, work, context).run()
+    state = context.workspace(state, _size(state, command, work))
+    yield from _Restorer(state, command, work, context).run()
     context.wrote = True
     return Restored(True, context.revision, counts)
+
+
+def _size(state: State, command: Restore, work: Plan) -> int:
+    """Entities and fields that it touches, or that were looked at to find that out."""
+    size = len(command.document.entities) + len(work.doomed)
+    if work.types is not None:
+        size += misfit_count(state, work.types) + field_count(command.document.schemas)
+    return size
 
 
 class _Restorer:
@@ -51,35 +68,38 @@ class _Restorer:
         self._context = context
         self._touched: set[int] = set()
         """Entities whose Children change."""
+        self._pace = Pace()
 
-    def run(self) -> None:
+    def run(self) -> Work[None]:
         state, work = self._state, self._work
-        self._delete()
-        self._clear()
+        yield from self._delete()
+        yield from self._clear()
         if work.types is not None:
             if state.level >= RESET_LEVEL:
-                reset_labels(state, work.types)
-            replace_types(state, work.types)
-        self._create()
-        self._write()
-        self._arrange()
+                yield from reset_labels(state, work.types)
+            yield from replace_types(state, work.types)
+        yield from self._create()
+        yield from self._write()
+        yield from self._arrange()
         for id in sorted(self._touched - {0}):
             stamp(state, state.entities[id], CHILDREN, self._context)
+            if self._pace.is_due():
+                yield
         state.reserve_ids(work.next_id)
         state.set_mark(state.mark or RESTORED)
 
-    def _delete(self) -> None:
+    def _delete(self) -> Work[None]:
         """Last siblings first: a list gives up its end more easily than its beginning."""
         for id in reversed(self._work.deleted):
-            doomed = [self._state.entities[id]]
-            for entity in doomed:
-                doomed.extend(self._state.entities[child] for child in self._state.children(entity.id))
+            doomed = yield from subtree(self._state, self._state.entities[id])
             self._state.unlink(doomed[0])
             self._touched.add(doomed[0].parent)
             for entity in doomed:
                 self._state.remove(entity)
+                if self._pace.is_due(len(entity.values)):
+                    yield
 
-    def _clear(self) -> None:
+    def _clear(self) -> Work[None]:
         """Unset what is to be unset, and labels that the new types no longer have."""
         types = self._work.types
         for place, writes in self._work.writes.items():
@@ -87,12 +107,14 @@ class _Restorer:
             if entity is not None:
                 schema = types.of(entity.type) if types is not None else None
                 self._unset(entity, [write[0] for write in writes if _goes(entity, schema, write)])
+            if self._pace.is_due(len(writes)):
+                yield
 
     def _unset(self, entity: Entity, names: list[str]) -> None:
         for name in names:
             self._state.put(entity, entity.schema.by_name[name].slot, None, 0, 0)
 
-    def _create(self) -> None:
+    def _create(self) -> Work[None]:
         """Create by ascending id; an entity whose parent has a higher id stands alone until that is there."""
         state, work = self._state, self._work
         now, revision = self._context.time, self._context.revision
@@ -109,14 +131,20 @@ class _Restorer:
                 early.append((entity, parent))
             state.put(entity, NAME, source.name, now, revision)
             self._touched.add(parent)
+            if self._pace.is_due(3):
+                yield
         for entity, parent in reversed(early):
             state.move(entity, parent)
+            if self._pace.is_due(2):
+                yield
         for place in work.created:
             parent = state.entities[work.ids[place]].parent
             if parent:
                 state.put(state.entities[work.ids[place]], PARENT, parent, now, revision)
+            if self._pace.is_due():
+                yield
 
-    def _write(self) -> None:
+    def _write(self) -> Work[None]:
         now, revision = self._context.time, self._context.revision
         for place, writes in self._work.writes.items():
             entity = self._state.entities[self._work.ids[place]]
@@ -125,10 +153,14 @@ class _Restorer:
                     slot = entity.schema.by_name[name].slot
                     time = max(now, entity.time(slot) + 1) if entity.revision(slot) else now
                     self._state.put(entity, slot, value, time, revision)
+            if self._pace.is_due(1 + len(writes)):
+                yield
 
-    def _arrange(self) -> None:
-        orders = self._orders_by_document() if self._work.keeps_ids else self._work.orders
+    def _arrange(self) -> Work[None]:
+        orders = (yield from self._orders_by_document()) if self._work.keeps_ids else self._work.orders
         for parent, wanted in orders.items():
+            if self._pace.is_due(1 + len(wanted) // 8):
+                yield
             if list(self._state.children(parent)) == wanted:
                 continue
             if parent:
@@ -142,11 +174,13 @@ class _Restorer:
             if id != ROOT_ID:
                 self._state.move(self._state.entities[id], 0)
 
-    def _orders_by_document(self) -> dict[int, list[int]]:
+    def _orders_by_document(self) -> Work[dict[int, list[int]]]:
         orders: dict[int, list[int]] = {}
         for place, entity in enumerate(self._entities):
             parent = 0 if entity.parent is None else self._work.ids[entity.parent]
             orders.setdefault(parent, []).append(self._work.ids[place])
+            if self._pace.is_due():
+                yield
         return orders
 
 

@@ -59,17 +59,17 @@ class Staged:
         self.size += len(command.text)
         self.open.move_to_end(command.stage)
 
-    def take(self, command: RunStaged, now: int) -> str:
-        """The whole text, which is staged no more.
+    def text(self, command: RunStaged, now: int) -> str:
+        """The whole text, which stays until it is dropped.
 
         Raises:
-            Timeout: parts are missing.
+            Timeout: parts are missing; there are none any more.
         """
         self.expire(now)
         parts = self.open.get(command.stage)
         found = 0 if parts is None else len(parts.texts)
-        self.drop(command.stage)
         if parts is None or found != command.parts:
+            self.drop(command.stage)
             raise Timeout(f"of the {command.parts} parts of this command {found} arrived in time", applied="no")
         return "".join(parts.texts)
 

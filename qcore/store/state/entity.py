@@ -38,6 +38,13 @@ class Entity:
             self.values[CHILDREN] = list(self.values[CHILDREN])
         return twin
 
+    def copy(self) -> Entity:
+        """Another entity that is as this one, and shares nothing with it that changes."""
+        copy = self.twin()
+        if copy.values[CHILDREN] is not None:
+            copy.values[CHILDREN] = list(copy.values[CHILDREN])
+        return copy
+
     def twin(self) -> Entity:
         """A copy; both share the list of children, which follows what happens to others."""
         twin = Entity.__new__(Entity)

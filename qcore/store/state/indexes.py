@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from qcore.model.schema import CompleteField, CompleteSchema
@@ -175,6 +175,11 @@ class Indexes:
             index.drop(entity)
         for index in self.open.values():
             index.covered = min(index.covered, entity.id - 1)
+
+    def put_away(self, outdated: Callable[[_Key], bool]) -> list[dict[Any, int | set[int]]]:
+        """Have the outdated indexes built anew; returns what there is to free."""
+        going = [key for key in self.open if outdated(key)]
+        return [part for key in going for part in self.open.pop(key)._shards]
 
     def _covering(self, entity: Entity) -> list[Index]:
         schema = entity.schema

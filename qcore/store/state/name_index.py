@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence, Set
 
 from qcore.store.state.entity import Entity
 from qcore.store.state.pins import Work
@@ -19,7 +19,7 @@ _SLICE = 1_000
 class NameIndex:
     """Per crowded parent: name -> ids of the twins, in the order of the children."""
 
-    def __init__(self, entities: dict[int, Entity]) -> None:
+    def __init__(self, entities: MutableMapping[int, Entity]) -> None:
         self._entities = entities
         self._by_parent: dict[int, dict[str, list[int]]] = {}
 
@@ -60,6 +60,10 @@ class NameIndex:
         """Something else changed among these children."""
         if self._by_parent:
             self._by_parent.pop(parent, None)
+
+    def put_away(self, parents: Set[int]) -> list[dict[str, list[int]]]:
+        """Have the names of these parents' children built anew; returns what there is to free."""
+        return [self._by_parent.pop(parent) for parent in list(self._by_parent) if parent in parents]
 
     def take_apart(self) -> Work:
         """Free everything in pieces; nobody asks any more."""

@@ -78,6 +78,10 @@ class Pinned:
             entity = self._live.entities.get(id)
             self._kept[id] = None if entity is None else entity.fork()
 
+    def keep_all(self, before: dict[int, Entity | None]) -> None:
+        """Remember many at once, each as it is given, which nobody changes any more; None: there is none."""
+        self._kept.update(before | self._kept)
+
     def keep_top(self, top: list[int]) -> bool:
         """Take over the list of who has no parent now, if this is the first that happens to it; whether it did."""
         if self._top is not None:

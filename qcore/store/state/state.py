@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcore.model.ids import ROOT_ID
 from qcore.model.schema import CompleteField, CompleteSchema, Types
+from qcore.model.work import Work
 from qcore.store.sessions.digest_checks import DigestChecks
 from qcore.store.sessions.sessions import Sessions
 from qcore.store.sessions.staged import Staged
@@ -36,7 +37,13 @@ from qcore.store.state.pinned import Pinned
 from qcore.store.state.pins import Retire
 from qcore.store.state.tables import Tables
 
-__all__ = ["State"]
+if TYPE_CHECKING:
+    from qcore.store.state.draft import Draft
+
+__all__ = ["Observed", "State"]
+
+Observed = Callable[[], Work[None]]
+"""Tells the observer at the swap what it has made of a draft; returns the work of freeing what it lets go."""
 
 
 class State:
@@ -57,6 +64,8 @@ class State:
         self.journal: list[Change] = []
         self.observer: Callable[[list[Change]], None] | None = None
         """Hears the changes of each command when it ends, the state being exactly behind it; must not change it."""
+        self.observe_ahead: Callable[[Draft], Work[Observed]] | None = None
+        """The same for a draft, before it is swapped in."""
         self._use(Tables(Types()))
         self._sum = sum(schema_hash(schema) for schema in self.types.own.values())
         """Reduced modulo 2^128 only where it is read."""
@@ -70,7 +79,8 @@ class State:
         """Have these tables; what is asked for most is at hand without them."""
         self._tables = tables
         self.entities = tables.entities
-        self._pins = tables.pins.open
+        self._pins: Sequence[object] = tables.pins.open
+        """For whom things are kept as they are: `Tables.keep` is asked before they change."""
         self._names = tables.names
         self._indexes = tables.indexes
 
@@ -134,7 +144,7 @@ class State:
     def put(self, entity: Entity, slot: int, value: Any, time: int, revision: int) -> None:
         """Write one field; with revision 0 it is unset. Parent and Children, which `move` changes, are only stamped."""
         if self._pins:
-            self._tables.keep(entity.id)
+            entity = self._tables.keep(entity)
         values, stamps = entity.values, entity.stamps
         old, old_time, old_revision = values[slot], stamps[2 * slot], stamps[2 * slot + 1]
         self.journal.append(Put(entity, slot, old, old_time, old_revision))
@@ -155,7 +165,7 @@ class State:
     def add(self, entity: Entity, parent: int) -> None:
         """Let a new entity exist, as the last child of `parent` (0: on its own). Ids only ever ascend."""
         if self._pins:
-            self._tables.keep(entity.id)
+            entity = self._tables.keep(entity)
         self._tables.enter(entity)
         self.journal.append(Added(entity))
         self._link(entity, parent)
@@ -163,7 +173,7 @@ class State:
     def remove(self, entity: Entity) -> None:
         """Let an entity exist no more; the caller has unlinked the top of what it removes."""
         if self._pins:
-            self._tables.keep(entity.id)
+            entity = self._tables.keep_last(entity)
         gone = entity_hash(entity.id, entity.type, entity.parent, entity.order) + self._fields_sum(entity)
         self._sum -= gone
         self._tables.leave(entity)
@@ -173,6 +183,8 @@ class State:
 
     def move(self, entity: Entity, parent: int) -> None:
         """Hang an entity behind the last child of `parent` (0: on its own)."""
+        if self._pins:
+            entity = self._tables.keep(entity)
         self.unlink(entity)
         self._sum -= entity_hash(entity.id, entity.type, entity.parent, entity.order)
         self._link(entity, parent)
@@ -180,6 +192,7 @@ class State:
     def unlink(self, entity: Entity) -> None:
         """Take an entity out of its siblings; it keeps Parent and order until it is linked or removed."""
         if self._pins:
+            entity = self._tables.keep_last(entity)
             self._tables.keep_siblings(entity.parent)
         siblings = self._tables.siblings(entity.parent)
         place = self._tables.place(siblings, entity.order)
@@ -190,7 +203,9 @@ class State:
     def reorder(self, parent: Entity, children: list[int]) -> None:
         """Give the children of an entity the order of the list, which holds the same ids."""
         if self._pins:
-            self._tables.keep(parent.id, *children)
+            parent = self._tables.keep(parent)
+            for child in children:
+                self._tables.keep(self.entities[child])
         before = parent.values[CHILDREN]
         self.journal.append(Reordered(parent, before, [self.entities[child].order for child in children]))
         hashed = self._sum
@@ -216,14 +231,14 @@ class State:
         `dropped` are the old fields whose values go; all others keep value, time and revision.
         """
         if self._pins:
-            self._tables.keep(entity.id)
+            entity = self._tables.keep(entity)
             values[CHILDREN] = entity.values[CHILDREN]  # a view may have taken over the list that the caller saw
         self.journal.append(Relaid(entity, entity.schema, entity.values, entity.stamps))
         for field in dropped:
             self._sum -= self._written_hash(entity, field)
         entity.schema, entity.values, entity.stamps = schema, values, stamps
 
-    def set_types(self, types: Types) -> None:
+    def set_types(self, types: Types) -> Work[None]:
         """Replace the schemas; the caller relays the entities of every type that changed."""
         hashed = self._sum
         for name in self.types.own.keys() | types.own.keys():
@@ -231,6 +246,7 @@ class State:
             if old is not new:
                 hashed -= schema_hash(old) if old is not None else 0
                 hashed += schema_hash(new) if new is not None else 0
+                yield
         self._sum = hashed
         self._tables.types = types
 
@@ -324,12 +340,25 @@ class State:
         for each in before:
             each.retire(retire)
 
+    def become(self, draft: Draft, *, wrote: bool, observed: Observed | None) -> Work[None]:
+        """Be what a draft of this state is, at once, as `finish` does; returns the work of freeing what is let go.
+
+        `observed` is what the observer has made of the draft.
+        """
+        draft.tables.hand_over()
+        self._sum, self.mark = draft._sum, draft.mark
+        if observed is None:
+            self.finish(wrote)
+            return (_ for _ in ())
+        self.revision += wrote
+        return observed()
+
     # -- inside --------------------------------------------------------------------------------------------
 
     def _link(self, entity: Entity, parent: int) -> None:
         tables = self._tables
         if self._pins:
-            tables.keep(entity.id)
+            entity = tables.keep(entity)
             tables.keep_siblings(parent)
         siblings = tables.siblings(parent)
         self.journal.append(Linked(entity, entity.values[PARENT], entity.order))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 
 from qcore.model.ids import ROOT_ID
 from qcore.model.schema import Types
@@ -29,18 +29,18 @@ _SLICE = 500
 class Tables:
     """A `View` of what is there now."""
 
-    __slots__ = ("_ids", "_thinned", "counts", "entities", "indexes", "names", "next_id", "pins", "top", "types")
+    __slots__ = ("_ids", "counts", "entities", "indexes", "names", "next_id", "pins", "thinned", "top", "types")
 
     def __init__(self, types: Types) -> None:
         self.types = types
         self.next_id = ROOT_ID + 1
-        self.entities: dict[int, Entity] = {}
+        self.entities: MutableMapping[int, Entity] = {}
         self.top: list[int] = []
         """Entities without a parent, by order."""
         self.counts: dict[str, int] = {}
         """How many there are of exactly a type."""
         self._ids: dict[str, array[int]] = {}
-        self._thinned: set[str] = set()
+        self.thinned: set[str] = set()
         """Types of which something went, whose ids may be worth compacting."""
         self.names = NameIndex(self.entities)
         self.indexes = Indexes(self)
@@ -87,13 +87,17 @@ class Tables:
         """Let an entity go; its id stays among those of its type for a while."""
         del self.entities[entity.id]
         self.counts[entity.type] -= 1
-        self._thinned.add(entity.type)
+        self.thinned.add(entity.type)
 
     def forget(self, entity: Entity) -> None:
         """Let the newest entity never have been."""
         del self.entities[entity.id]
         self._ids[entity.type].pop()
         self.counts[entity.type] -= 1
+
+    def extend_ids(self, type_name: str, ids: Iterable[int]) -> None:
+        """Take in the ids of new entities of exactly this type, ascending and above all before."""
+        self._ids.setdefault(type_name, array("Q")).extend(ids)
 
     def arrange(self, below: dict[int, list[int]]) -> None:
         """Hang what was taken in below its parents (0: on its own), each with its siblings by order."""
@@ -106,13 +110,13 @@ class Tables:
 
     def compact(self) -> None:
         """Drop dead ids where they outnumber the living; changes nothing anyone can see."""
-        if not self._thinned or self.pins.open:  # for a view they may be alive
+        if not self.thinned or self.pins.open:  # for a view they may be alive
             return
-        for name in self._thinned:
+        for name in self.thinned:
             ids = self._ids[name]
             if len(ids) > 2 * self.counts[name] + _COMPACT_SLACK:
-                self._ids[name] = array("Q", (i for i in ids if i in self.entities))
-        self._thinned.clear()
+                self._ids[name] = array("Q", filter(self.entities.__contains__, ids))
+        self.thinned.clear()
 
     # -- views ---------------------------------------------------------------------------------------------
 
@@ -122,16 +126,20 @@ class Tables:
         self.pins.enter(pinned)
         return pinned
 
-    def keep(self, *ids: int) -> None:
-        """Let every view remember entities as they are now."""
+    def keep(self, entity: Entity) -> Entity:
+        """Let every view remember an entity, or that there is none, as it is now; returns the one to change."""
         for pinned in self.pins.open:
-            for id in ids:
-                pinned.keep(id)
+            pinned.keep(entity.id)
+        return entity
+
+    def keep_last(self, entity: Entity) -> Entity:
+        """The same for an entity that is taken out: nothing of it but its place changes."""
+        return self.keep(entity)
 
     def keep_siblings(self, parent: int) -> None:
         """Let every view remember the children of an entity, or who has no parent for 0."""
         if parent:
-            self.keep(parent)
+            self.keep(self.entities[parent])
             return
         taken = [pinned.keep_top(self.top) for pinned in self.pins.open]
         if any(taken):

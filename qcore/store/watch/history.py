@@ -13,12 +13,13 @@ from itertools import islice
 from operator import attrgetter
 
 from qcore.model.schema import Types
+from qcore.model.work import Pace, Work, emptying, run_whole
+from qcore.store.state.draft import Draft
 from qcore.store.state.journal import Change
-from qcore.store.state.pins import Work
-from qcore.store.state.state import State
+from qcore.store.state.state import Observed, State
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, RETYPED, Event, by_revision
 from qcore.store.watch.retyped import retyped
-from qcore.store.watch.revision_events import events_of
+from qcore.store.watch.revision_events import events_of, reading_events
 
 __all__ = ["Chunk", "History"]
 
@@ -72,7 +73,7 @@ class History:
         self._most = most
         self._most_bytes = most_bytes
         self._begin()
-        state.observer = self._finished
+        state.observer, state.observe_ahead = self._finished, self._ahead
 
     def _begin(self) -> None:
         self.head = self._state.revision
@@ -108,20 +109,10 @@ class History:
         types = state.types
         events = events_of(changes, revision, types is not self._types)
         if types is not self._types:
-            altered = retyped(self._types, types, state.counts)
-            self._types = types
+            self._types, altered = types, run_whole(retyped(self._types, types, state.counts))
             if altered:
-                self.retyped = revision
                 events.insert(0, Event(RETYPED, revision, 0, None, value=altered))
-                self._retypings.append(events[0])
-        if events:
-            self._append(events, revision)
-
-    def _append(self, events: list[Event], revision: int) -> None:
-        chunks = self._chunks
-        if not chunks or self._is_full(chunks[-1]) or len(events) >= _CHUNK:
-            chunks.append(Chunk(revision))
-        chunk = chunks[-1]
+                self._note_retyped(events[0])
         size = 0
         for event in events:
             size += event.weight
@@ -129,6 +120,50 @@ class History:
                 self.births[event.id] = revision
             elif event.kind == DELETED:
                 self.deaths[event.id] = event
+        if events:
+            self._append(events, revision, size)
+            self._free(2 * len(events) + _SLICE)
+
+    def _ahead(self, draft: Draft) -> Work[Observed]:
+        """Make the events of a draft, all but swap them in."""
+        types, revision = draft.types, self.head + 1
+        events = yield from reading_events(draft.journal, revision)
+        altered = (yield from retyped(self._types, types, draft.counts)) if types is not self._types else None
+        if altered:
+            events.insert(0, Event(RETYPED, revision, 0, None, value=altered))
+        births: dict[int, int] = {}
+        deaths: dict[int, Event] = {}
+        size, pace = 0, Pace()
+        for event in events:
+            size += event.weight
+            if event.kind == CREATED:
+                births[event.id] = revision
+            elif event.kind == DELETED:
+                deaths[event.id] = event
+            if pace.is_due():
+                yield
+
+        def observed() -> Work[None]:
+            self.head, self._types = revision, types
+            self.births.update(births)
+            self.deaths.update(deaths)
+            if altered:
+                self._note_retyped(events[0])
+            if events:
+                self._append(events, revision, size)
+            return self._freeing(births, deaths)
+
+        return observed
+
+    def _note_retyped(self, event: Event) -> None:
+        self.retyped = event.revision
+        self._retypings.append(event)
+
+    def _append(self, events: list[Event], revision: int, size: int) -> None:
+        chunks = self._chunks
+        if not chunks or self._is_full(chunks[-1]) or len(events) >= _CHUNK:
+            chunks.append(Chunk(revision))
+        chunk = chunks[-1]
         chunk.events += events
         chunk.last = revision
         chunk.size += size
@@ -136,7 +171,6 @@ class History:
         self._size += size
         while len(chunks) > 1 and (self._count > self._most or self._size > self._most_bytes):
             self._drop(chunks.pop(0))
-        self._free(2 * len(events) + _SLICE)
 
     def _is_full(self, chunk: Chunk) -> bool:
         count = len(chunk.events)
@@ -167,7 +201,14 @@ class History:
             if not chunk.events:
                 self._dropped.popleft()
 
-    def reset(self) -> Work:
+    def _freeing(self, births: dict[int, int], deaths: dict[int, Event]) -> Work[None]:
+        """Free what was dropped, and what was only for the swap."""
+        yield from emptying(births, deaths)
+        while self._dropped:
+            self._free(_SLICE)
+            yield
+
+    def reset(self) -> Work[None]:
         """Begin anew with the state as it is now, another one having been adopted: all events before are gone.
 
         Returns the work of freeing those that were there.
@@ -200,7 +241,7 @@ class History:
         """The RETYPED events after a revision."""
         return [event for event in self._retypings if event.revision > revision]
 
-    def prepare(self, revision: int) -> Work:
+    def prepare(self, revision: int) -> Work[None]:
         """Index everything after a revision, pausing; whoever looks back without it waits for it in one go."""
         for chunk in list(self.after(revision)):
             while not chunk.index_more(_SLICE):
@@ -212,7 +253,7 @@ class History:
             chunk.index, chunk.indexed = {}, 0
 
 
-def _take_apart(chunks: list[Chunk], births: dict[int, int], deaths: dict[int, Event]) -> Work:
+def _take_apart(chunks: list[Chunk], births: dict[int, int], deaths: dict[int, Event]) -> Work[None]:
     """Free everything in pieces."""
     deaths.clear()  # the events themselves are in the chunks
     for chunk in chunks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qcore.model.schema import CompleteSchema, Types
+from qcore.model.work import Pace, Work
 
 __all__ = ["Retyped", "retyped"]
 
@@ -47,8 +48,9 @@ class Retyped:
         return not self._anywhere.isdisjoint(fields)
 
 
-def retyped(before: Types, after: Types, counts: Mapping[str, int]) -> Retyped:
+def retyped(before: Types, after: Types, counts: Mapping[str, int]) -> Work[Retyped]:
     """What is other than before, false if nothing that matters; `counts` are entities by type."""
+    pace = Pace()
     found = Retyped()
     for name, old in before.complete.items():
         new = after.complete.get(name)
@@ -58,6 +60,8 @@ def retyped(before: Types, after: Types, counts: Mapping[str, int]) -> Retyped:
             found.altered(name, old.ancestors | new.ancestors, _altered_fields(old, new))
             if counts.get(name):
                 found.resorted(old.ancestors ^ new.ancestors)
+            if pace.is_due(len(old.slots)):
+                yield
     return found
 
 

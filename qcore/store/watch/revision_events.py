@@ -10,11 +10,12 @@ from collections import defaultdict, deque
 from typing import Any
 
 from qcore.model.schema import CompleteField, CompleteSchema
+from qcore.model.work import Pace, Work, emptying
 from qcore.store.state.entity import CHILDREN, PARENT, Entity
 from qcore.store.state.journal import Added, Change, Linked, Put, Relaid, Removed
 from qcore.store.watch.events import CHANGED, CREATED, DELETED, Event
 
-__all__ = ["events_of"]
+__all__ = ["events_of", "reading_events"]
 
 _Before = tuple[CompleteField, Any, int, int]
 """A field before the revision: what it was, its value, time and revision."""
@@ -26,7 +27,7 @@ def events_of(changes: list[Change], revision: int, retyped: bool = False) -> li
     A deleted entity has no other event; a field that changes of schemas (`retyped`) took away has none.
     """
     if retyped:
-        return _Reader(changes).events(revision)
+        return _read(changes, revision)
     events: dict[Any, Event] = {}
     parents: dict[Entity, Any] = {}
     for line in changes:  # most commands are as simple as this
@@ -48,8 +49,37 @@ def events_of(changes: list[Change], revision: int, retyped: bool = False) -> li
         elif type(line) is Linked:
             parents.setdefault(entity, line.parent)
         elif type(line) is Removed:
-            return _Reader(changes).events(revision)
+            return _read(changes, revision)
     return list(events.values())
+
+
+def _read(changes: list[Change], revision: int) -> list[Event]:
+    """The events of any command."""
+    reader = _Reader()
+    for line in changes:
+        reader.note_schema(line)
+    for line in changes:
+        reader.note(line)
+    return [event for one in reader.touched if (event := reader.event(one, revision)) is not None]
+
+
+def reading_events(changes: list[Change], revision: int) -> Work[list[Event]]:
+    """The same in slices."""
+    reader, pace = _Reader(), Pace()
+    for note in (reader.note_schema, reader.note):
+        for line in changes:
+            note(line)
+            if pace.is_due():
+                yield
+    events = []
+    for one in reader.touched:
+        event = reader.event(one, revision)
+        if event is not None:
+            events.append(event)
+        if pace.is_due():
+            yield
+    yield from reader.free()
+    return events
 
 
 def _changed(entity: Entity, field: CompleteField, revision: int) -> Event:
@@ -62,29 +92,38 @@ def _changed(entity: Entity, field: CompleteField, revision: int) -> Event:
 class _Reader:
     """Reads a journal once, noting what was there before."""
 
-    def __init__(self, changes: list[Change]) -> None:
-        self._touched: list[tuple[int, Entity, str]] = []
+    def __init__(self) -> None:
+        self.touched: list[tuple[int, Entity, str]] = []
         self._created: set[int] = set()
         self._removed: set[int] = set()
         self._parents: dict[int, Any] = {}
         """What Parent held before the first move."""
         self._before: defaultdict[int, dict[str, _Before]] = defaultdict(dict)
-        self._schemas = _old_schemas(changes)
-        for line in changes:
-            self._note(line)
+        self._schemas: dict[int, deque[CompleteSchema]] = {}
+        """For each entity that gets another schema, those it has before, in order."""
 
-    def _note(self, line: Change) -> None:
+    def free(self) -> Work[None]:
+        """Forget everything."""
+        return emptying(self._before, self.touched, self._created, self._removed, self._parents, self._schemas)
+
+    def note_schema(self, line: Change) -> None:
+        """Note what schema an entity had; to be done for all lines before the rest."""
+        if type(line) is Relaid:
+            self._schemas.setdefault(line.entity.id, deque()).append(line.schema)
+
+    def note(self, line: Change) -> None:
+        """Note what a line did."""
         entity = line.entity
         if type(line) is Put:
             self._note_put(entity, line)
         elif type(line) is Removed:
             self._removed.add(entity.id)
-            self._touched.append((DELETED, entity, ""))
+            self.touched.append((DELETED, entity, ""))
         elif type(line) is Linked:
             self._parents.setdefault(entity.id, line.parent)
         elif type(line) is Added:
             self._created.add(entity.id)
-            self._touched.append((CREATED, entity, ""))
+            self.touched.append((CREATED, entity, ""))
         elif type(line) is Relaid:
             self._schemas[entity.id].popleft()
 
@@ -98,23 +137,19 @@ class _Reader:
             if line.slot == PARENT:
                 old = self._parents.get(entity.id, old)
             fields[field.name] = field, old, line.time, line.revision
-            self._touched.append((CHANGED, entity, field.name))
+            self.touched.append((CHANGED, entity, field.name))
 
-    def events(self, revision: int) -> list[Event]:
-        """What was touched, as it is now and was before."""
-        created, removed = self._created, self._removed
-        events = []
-        for kind, entity, name in self._touched:
-            id = entity.id
-            if kind == CHANGED:
-                event = None if id in removed else self._change(entity, name, revision)
-                if event is not None:
-                    events.append(event)
-            elif kind == CREATED and id not in removed:
-                events.append(Event(CREATED, revision, id, entity.schema))
-            elif kind == DELETED and id not in created:
-                events.append(Event(DELETED, revision, id, entity.schema, value=self._as_before(entity)))
-        return events
+    def event(self, touched: tuple[int, Entity, str], revision: int) -> Event | None:
+        """What was touched, as it is now and was before; None if that is nothing to anybody."""
+        kind, entity, name = touched
+        id = entity.id
+        if kind == CHANGED:
+            return None if id in self._removed else self._change(entity, name, revision)
+        if kind == CREATED:
+            return None if id in self._removed else Event(CREATED, revision, id, entity.schema)
+        return (
+            None if id in self._created else Event(DELETED, revision, id, entity.schema, value=self._as_before(entity))
+        )
 
     def _change(self, entity: Entity, name: str, revision: int) -> Event | None:
         then, old, time, written = self._before[entity.id][name]
@@ -139,12 +174,3 @@ class _Reader:
             if field is not None and field.kind is then.kind:
                 twin.rewind(field.slot, old, time, written)
         return twin
-
-
-def _old_schemas(changes: list[Change]) -> dict[int, deque[CompleteSchema]]:
-    """For each entity that got another schema, those it had before, in order."""
-    schemas: dict[int, deque[CompleteSchema]] = defaultdict(deque)
-    for line in changes:
-        if type(line) is Relaid:
-            schemas[line.entity.id].append(line.schema)
-    return schemas

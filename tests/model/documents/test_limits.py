@@ -13,6 +13,7 @@ from qcore.model.documents.tree import DocumentTree
 from qcore.model.documents.validation import document_types
 from qcore.model.errors import BadParams, TooLarge
 from qcore.model.values import MAX_SIZE
+from qcore.model.work import run_whole
 
 FIELDS = [{"name": "Text", "dataType": "String"}, {"name": "Parts", "dataType": "EntityList"}]
 
@@ -21,7 +22,7 @@ def judge(*children: dict[str, Any], max_depth: int = 10, max_list: int = 3) -> 
     schemas = [{"entityType": "T", "fields": FIELDS}]
     text = json.dumps({"schemas": schemas, "tree": {"entityType": "Root", "Name": "Root", "Children": children}})
     document = read_document(text)
-    check_limits(document, DocumentTree(document), document_types(document), max_depth, max_list)
+    check_limits(document, DocumentTree(document), run_whole(document_types(document)), max_depth, max_list)
 
 
 def thing(**keys: Any) -> dict[str, Any]:

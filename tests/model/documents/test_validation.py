@@ -12,6 +12,7 @@ from qcore.model.errors import BadSchema
 from qcore.model.ids import MAX_GIVEN_ID
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
+from qcore.model.work import run_whole
 
 CHILD = "$.tree.Children[0]"
 TYPES = [
@@ -77,7 +78,7 @@ def test_a_document_may_say_everything() -> None:
 
 
 def test_the_types_of_a_document_come_with_the_built_in_ones() -> None:
-    assert document_types(document()).names() == ["Base", "Object", "Root", "T"]
+    assert run_whole(document_types(document())).names() == ["Base", "Object", "Root", "T"]
 
 
 # -- entities ----------------------------------------------------------------------------------------------
@@ -282,7 +283,7 @@ def test_types_that_cannot_be_set_are_the_only_problem() -> None:
     wrong = Document([EntitySchema("T", ["Usr"])], [root(Age=1)])
     assert validate(wrong) == [Problem("$.schemas", "type T inherits the unknown type 'Usr'")]
     with pytest.raises(BadSchema):
-        document_types(wrong)
+        run_whole(document_types(wrong))
 
 
 @pytest.mark.parametrize(

@@ -92,14 +92,14 @@ async def test_what_the_snapshot_holds_is_not_applied_again(tmp_path: Path, monk
         await client.result("snapshot.take")
         await write(client, 2)
     applied: list[int] = []
-    apply_entry = apply.apply_entry
+    applying_entry = apply.applying_entry
 
     def counting(state: Any, each: Any, read: Any = None) -> Any:
         applied.append(each.id.index)
-        return apply_entry(state, each, read)
+        return applying_entry(state, each, read)
 
-    for module in ("recovery", "writes.applier"):
-        monkeypatch.setattr(f"qcore.server.{module}.apply_entry", counting)
+    for module in ("store.apply", "server.writes.applier"):
+        monkeypatch.setattr(f"qcore.{module}.applying_entry", counting)
     async with running(tmp_path):
         assert applied == [10, 11, 12, 13]  # two creations, then the blank entry and the epoch of the new term
 

@@ -19,13 +19,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from qcore.model.documents.document import Document
 from qcore.model.errors import RequestError
+from qcore.model.work import Work
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets
 from qcore.server.watch.catch_up import CatchUp
 from qcore.server.watch.dispatch import Dispatcher
 from qcore.server.watch.listeners import Listener, Listeners, WatchStream
+from qcore.store import context
 from qcore.store.search.filter import bind, parse
+from qcore.store.state.draft import Draft
 from qcore.store.state.journal import Change
+from qcore.store.state.state import Observed
 from qcore.store.watch.history import History
 from qcore.store.watch.interest import Wish, check_wish
 from tests.store import watched
@@ -58,23 +62,38 @@ class Machine(RuleBasedStateMachine):
         self.documents: list[Document] = []
         self.ears: dict[int, Ear] = {}
 
-    @initialize(most=st.sampled_from([10_000, 10_000, 30]), turns=st.sampled_from([50, 3, 1]))
-    def begin_history(self, most: int, turns: int = 50) -> None:
-        """Now and then the history is so short that it overtakes listeners, and there are pauses everywhere."""
+    @initialize(
+        most=st.sampled_from([10_000, 10_000, 30]), turns=st.sampled_from([50, 3, 1]), long=st.sampled_from([1_000, 0])
+    )
+    def begin_history(self, most: int, turns: int = 50, long: int = 1_000) -> None:
+        """Now and then the history is so short that it overtakes listeners, there are pauses everywhere, and all that
+        may be long is."""
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(budgets, "DISPATCH_STEP_UNITS", turns)
+        self.patch.setattr(context, "LONG", long)
         self.history = History(self.state, most, 1 << 30)
         self.first = self.state.revision
         self.moments: list[Moment] = [snap(self.state)]
-        inner = self.state.observer
+        inner, ahead = self.state.observer, self.state.observe_ahead
         assert inner is not None
+        assert ahead is not None
 
         def observe(changes: list[Change]) -> None:
             inner(changes)
             if self.state.revision > self.moments[-1].revision:
                 self.moments.append(snap(self.state))
 
-        self.state.observer = observe
+        def observe_ahead(draft: Draft) -> Work[Observed]:
+            observed = yield from ahead(draft)
+
+            def told() -> Work[None]:
+                freeing = observed()
+                self.moments.append(snap(self.state))
+                return freeing
+
+            return told
+
+        self.state.observer, self.state.observe_ahead = observe, observe_ahead
         self.steps: deque[Callable[[], bool]] = deque()
         self.streams = [WatchStream(Outbox(lambda: None), self.steps.append) for _ in range(2)]
         self.listeners = Listeners(self.steps.append, self.state.epochs.at)

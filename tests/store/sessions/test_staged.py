@@ -107,14 +107,14 @@ def test_unfinished_commands_go_by_entry_time() -> None:
     assert list(parts.open) == ["new"]
     assert parts.size == 2
     with pytest.raises(Timeout, match="of the 1 parts of this command 0 arrived in time"):
-        parts.take(RunStaged("old", 1), 11 + IDLE_LIMIT)
+        parts.text(RunStaged("old", 1), 11 + IDLE_LIMIT)
 
 
 def test_a_part_renews_the_time_of_all() -> None:
     parts = Staged()
     parts.add(StagePart("a", 0, "x"), 10)
     parts.add(StagePart("a", 1, "y"), 10 + IDLE_LIMIT)
-    assert parts.take(RunStaged("a", 2), 10 + 2 * IDLE_LIMIT) == "xy"
+    assert parts.text(RunStaged("a", 2), 10 + 2 * IDLE_LIMIT) == "xy"
 
 
 def test_what_is_staged_is_bounded(monkeypatch: Any) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from qcore.model.schema import EntitySchema, Types
 from qcore.model.values import Kind
+from qcore.model.work import run_whole
 from qcore.store.watch.retyped import Retyped, retyped
 from tests.store.samples import field, type_of
 
@@ -15,7 +16,7 @@ COUNTS = {"Base": 1, "Heir": 1, "Other": 1}
 
 
 def change(*schemas: EntitySchema) -> Retyped:
-    return retyped(BEFORE, BEFORE.with_schemas(schemas), COUNTS)
+    return run_whole(retyped(BEFORE, BEFORE.with_schemas(schemas), COUNTS))
 
 
 def base(*fields: object) -> EntitySchema:
@@ -62,11 +63,11 @@ def test_a_type_with_entities_that_inherits_another_is_more_or_less_of_it() -> N
     assert found
     assert found.hits_type("Base", "Note")
     assert not found.hits_type("Heir", None)
-    assert not retyped(BEFORE, BEFORE.with_schemas([type_of("Other", field("Age"), inherits=["Base"])]), {})
+    assert not run_whole(retyped(BEFORE, BEFORE.with_schemas([type_of("Other", field("Age"), inherits=["Base"])]), {}))
 
 
 def test_a_deleted_type_is_gone() -> None:
-    found = retyped(BEFORE, BEFORE.without("Heir"), {"Base": 1})
+    found = run_whole(retyped(BEFORE, BEFORE.without("Heir"), {"Base": 1}))
     assert found
     assert found.hits_type("Heir", None)
     assert not found.hits_type("Base", None)
