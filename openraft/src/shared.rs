@@ -1,0 +1,212 @@
+//! What the threads of the border share: queues, open completions, the log in memory, links and the proposals' gate.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::cache::Cache;
+use crate::items::{LinkItem, LogItem, MainItem};
+use crate::queue::Queue;
+use crate::types::{LogId, NodeId, SnapshotKey, SnapshotMeta, Vote, lock};
+use crate::waits::{Wait, Waits};
+
+/// Entries and bytes that Python may have been handed and not applied, before the next ones wait.
+const UNAPPLIED_ENTRIES: usize = 64;
+const UNAPPLIED_BYTES: usize = 4 << 20;
+
+/// One border's common ground.
+pub struct Shared {
+    pub id: NodeId,
+    pub link: Queue<LinkItem>,
+    pub log: Queue<LogItem>,
+    pub main: Queue<MainItem>,
+    pub waits: Waits,
+    pub cache: Mutex<Cache>,
+    pub vote: Mutex<Option<Vote>>,
+    pub gate: Gate,
+    pub unapplied: Unapplied,
+    /// The newest durable snapshot.
+    pub snapshot: Mutex<Option<(SnapshotMeta, SnapshotKey)>>,
+    pub snapshot_changed: Notify,
+    /// Held while a received snapshot is loaded and installed.
+    pub installing: tokio::sync::Mutex<()>,
+    /// How far the log is committed, for the hint; taken along by whoever fetches the log's items.
+    pub hint: Mutex<Option<LogId>>,
+    /// Votes are refused until then.
+    pub vote_hold: Mutex<Option<Instant>>,
+    pub stopping: AtomicBool,
+    /// The core is built: what was passed to start with is history.
+    pub running: AtomicBool,
+    links: Mutex<HashSet<NodeId>>,
+}
+
+impl Shared {
+    pub fn new(id: NodeId, cache_bytes: usize) -> io::Result<Self> {
+        Ok(Shared {
+            id,
+            link: Queue::new()?,
+            log: Queue::new()?,
+            main: Queue::new()?,
+            waits: Waits::default(),
+            cache: Mutex::new(Cache::new(None, None, vec![], cache_bytes)),
+            vote: Mutex::new(None),
+            gate: Gate::default(),
+            unapplied: Unapplied::default(),
+            snapshot: Mutex::new(None),
+            snapshot_changed: Notify::new(),
+            installing: tokio::sync::Mutex::new(()),
+            hint: Mutex::new(None),
+            vote_hold: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+            links: Mutex::new(HashSet::new()),
+        })
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// Have Python do something and wait until it is done.
+    pub async fn on_log(&self, item: impl FnOnce(u64) -> LogItem) -> io::Result<()> {
+        self.done(|id| self.log.push(item(id))).await.map_err(io::Error::other)
+    }
+
+    /// The same for the main loop.
+    pub async fn on_main(&self, item: impl FnOnce(u64) -> MainItem) -> Result<(), String> {
+        self.done(|id| self.main.push(item(id))).await
+    }
+
+    async fn done(&self, push: impl FnOnce(u64)) -> Result<(), String> {
+        let (heard, hears) = oneshot::channel();
+        if let Some(id) = self.waits.open(Wait::Done(heard)) {
+            push(id);
+        }
+        hears.await.unwrap_or_else(|_| Err("the node is stopping".into()))
+    }
+
+    pub fn has_link(&self, node: NodeId) -> bool {
+        lock(&self.links).contains(&node)
+    }
+
+    pub fn set_link(&self, node: NodeId, up: bool) {
+        let mut links = lock(&self.links);
+        if up {
+            links.insert(node)
+        } else {
+            links.remove(&node)
+        };
+    }
+
+    /// Take a durable snapshot as the newest, unless a newer one is known.
+    pub fn take_snapshot(&self, meta: SnapshotMeta, key: SnapshotKey) {
+        let mut newest = lock(&self.snapshot);
+        if newest.as_ref().is_none_or(|(known, _)| known.last_log_id <= meta.last_log_id) {
+            *newest = Some((meta, key));
+        }
+        drop(newest);
+        self.snapshot_changed.notify_waiters();
+    }
+
+    /// Whether a vote has to be refused, as a leader that this node followed before its start may still have its lease.
+    pub fn holds_votes(&self) -> bool {
+        lock(&self.vote_hold).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether a thread of Python has left for so long what was sent to it.
+    pub fn is_stalled(&self, limit: Duration) -> bool {
+        self.link.overdue() > limit || self.log.overdue() > limit
+    }
+
+    /// Fail all that is open and let nothing more out, so that the core can end.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.waits.give_up();
+        self.unapplied.changed.notify_waiters();
+        self.unapplied.changed.notify_one();
+        self.gate.notify.notify_one();
+    }
+}
+
+/// Lets one proposal at a time into the core, and none of a stretch that is over: so none overtakes one that came back.
+#[derive(Default)]
+pub struct Gate {
+    stretch: AtomicU64,
+    undecided: AtomicU64,
+    notify: Notify,
+}
+
+impl Gate {
+    pub fn stretch(&self) -> u64 {
+        self.stretch.load(Ordering::SeqCst)
+    }
+
+    /// Return all proposals that were made until now; the stretch that the next ones belong to.
+    pub fn next_stretch(&self) -> u64 {
+        self.stretch.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub fn enter(&self, token: u64) {
+        self.undecided.store(token, Ordering::SeqCst);
+    }
+
+    /// A proposal was appended, or will not be.
+    pub fn decided(&self, token: u64) {
+        if token != 0 && self.undecided.compare_exchange(token, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Wait until the proposal that entered is decided.
+    pub async fn passed(&self, stopping: &AtomicBool) {
+        while self.undecided.load(Ordering::SeqCst) != 0 && !stopping.load(Ordering::SeqCst) {
+            self.notify.notified().await;
+        }
+    }
+}
+
+/// What Python was handed and has not applied: by last index and bytes.
+#[derive(Default)]
+pub struct Unapplied {
+    batches: Mutex<VecDeque<(u64, usize, usize)>>,
+    changed: Notify,
+}
+
+impl Unapplied {
+    pub fn hand_over(&self, last: u64, entries: usize, bytes: usize) {
+        lock(&self.batches).push_back((last, entries, bytes));
+    }
+
+    /// Python has applied everything up to there.
+    pub fn applied(&self, index: u64) {
+        let mut batches = lock(&self.batches);
+        while batches.front().is_some_and(|batch| batch.0 <= index) {
+            batches.pop_front();
+        }
+        drop(batches);
+        self.changed.notify_one();
+    }
+
+    /// Wait until there is room for more; an error once the node stops.
+    pub async fn room(&self, stopping: &AtomicBool) -> io::Result<()> {
+        loop {
+            let (entries, bytes) =
+                lock(&self.batches).iter().fold((0, 0), |sum, batch| (sum.0 + batch.1, sum.1 + batch.2));
+            if stopping.load(Ordering::SeqCst) {
+                return Err(crate::waits::gave_up());
+            }
+            if entries < UNAPPLIED_ENTRIES && bytes < UNAPPLIED_BYTES {
+                return Ok(());
+            }
+            self.changed.notified().await;
+        }
+    }
+}
