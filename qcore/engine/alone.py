@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qcore.engine.base import ChangeDone, RpcKind
+from qcore.disk.snapshot_files import SnapshotFile
+from qcore.engine.base import ChangeDone, RpcKind, RpcQueue
 from qcore.model.entry import Membership
 from qcore.model.errors import Forbidden
 
@@ -32,7 +33,15 @@ class Alone:
         """Refuse: there is nobody to lead instead."""
         done(_alone("led by another node"))
 
+    def rpc_queue(self) -> RpcQueue:
+        """Not called: there is no peer link."""
+        raise AssertionError("one node alone has no peer link")
+
     def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
+        """Not called: there is no peer link."""
+        raise AssertionError("one node alone has no peer link")
+
+    def snapshot_in(self, node: int, call: int, body: bytes, found: SnapshotFile) -> None:
         """Not called: there is no peer link."""
         raise AssertionError("one node alone has no peer link")
 

@@ -30,6 +30,7 @@ __all__ = [
     "Peers",
     "Proposal",
     "RpcKind",
+    "RpcQueue",
 ]
 
 BarrierDone = Callable[[int, RequestError | None], None]
@@ -41,8 +42,8 @@ LoadDone = Callable[[QcoreError | None], None]
 ChangeDone = Callable[[RequestError | None], None]
 """Hears that a change of membership or leadership is committed, or why it is not."""
 
-RpcKind = Literal["append", "heartbeat", "vote", "pre_vote", "snapshot", "transfer"]
-"""What one node asks another; the link keeps snapshots apart from what must be quick."""
+RpcKind = Literal["append", "heartbeat", "vote", "pre_vote", "transfer"]
+"""What one node asks another; snapshots have ways of their own."""
 
 
 class Proposal:
@@ -145,18 +146,35 @@ class Host(Protocol):
 class Peers(Protocol):
     """What an engine needs of the link to other nodes; nodes are named by Raft NodeId.
 
-    The other direction are `Engine.rpc_in` (somebody asks), `Engine.rpc_done` (a request was answered or failed) and
+    It is called by `RpcQueue.deliver` alone, on the thread that the link lives on. The other direction are
+    `Engine.rpc_in` and `Engine.snapshot_in` (somebody asks), `Engine.rpc_done` (a request was answered or failed) and
     `Engine.set_link` (a node can be reached, or cannot).
     """
 
     def send(self, node: int, kind: RpcKind, request: int, body: bytes, limit: float) -> None:
         """Ask a node; `rpc_done` follows exactly once, at the latest after `limit` seconds."""
 
+    def send_snapshot(self, node: int, request: int, body: bytes, found: SnapshotFile) -> None:
+        """Send a node the file of a snapshot and `body` beside it; `rpc_done` follows exactly once.
+
+        There is no limit: the link gives up where there is no progress.
+        """
+
     def cancel(self, request: int) -> None:
         """The answer to a request is not awaited any more; it need not be sent."""
 
-    def answer(self, call: int, body: bytes) -> None:
-        """Answer what `rpc_in` asked."""
+    def answer(self, call: int, body: bytes | None) -> None:
+        """Answer what `rpc_in` or `snapshot_in` asked; None: the engine cannot, and the request failed."""
+
+
+class RpcQueue(Protocol):
+    """What the engine asks of the link, for the thread that the link lives on."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while something waits."""
+
+    def deliver(self, peers: Peers) -> None:
+        """Tell `peers` all that waits."""
 
 
 class Engine(Protocol):
@@ -237,13 +255,19 @@ class Engine(Protocol):
     def transfer(self, node: int, done: ChangeDone) -> None:
         """Hand leadership to another voter."""
 
-    # -- what the peer link brings -------------------------------------------------------------------------
+    # -- what the peer link brings; from any thread ----------------------------------------------------------
+
+    def rpc_queue(self) -> RpcQueue:
+        """What this engine asks of the link; the same one each time, and valid until the engine has stopped."""
 
     def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
         """Another node asks; `Peers.answer` follows with the same `call`."""
+
+    def snapshot_in(self, node: int, call: int, body: bytes, found: SnapshotFile) -> None:
+        """Another node sent a snapshot, whose file is durable; `Peers.answer` follows when it is installed, or not."""
 
     def rpc_done(self, request: int, body: bytes | None) -> None:
         """A request was answered, or failed if `body` is None."""
 
     def set_link(self, node: int, up: bool) -> None:
-        """A node can be reached, or cannot."""
+        """A node can be reached, or cannot. At first none can."""

@@ -8,6 +8,7 @@ from typing import Literal
 from qcore.disk.directory import Directory
 from qcore.engine.base import Engine
 from qcore.engine.embedded import EmbeddedEngine
+from qcore.engine.openraft.extension import extension_problem
 from qcore.model.errors import ExtensionMissing
 
 __all__ = ["EngineName", "available_engines", "make_engine", "refuse_cluster"]
@@ -17,7 +18,7 @@ EngineName = Literal["auto", "openraft", "embedded"]
 
 def available_engines() -> list[str]:
     """Names of the engines that this installation can run."""
-    return [EmbeddedEngine.name]
+    return [EmbeddedEngine.name, *(["openraft"] if extension_problem() is None else [])]
 
 
 def make_engine(
@@ -26,34 +27,41 @@ def make_engine(
     """An engine for a node's directory, not started.
 
     Args:
-        name: the setting `engine`; auto takes the best one there is.
+        name: the setting `engine`; auto is the embedded one, which one node alone needs no more than.
         directory: opened and locked.
         addr: ``host:port`` that other nodes are told.
         slow_fsync: seconds above which storing one entry is slow.
         on_slow: hears of it on the loop, with the seconds it took.
 
     Raises:
-        ExtensionMissing: the engine is not installed.
+        ExtensionMissing: the engine is not installed, or its extension is of another version.
     """
-    if name == "openraft":
-        raise _missing("--engine openraft")
-    return EmbeddedEngine(directory, addr, slow_fsync, on_slow)
+    if name != "openraft":
+        return EmbeddedEngine(directory, addr, slow_fsync, on_slow)
+    _require_extension("--engine openraft")
+    from qcore.engine.openraft.engine import OpenRaftEngine
+
+    return OpenRaftEngine(directory, addr, slow_fsync, on_slow)
 
 
 def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:
-    """Refuse settings that ask for a cluster where no engine for one is installed.
+    """Refuse settings that ask for what is not installed, before anything is opened.
 
     Raises:
         ExtensionMissing: they do; says which setting.
     """
     if name == "openraft":
-        raise _missing("--engine openraft")
+        _require_extension("--engine openraft")
     if discovery or peers:
-        raise _missing("--enable-discovery" if discovery else "--peers")
+        wanted = "--enable-discovery" if discovery else "--peers"
+        _require_extension(wanted)
+        raise ExtensionMissing(
+            f"{wanted} asks for a cluster, and nodes of this version do not find each other yet: "
+            "one node alone runs without it"
+        )
 
 
-def _missing(wanted: str) -> ExtensionMissing:
-    return ExtensionMissing(
-        f"{wanted} asks for a cluster, which needs the OpenRaft extension qcore_openraft: "
-        "it is not part of this version; one node alone runs with --engine embedded"
-    )
+def _require_extension(wanted: str) -> None:
+    problem = extension_problem()
+    if problem is not None:
+        raise ExtensionMissing(f"{wanted} needs OpenRaft: {problem}")
