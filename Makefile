@@ -8,36 +8,46 @@ ARGS   ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench profile clean
+.PHONY: help run test check format bench profile clean extension rust-check
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo "  ARGS=... is passed on: make run ARGS='--id 2', make test ARGS='-k delete'"
 
-run: $(VENV)/run ## Start a node on schemas.yaml at ws://127.0.0.1:8080, data in .data/
+run: extension ## Start a node on schemas.yaml at ws://127.0.0.1:8080, data in .data/
 	@exec $(BIN)/qcore --id 1 --ws-addr 127.0.0.1:8080 --config-file schemas.yaml --data-dir .data $(ARGS)
 
-test: $(VENV)/dev ## All tests
+test: $(VENV)/dev extension ## All tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/dev ## Lint, format, types, and who imports whom
+check: $(VENV)/dev rust-check ## Lint, format, types, and who imports whom
 	@echo "ruff check"         && $(BIN)/ruff check --quiet
 	@echo "ruff format"        && $(BIN)/ruff format --check --quiet || { echo "run: make format" >&2; exit 1; }
 	@echo "mypy --strict"      && $(BIN)/mypy --no-error-summary
 	@echo "lint-imports"       && { $(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }; }
 
+rust-check:
+	@if cargo fmt --version >/dev/null 2>&1; then \
+	    echo "cargo fmt" && cargo fmt --manifest-path openraft/Cargo.toml --check || { echo "run: make format" >&2; exit 1; }; \
+	fi
+	@if cargo clippy --version >/dev/null 2>&1; then \
+	    echo "cargo clippy" && cargo clippy --manifest-path openraft/Cargo.toml --quiet --locked --all-targets \
+	        --no-default-features -- --deny warnings; \
+	fi
+
 format: $(VENV)/dev ## Format the sources, mend what can be mended
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format --quiet
+	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --manifest-path openraft/Cargo.toml; fi
 
-bench: $(VENV)/run ## SET and GET beside Redis (appendfsync always) on this machine's disk
+bench: extension ## SET and GET beside Redis (appendfsync always) on this machine's disk
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
-profile: $(VENV)/run ## Where the daemon's time goes under SET load
+profile: extension ## Where the daemon's time goes under SET load
 	@$(BIN)/python -m benchmarks.profile_node $(ARGS)
 
 clean: ## Remove the environment, caches and benchmark data; keeps .data/
-	@rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) openraft/target .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run: pyproject.toml | $(VENV)/bin/pip
@@ -49,6 +59,10 @@ $(VENV)/dev: pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing qcore, its tests and its checks into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/run
+
+# Built anew when anything of it or the Rust version changes; left out where there is no Rust.
+extension: $(VENV)/run
+	@openraft/install $(VENV)
 
 # Every candidate is run, not only found: a version switcher's shim may be on PATH without a Python behind it.
 # Debian ships venv without pip unless python3-venv is there.

@@ -24,6 +24,9 @@ use crate::state_machine::StateMachine;
 use crate::types::{self, LogId, NodeId, SnapshotKey, SnapshotMeta, lock};
 use crate::waits::Wait;
 
+/// An append is sent anew when it is not answered for so many leases.
+const APPEND_LEASES: u32 = 4;
+
 /// One node's OpenRaft.
 #[pyclass(frozen, module = "qcore_openraft")]
 pub struct Border {
@@ -46,7 +49,7 @@ impl Border {
     ) -> PyResult<Self> {
         let timing = Timing { heartbeat: heartbeat_ms, election_min: election_min_ms, election_max: election_max_ms };
         timing.config().map_err(PyValueError::new_err)?;
-        let shared = Arc::new(Shared::new(node, cache_bytes)?);
+        let shared = Arc::new(Shared::new(node, APPEND_LEASES * Duration::from_millis(election_max_ms), cache_bytes)?);
         Ok(Border { shared, timing, core: Mutex::new(None), process: std::process::id() })
     }
 

@@ -21,6 +21,8 @@ const UNAPPLIED_BYTES: usize = 4 << 20;
 /// One border's common ground.
 pub struct Shared {
     pub id: NodeId,
+    /// How long the link may take for an append, which OpenRaft never gives up by itself.
+    pub append_limit: Duration,
     pub link: Queue<LinkItem>,
     pub log: Queue<LogItem>,
     pub main: Queue<MainItem>,
@@ -45,9 +47,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(id: NodeId, cache_bytes: usize) -> io::Result<Self> {
+    pub fn new(id: NodeId, append_limit: Duration, cache_bytes: usize) -> io::Result<Self> {
         Ok(Shared {
             id,
+            append_limit,
             link: Queue::new()?,
             log: Queue::new()?,
             main: Queue::new()?,

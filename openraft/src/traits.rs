@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyerror::AnyError;
 use futures_util::{Stream, StreamExt, stream};
@@ -233,9 +232,6 @@ impl RaftNetworkFactory<Types> for Links {
     }
 }
 
-/// How long the link may take for an append, which OpenRaft never gives up by itself.
-const APPEND_LIMIT: Duration = Duration::from_secs(10);
-
 type Answer<T> = Result<T, RPCError<Types>>;
 
 fn unreadable(why: String) -> RPCError<Types> {
@@ -250,7 +246,7 @@ impl RaftNetworkV2<Types> for Link {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Answer<AppendEntriesResponse<Types>> {
-        let limit = if self.lane == Kind::Append { APPEND_LIMIT } else { option.hard_ttl() };
+        let limit = if self.lane == Kind::Append { self.shared.append_limit } else { option.hard_ttl() };
         let answer: Appended = self.ask(self.lane, messages::encode(&Append::from(&request)), limit).await?;
         answer.try_into().map_err(unreadable)
     }

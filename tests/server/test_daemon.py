@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,7 +95,10 @@ def test_a_limit_that_is_high_enough_stays(open_files: Callable[[int, int], None
         (Settings(peers=("10.0.0.1:8080",)), "--peers"),
     ],
 )
-def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(settings: Settings, flag: str) -> None:
+def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(
+    settings: Settings, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "qcore_openraft", None)
     with pytest.raises(ExtensionMissing, match=f"^{flag} ") as caught:
         refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
     assert caught.value.exit_code == 71

@@ -118,8 +118,11 @@ def test_a_bad_schema_file_is_refused_with_its_lines(node_factory: NodeFactory, 
 
 
 @pytest.mark.parametrize("flags", [["--engine", "openraft"], ["--enable-discovery"], ["--peers", "127.0.0.1:9"]])
-def test_a_cluster_is_refused_while_the_extension_is_missing(node_factory: NodeFactory, flags: list[str]) -> None:
-    assert "qcore_openraft" in refused(node_factory(*flags), 71)
+def test_a_cluster_is_refused_while_the_extension_is_missing(
+    node_factory: NodeFactory, flags: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "qcore_openraft.py").write_text("raise ModuleNotFoundError('gone', name='qcore_openraft')\n")
+    assert "qcore_openraft" in refused(node_factory(*flags, env={"PYTHONPATH": str(tmp_path)}), 71)
 
 
 def test_a_file_that_differs_later_is_told_and_changes_nothing(node_factory: NodeFactory, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from qcore.model.api import METHODS
 from qcore.model.requests.commands import Command
 from qcore.version import VERSION
+from tests.engines import engine_name
 from tests.server.running import Client, Running, running, until
 
 FOLDER = {"entityType": "Folder", "fields": [{"name": "Size", "dataType": "Int", "default": 3}]}
@@ -60,7 +61,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "revision": 2,
         "counts": {"Folder": 1, "Root": 1},
         "sessions": 0,
-        "engine": "embedded",
+        "engine": engine_name(),
         "durability": "fsync",
         "data_dir": str(run.directory.path),
         "waiting": None,
