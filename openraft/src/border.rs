@@ -193,9 +193,9 @@ impl Border {
         }
     }
 
-    fn read_barrier(&self, call: u64, limit: f64) -> PyResult<()> {
+    fn read_barrier(&self, call: u64, limit: f64, lease: bool) -> PyResult<()> {
         let limit = Duration::try_from_secs_f64(limit.max(0.0)).unwrap_or(Duration::MAX);
-        self.call(call, move |raft| calls::read_barrier(raft, limit))
+        self.call(call, move |raft| calls::read_barrier(raft, limit, lease))
     }
 
     fn initialize(&self, call: u64, nodes: Vec<(NodeId, String, String)>) -> PyResult<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest, VoteResponse};
-use openraft::{ChangeMembers, LinearizerOption, Precondition};
+use openraft::{ChangeMembers, LinearizerOption, Precondition, ReadPolicy};
 
 use crate::core::Raft;
 use crate::items::{Kind, LinkItem, MainItem, Refusal};
@@ -60,9 +60,12 @@ fn refusal(error: RaftError<Types, ClientWriteError<Types>>) -> Refusal {
     }
 }
 
-/// The log index that a read has to wait for; asks a quorum.
-pub async fn read_barrier(raft: Raft, limit: Duration) -> Outcome {
-    let option = LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(limit);
+/// The log index that a read has to wait for; asks a quorum, or trusts the lease that it last gave.
+pub async fn read_barrier(raft: Raft, limit: Duration, lease: bool) -> Outcome {
+    let option = match lease {
+        true => LinearizerOption::from(ReadPolicy::LeaseRead),
+        false => LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(limit),
+    };
     match raft.get_read_linearizer(option).await {
         Ok(found) => Ok(found.read_log_id().index()),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => Err(not_leader(&forward)),

@@ -25,7 +25,7 @@ mod waits;
 use pyo3::prelude::*;
 
 /// Counts changes of what crosses the border; Python checks it at import.
-pub const BORDER_VERSION: u32 = 1;
+pub const BORDER_VERSION: u32 = 2;
 
 #[pymodule]
 fn qcore_openraft(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -219,9 +219,11 @@ class Engine(Protocol):
     def applied(self, id: LogId) -> None:
         """The host has applied the log up to there; how far it lags bounds what is proposed."""
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         """Find the log index up to which a read must have been applied to be linearizable.
 
+        With `lease` no quorum is asked while the one that answered last still keeps from voting for another leader:
+        then it is linearizable as long as clocks run at the same speed.
         Never asks another node: where this one does not lead, the error names the leader. `done` is called by
         `deadline`, monotonic seconds.
         """

@@ -194,7 +194,7 @@ class EmbeddedEngine(Alone):
         if lagged and self.accepts_proposals():
             self._host.accepting()
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         """See `Engine.read_barrier`: what was answered is applied already, so there is nothing to wait for."""
         done(NOTHING_TO_WAIT_FOR, None)
 

@@ -155,7 +155,7 @@ class FakeEngine(Alone):
     def applied(self, id: LogId) -> None:
         self.applied_ids.append(id)
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         if self._leader is None:
             done(-1, NoQuorum("there is no leader"))
         elif self.quorum:

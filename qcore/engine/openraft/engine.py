@@ -105,7 +105,8 @@ class OpenRaftEngine:
         self._rpc_queue = RaftRpcQueue(self._border, self._snapshots)
         self._in_flight = InFlight()
         self._calls = Calls()
-        self._barriers = Barriers(self._ask_barrier, lambda flush: self._loop.call_soon(flush))
+        self._barriers = Barriers(self._ask_quorum, self._call_soon)
+        self._lease_barriers = Barriers(self._ask_lease, self._call_soon)
         self._roles = Roles(self._self, self._leading, self._following)
         self._committed = self._applied = -1
         self._pause: asyncio.TimerHandle | None = None
@@ -216,7 +217,8 @@ class OpenRaftEngine:
     def _give_up(self, reason: str) -> None:
         for proposal in self._in_flight.take_all():
             self._host.rejected(proposal.token, Timeout(reason, applied="unknown"))
-        self._barriers.give_up(Busy("the node is stopping"))
+        for barriers in (self._barriers, self._lease_barriers):
+            barriers.give_up(Busy("the node is stopping"))
         self._calls.give_up()
 
     # -- the log -------------------------------------------------------------------------------------------
@@ -249,14 +251,14 @@ class OpenRaftEngine:
         if lagged and self.accepts_proposals():
             self._host.accepting()
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         """See `Engine.read_barrier`. Who is alone has applied what it answered, and nobody else answers."""
         if not self._roles.leads:
             done(-1, self._not_leading())
         elif self._roles.alone:
             done(NOTHING_TO_WAIT_FOR, None)
         else:
-            self._barriers.add(done, deadline)
+            (self._lease_barriers if lease else self._barriers).add(done, deadline)
 
     def _not_leading(self) -> RequestError:
         leader = self._roles.leader
@@ -265,8 +267,14 @@ class OpenRaftEngine:
         node = public_id(leader)
         return NoQuorum(f"this node does not lead, node {node} does", leader=node)
 
-    def _ask_barrier(self, done: BarrierDone, deadline: float) -> None:
-        self._calls.begin(lambda call: self._border.read_barrier(call, deadline - time.monotonic()), done)
+    def _ask_quorum(self, done: BarrierDone, deadline: float) -> None:
+        self._calls.begin(lambda call: self._border.read_barrier(call, deadline - time.monotonic(), False), done)
+
+    def _ask_lease(self, done: BarrierDone, deadline: float) -> None:
+        self._calls.begin(lambda call: self._border.read_barrier(call, deadline - time.monotonic(), True), done)
+
+    def _call_soon(self, work: Callable[[], None]) -> None:
+        self._loop.call_soon(work)
 
     def snapshot_taken(self, found: SnapshotFile) -> None:
         """See `Engine.snapshot_taken`."""

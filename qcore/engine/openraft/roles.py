@@ -43,12 +43,12 @@ class Roles:
 
     def heard(self, name: str, term: int, leader: int | None, leads: bool, members: list[int], stretch: int) -> None:
         """The core says who leads."""
-        was, self.leader = self.leader, leader
+        was, self.leader = (self.leader, self.term), leader
         self.name, self.term, self._won, self._leadership = name, term, leads, stretch
         self.alone = members == [self._self]
         if leads:
             self._tell()
-        elif self.leads or leader != was:
+        elif self.leads or leader != was[0] or (leader is not None and term != was[1]):
             self.leads = False
             self._following(None if leader is None else public_id(leader), term)
 

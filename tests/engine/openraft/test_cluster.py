@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from qcore.model.errors import Damaged, NoQuorum, RequestError
 from tests.engine.openraft.cluster import Cluster, PlainHost, clusters, raft_id
-from tests.server.running import until
+from tests.server.running import GatedFiles, until
 
 
 async def write_many(cluster: Cluster, host: PlainHost, count: int) -> list[int]:
@@ -57,6 +60,67 @@ async def test_a_barrier_of_a_leader_that_was_cut_off_fails_by_its_deadline(tmp_
         await until(lambda: heard)
         assert heard[0][0] == -1
         cluster.heal()
+
+
+async def test_a_lease_read_asks_nobody_and_ends_with_the_lease(tmp_path: Path) -> None:
+    async with clusters(tmp_path) as cluster:
+        leader = await cluster.form(1, 2, 3)
+        await write_many(cluster, leader, 3)
+        await cluster.settle()
+        heard: list[tuple[int, RequestError | None]] = []
+        last = leader.last.index
+        cluster.cut(leader.node)
+
+        def read() -> None:
+            leader.engine.read_barrier(lambda *found: heard.append(found), time.monotonic() + 5, lease=True)
+
+        read()
+        await until(lambda: heard)
+        while leader.term is not None:  # as long as it may, it knows everything that anybody has written
+            read()
+            await asyncio.sleep(0.001)
+        await until(lambda: heard and heard[-1][1] is not None)
+        assert {index for index, error in heard if error is None} <= {last}
+        read()
+        assert isinstance(heard[-1][1], NoQuorum)
+        cluster.heal()
+
+
+async def test_after_a_restart_inside_the_lease_no_lease_read_is_stale(tmp_path: Path) -> None:
+    async with clusters(tmp_path) as cluster:
+        old = await cluster.form(1, 2, 3)
+        await cluster.write(old)
+        await cluster.settle()
+        heard: list[tuple[int, RequestError | None]] = []
+        others = [node for node in cluster.hosts if node != old.node]
+        cluster.cut(old.node)
+        for node in others:  # they forget whom they follow
+            cluster.abandon(node)
+        cluster.start(*others)
+        new = await cluster.leader(others)
+        await until(lambda: old.engine.accepts_proposals() is False or new.term)
+        await cluster.write(new)
+        old.engine.read_barrier(lambda *found: heard.append(found), time.monotonic() + 5, lease=True)
+        await until(lambda: heard)
+        assert heard[0][1] is not None
+        cluster.heal()
+
+
+@pytest.mark.parametrize("slow", ["leader", "follower"])
+async def test_a_slow_disk_of_one_node_holds_up_no_commit(tmp_path: Path, slow: str) -> None:
+    disks = {node: GatedFiles() for node in (1, 2, 3)}
+    async with clusters(tmp_path, files=disks.__getitem__) as cluster:
+        leader = await cluster.form(1, 2, 3)
+        await cluster.write(leader)
+        await cluster.settle()
+        follower = next(node for node in cluster.hosts if node != leader.node)
+        held = disks[leader.node if slow == "leader" else follower]
+        held.gated = "logs"
+        held.open.clear()
+        await write_many(cluster, leader, 2)
+        assert held.held
+        held.open.set()
+        await cluster.settle()
 
 
 async def test_a_leader_that_was_cut_off_steps_down_and_another_one_leads(tmp_path: Path) -> None:
