@@ -1,9 +1,11 @@
 //! Proposals on their way into the core, one at a time and in their order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::core::Raft;
@@ -40,7 +42,7 @@ pub async fn run(raft: Raft, shared: Arc<Shared>, mut proposals: UnboundedReceiv
 }
 
 /// Say what became of a proposal that was not simply appended; that one is said where it is applied.
-fn decide(shared: &Shared, token: u64, result: Option<ClientWriteResult<Types>>) {
+fn decide(shared: &Arc<Shared>, token: u64, result: Option<ClientWriteResult<Types>>) {
     match result {
         Some(Ok(_)) => {}
         Some(Err(ClientWriteError::ForwardToLeader(_))) => {
@@ -48,7 +50,18 @@ fn decide(shared: &Shared, token: u64, result: Option<ClientWriteResult<Types>>)
             shared.main.push(MainItem::Returned { token, stretch });
         }
         Some(Err(error)) => shared.main.push(MainItem::Rejected { token, reason: error.to_string() }),
-        None => shared.main.push(MainItem::Rejected { token, reason: "the engine ended".into() }),
+        None => tell_if_it_goes_on(shared, token),
     }
     shared.gate.decided(token);
+}
+
+/// A reply is dropped when the core ends, which says all; if it should go on, so must whoever waits.
+fn tell_if_it_goes_on(shared: &Arc<Shared>, token: u64) {
+    let shared = shared.clone();
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            shared.main.push(MainItem::Rejected { token, reason: "OpenRaft dropped it".into() });
+        });
+    }
 }

@@ -116,7 +116,7 @@ class EmbeddedEngine(Alone):
             others = sorted({public_id(node) for node in membership.nodes} - {public_id(self._self)})
             raise ExtensionMissing(
                 f"{self._directory.path} belongs to a cluster with the nodes {others or list(membership.nodes)}: "
-                "that needs the OpenRaft engine (the extension qcore_openraft), which is not installed"
+                "that needs --engine openraft, with its extension qcore_openraft installed"
             )
 
     def run(self) -> None:

@@ -370,6 +370,9 @@ class OpenRaftEngine:
     # -- what the core says; on the loop -------------------------------------------------------------------
 
     def _deliver(self) -> None:
+        if self._writer.failure is not None:  # what the core says since is a consequence
+            self.fail(self._writer.failure)
+            return
         try:
             self._border.deliver_main(self._items)
         except Fatal as error:

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         unit="path",
     )
     engine: Literal["auto", "openraft", "embedded"] = _setting(
-        "auto", "What orders and replicates the log; auto is openraft where its extension is installed.", group="Node"
+        "auto", "What orders and replicates the log; auto is embedded, as a node alone needs no more.", group="Node"
     )
 
     max_feature_level: int | None = _setting(
