@@ -245,7 +245,8 @@ impl Border {
 
     /// Drop the log up to `upto`, which a durable snapshot holds.
     fn purge(&self, upto: u64) -> PyResult<()> {
-        self.later(move |raft| calls::purge(raft, upto))
+        let shared = self.shared.clone();
+        self.later(move |raft| calls::purge(raft, shared, upto))
     }
 
     /// State, term, leader, last index, committed index, seconds since a quorum answered, matched index by node.

@@ -163,8 +163,12 @@ fn may_take_over(raft: &Raft, shared: &Shared, to: NodeId) -> Result<(), Refusal
     Err(Refusal::new("refused", why))
 }
 
+/// A purge waits at most so long for a snapshot that is being sent: its receiver needs the entries behind it.
+const PURGE_PATIENCE: Duration = Duration::from_secs(600);
+
 /// Drop the log up to `upto`, once OpenRaft knows of the snapshot that holds it.
-pub async fn purge(raft: Raft, upto: u64) {
+pub async fn purge(raft: Raft, shared: Arc<Shared>, upto: u64) {
+    let _ = tokio::time::timeout(PURGE_PATIENCE, shared.no_snapshot_below(upto)).await;
     let mut metrics = raft.metrics();
     loop {
         if metrics.borrow_watched().snapshot.is_some_and(|id| id.index >= upto) {

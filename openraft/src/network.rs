@@ -59,6 +59,7 @@ impl Link {
     /// Send a snapshot's file and hear what became of it.
     pub async fn send_snapshot(&self, vote: Vote, snapshot: Snapshot) -> Result<SnapshotResponse<Types>, String> {
         let body = messages::encode(&Offer::new(vote, &snapshot.meta));
+        let _on_its_way = self.shared.send_snapshot(snapshot.meta.last_log_id.map_or(0, |id| id.index));
         let (node, snapshot) = (self.target, snapshot.snapshot);
         let answer = self.request(|request| LinkItem::SendSnapshot { request, node, body, snapshot }).await?;
         let installed: Installed = messages::decode(&answer)?;

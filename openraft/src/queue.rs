@@ -112,3 +112,56 @@ impl<T> Queue<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_readable<T>(queue: &Queue<T>) -> bool {
+        let mut poll = libc::pollfd { fd: queue.fileno(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd, and no wait.
+        unsafe { libc::poll(&mut poll, 1, 0) == 1 }
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_while_something_waits() {
+        let queue = Queue::new().unwrap();
+        assert!(!is_readable(&queue));
+        queue.push(1);
+        queue.push(2);
+        assert!(is_readable(&queue));
+        assert_eq!(queue.take(), [1, 2]);
+        assert!(!is_readable(&queue));
+    }
+
+    #[test]
+    fn what_is_put_back_comes_first_and_calls_again() {
+        let queue = Queue::new().unwrap();
+        queue.push(3);
+        queue.put_back(vec![1, 2]);
+        assert!(is_readable(&queue));
+        assert_eq!(queue.take(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_waiter_comes_back_when_it_is_called_and_when_its_time_is_up() {
+        let queue = Queue::<u8>::new().unwrap();
+        queue.wait(Some(Duration::from_millis(1)));
+        std::thread::scope(|scope| {
+            scope.spawn(|| queue.wait(None));
+            queue.wake();
+        });
+        assert!(queue.overdue() > Duration::ZERO);
+        queue.take();
+        assert_eq!(queue.overdue(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_closed_queue_keeps_nothing() {
+        let queue = Queue::new().unwrap();
+        queue.push(1);
+        queue.close();
+        queue.push(2);
+        assert!(queue.take().is_empty());
+    }
+}

@@ -34,6 +34,9 @@ pub struct Shared {
     /// The newest durable snapshot.
     pub snapshot: Mutex<Option<(SnapshotMeta, SnapshotKey)>>,
     pub snapshot_changed: Notify,
+    /// The last log indexes of snapshots on their way to other nodes.
+    pub sending: Mutex<Vec<u64>>,
+    pub sent: Notify,
     /// Held while a received snapshot is loaded and installed.
     pub installing: tokio::sync::Mutex<()>,
     /// How far the log is committed, for the hint; taken along by whoever fetches the log's items.
@@ -61,6 +64,8 @@ impl Shared {
             unapplied: Unapplied::default(),
             snapshot: Mutex::new(None),
             snapshot_changed: Notify::new(),
+            sending: Mutex::new(Vec::new()),
+            sent: Notify::new(),
             installing: tokio::sync::Mutex::new(()),
             hint: Mutex::new(None),
             vote_hold: Mutex::new(None),
@@ -119,6 +124,23 @@ impl Shared {
         self.snapshot_changed.notify_waiters();
     }
 
+    /// Note a snapshot on its way until what is returned is dropped.
+    pub fn send_snapshot(&self, index: u64) -> impl Drop + use<'_> {
+        lock(&self.sending).push(index);
+        Sending { shared: self, index }
+    }
+
+    /// Wait until no snapshot is on its way from which its receiver goes on below `upto`.
+    pub async fn no_snapshot_below(&self, upto: u64) {
+        loop {
+            let sent = self.sent.notified();
+            if lock(&self.sending).iter().all(|index| *index >= upto) {
+                return;
+            }
+            sent.await;
+        }
+    }
+
     /// Whether a vote has to be refused, as a leader that this node followed before its start may still have its lease.
     pub fn holds_votes(&self) -> bool {
         lock(&self.vote_hold).is_some_and(|until| Instant::now() < until)
@@ -136,6 +158,23 @@ impl Shared {
         self.unapplied.changed.notify_waiters();
         self.unapplied.changed.notify_one();
         self.gate.notify.notify_one();
+        self.sent.notify_waiters();
+    }
+}
+
+struct Sending<'a> {
+    shared: &'a Shared,
+    index: u64,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        let mut sending = lock(&self.shared.sending);
+        if let Some(place) = sending.iter().position(|index| *index == self.index) {
+            sending.swap_remove(place);
+        }
+        drop(sending);
+        self.shared.sent.notify_waiters();
     }
 }
 
@@ -211,5 +250,80 @@ impl Unapplied {
             }
             self.changed.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+    }
+
+    fn shared() -> Shared {
+        Shared::new(1, Duration::from_secs(1), 1 << 20).unwrap()
+    }
+
+    async fn waits(work: impl Future<Output = ()>) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), work).await.is_err()
+    }
+
+    #[test]
+    fn a_purge_waits_for_the_snapshots_below_it_that_are_on_their_way() {
+        block_on(async {
+            let shared = shared();
+            let first = shared.send_snapshot(5);
+            let _second = shared.send_snapshot(9);
+            assert!(waits(shared.no_snapshot_below(9)).await);
+            assert!(!waits(shared.no_snapshot_below(5)).await);
+            drop(first);
+            assert!(!waits(shared.no_snapshot_below(9)).await);
+        });
+    }
+
+    #[test]
+    fn the_gate_lets_one_proposal_in_at_a_time() {
+        block_on(async {
+            let (gate, stopping) = (Gate::default(), AtomicBool::new(false));
+            gate.enter(4);
+            gate.decided(3);
+            assert!(waits(gate.passed(&stopping)).await);
+            gate.decided(4);
+            assert!(!waits(gate.passed(&stopping)).await);
+            gate.decided(4);
+            gate.enter(5);
+            assert!(waits(gate.passed(&stopping)).await);
+        });
+    }
+
+    #[test]
+    fn what_is_not_applied_is_bounded() {
+        block_on(async {
+            let (unapplied, stopping) = (Unapplied::default(), AtomicBool::new(false));
+            for last in 0..UNAPPLIED_ENTRIES as u64 {
+                unapplied.hand_over(last, 1, 1);
+            }
+            assert!(waits(async { unapplied.room(&stopping).await.unwrap() }).await);
+            unapplied.applied(0);
+            assert!(!waits(async { unapplied.room(&stopping).await.unwrap() }).await);
+            unapplied.hand_over(999, 1, UNAPPLIED_BYTES);
+            assert!(waits(async { unapplied.room(&stopping).await.unwrap() }).await);
+            stopping.store(true, Ordering::SeqCst);
+            assert!(unapplied.room(&stopping).await.is_err());
+        });
+    }
+
+    #[test]
+    fn what_waits_fails_when_the_border_stops_and_so_does_what_comes_later() {
+        block_on(async {
+            let shared = shared();
+            let (first, ()) = tokio::join!(shared.on_main(|id| MainItem::Load { id, snapshot: 1 }), async {
+                shared.stop();
+            });
+            assert!(first.is_err());
+            assert!(shared.on_main(|id| MainItem::Load { id, snapshot: 1 }).await.is_err());
+            assert_eq!(shared.waits.count(), 0);
+        });
     }
 }

@@ -22,26 +22,33 @@ def available_engines() -> list[str]:
 
 
 def make_engine(
-    name: EngineName, directory: Directory, addr: str, slow_fsync: float, on_slow: Callable[[float], None]
+    name: EngineName,
+    directory: Directory,
+    addr: str,
+    slow_fsync: float,
+    on_slow: Callable[[float], None],
+    *,
+    cluster: bool = False,
 ) -> Engine:
     """An engine for a node's directory, not started.
 
     Args:
-        name: the setting `engine`; auto is the embedded one, which one node alone needs no more than.
+        name: the setting `engine`; auto is openraft in a cluster, else embedded, as a node alone needs no more.
         directory: opened and locked.
         addr: ``host:port`` that other nodes are told.
         slow_fsync: seconds above which storing one entry is slow.
         on_slow: hears of it on the loop, with the seconds it took.
+        cluster: the node is to be one of several: on a blank disk it waits to be initialised or added.
 
     Raises:
         ExtensionMissing: the engine is not installed, or its extension is of another version.
     """
-    if name != "openraft":
+    if name == "embedded" or (name == "auto" and not cluster):
         return EmbeddedEngine(directory, addr, slow_fsync, on_slow)
-    _require_extension("--engine openraft")
+    _require_extension("--engine openraft" if name == "openraft" else "a cluster")
     from qcore.engine.openraft.engine import OpenRaftEngine
 
-    return OpenRaftEngine(directory, addr, slow_fsync, on_slow)
+    return OpenRaftEngine(directory, addr, slow_fsync, on_slow, alone=not cluster)
 
 
 def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:
