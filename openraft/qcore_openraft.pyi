@@ -21,6 +21,9 @@ MESSAGE_VERSION: Final[int]
 IS_TORTURE_BUILD: Final[bool]
 """Whether OpenRaft's own assertions are built in."""
 
+SUITE: Final[list[str]]
+"""The names of OpenRaft's tests of a store; only in a torture build."""
+
 LogIdParts = tuple[int, int, int]
 """Term, node, index."""
 
@@ -228,5 +231,11 @@ class Border:
     # -- for tests -----------------------------------------------------------------------------------------
 
     def open_items(self) -> int: ...
+    def run_suite(self, name: str, purged: LogIdParts | None) -> str | None:
+        """Run one of `SUITE` with this border as its store, which is empty above `purged`; why it failed.
+
+        Blocks. Only in a torture build.
+        """
+
     def panic_core(self) -> None:
         """Only in a torture build."""

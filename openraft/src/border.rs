@@ -88,8 +88,12 @@ impl Border {
             committed_at_start: applied,
             leaders_at_start: Arc::new(last_of_each(leaders, last)),
         };
-        let machine =
-            StateMachine { shared: shared.clone(), applied, membership: convert::stored_membership(membership)? };
+        let machine = StateMachine {
+            shared: shared.clone(),
+            applied,
+            membership: convert::stored_membership(membership)?,
+            snapshots_of_now: false,
+        };
         *core = Some(Core::start(shared.clone(), self.timing, log, machine)?);
         Ok(())
     }
@@ -323,6 +327,13 @@ impl Border {
     /// How many items wait for their completion.
     fn open_items(&self) -> usize {
         self.shared.waits.count()
+    }
+
+    /// Run one of OpenRaft's tests of a store on this border, which has no core then; why it failed. Blocks.
+    #[cfg(debug_assertions)]
+    #[pyo3(signature = (name, purged))]
+    fn run_suite(&self, py: Python<'_>, name: &str, purged: Option<PyLogId>) -> Option<String> {
+        py.detach(|| crate::suite::run(self.shared.clone(), name, purged.map(convert::log_id)).err())
     }
 
     /// Let the core panic.

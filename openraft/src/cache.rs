@@ -66,6 +66,9 @@ impl Cache {
     /// Forget what lies above `last`.
     pub fn truncate_after(&mut self, last: Option<LogId>) {
         let next = last.map_or(0, |id| id.index + 1);
+        if self.last.is_none_or(|known| known.index < next) {
+            return;
+        }
         while self.entries.back().is_some_and(|entry| entry.index() >= next) {
             self.bytes -= self.entries.pop_back().as_ref().map_or(0, size_of);
         }

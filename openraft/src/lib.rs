@@ -18,6 +18,8 @@ mod proposer;
 mod queue;
 mod shared;
 mod state_machine;
+#[cfg(debug_assertions)]
+mod suite;
 mod traits;
 mod types;
 mod waits;
@@ -32,5 +34,7 @@ fn qcore_openraft(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("BORDER_VERSION", BORDER_VERSION)?;
     module.add("MESSAGE_VERSION", messages::VERSION)?;
     module.add("IS_TORTURE_BUILD", cfg!(debug_assertions))?;
+    #[cfg(debug_assertions)]
+    module.add("SUITE", suite::NAMES.to_vec())?;
     module.add_class::<border::Border>()
 }

@@ -31,8 +31,11 @@ impl Log {
         lock(&self.shared.cache).last.map_or(0, |id| id.index + 1)
     }
 
-    /// The entries from `start` on, some of them, at least one.
+    /// The entries from `start` on, some of them, at least one unless the range is empty.
     pub async fn read_some(&self, start: u64, stop: u64) -> io::Result<Vec<Entry>> {
+        if start >= stop {
+            return Ok(vec![]);
+        }
         let stop = {
             let cache = lock(&self.shared.cache);
             let first = cache.first();

@@ -159,6 +159,7 @@ impl Shared {
         self.unapplied.changed.notify_one();
         self.gate.notify.notify_one();
         self.sent.notify_waiters();
+        self.snapshot_changed.notify_waiters();
     }
 }
 

@@ -7,7 +7,7 @@ use openraft::storage::ApplyResponder;
 
 use crate::items::MainItem;
 use crate::shared::Shared;
-use crate::types::{Entry, LogId, Payload, Snapshot, StoredMembership, Types, lock, size_of};
+use crate::types::{Entry, LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, Types, lock, size_of};
 
 /// Entries and bytes that cross at a time.
 const BATCH_ENTRIES: usize = 16;
@@ -18,6 +18,8 @@ pub struct StateMachine {
     pub shared: Arc<Shared>,
     pub applied: Option<LogId>,
     pub membership: StoredMembership,
+    /// Snapshots are of now, for tests of the store: else they are the newest that Python has made durable.
+    pub snapshots_of_now: bool,
 }
 
 /// Entries that cross together, and who hears on OpenRaft's side.
@@ -57,6 +59,15 @@ impl StateMachine {
         self.shared.main.push(MainItem::Apply { entries });
         responders.into_iter().for_each(|responder| responder.send(()));
         Ok(())
+    }
+
+    /// What a builder gives; None if there is no snapshot.
+    pub fn built(&self) -> Option<Snapshot> {
+        if self.snapshots_of_now {
+            let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
+            return Some(Snapshot { meta, snapshot: 0 });
+        }
+        newest(&self.shared)
     }
 
     /// The newest durable snapshot. One is asked for where there is none, except before the core runs.

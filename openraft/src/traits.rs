@@ -24,8 +24,8 @@ use crate::log::Log;
 use crate::messages::{self, Append, Appended, Campaign, Transfer, Transferred, Voted};
 use crate::network::Link;
 use crate::shared::Shared;
-use crate::state_machine::{self, Batch, StateMachine};
-use crate::types::{Entry, LogId, Node, NodeId, Payload, SnapshotKey, SnapshotMeta, Types, Vote, lock};
+use crate::state_machine::{Batch, StateMachine};
+use crate::types::{Entry, LogId, Node, NodeId, Payload, Snapshot, SnapshotKey, SnapshotMeta, Types, Vote, lock};
 use crate::waits::Wait;
 
 // -- the log ------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ impl RaftLogStorage<Types> for Log {
 // -- the state machine --------------------------------------------------------------------------------------
 
 impl RaftStateMachine<Types> for StateMachine {
-    type SnapshotBuilder = Newest;
+    type SnapshotBuilder = Built;
     type SnapshotData = SnapshotKey;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, crate::types::StoredMembership), io::Error> {
@@ -183,12 +183,12 @@ impl RaftStateMachine<Types> for StateMachine {
         self.hand_over(&mut batch).await
     }
 
-    async fn get_snapshot_builder(&mut self) -> Newest {
-        Newest(self.shared.clone())
+    async fn get_snapshot_builder(&mut self) -> Built {
+        Built(self.built())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Newest> {
-        lock(&self.shared.snapshot).is_some().then(|| Newest(self.shared.clone()))
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Built> {
+        self.built().map(|snapshot| Built(Some(snapshot)))
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotKey) -> Result<(), io::Error> {
@@ -204,14 +204,14 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 }
 
-/// "Builds" the newest snapshot that Python has made durable.
-pub struct Newest(Arc<Shared>);
+/// "Builds" a snapshot that is there already.
+pub struct Built(Option<Snapshot>);
 
-impl RaftSnapshotBuilder<Types> for Newest {
+impl RaftSnapshotBuilder<Types> for Built {
     type SnapshotData = SnapshotKey;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotKey>, io::Error> {
-        state_machine::newest(&self.0).ok_or_else(|| io::Error::other("there is no snapshot"))
+        self.0.take().ok_or_else(|| io::Error::other("there is no snapshot"))
     }
 }
 

@@ -18,6 +18,7 @@ import msgspec
 from qcore_openraft import Border
 
 from qcore.disk.directory import Directory
+from qcore.disk.log.cache import CACHE_BYTES
 from qcore.disk.log.record import encode_body
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.writer import Completion, DiskWriter
@@ -67,7 +68,8 @@ DEFAULT_TIMING = Timing()
 class OpenRaftEngine:
     """OpenRaft on `directory`. `on_slow(seconds)` hears of writes of the log that took over `slow_fsync` seconds.
 
-    With `alone`, a blank node forms a cluster of itself; else it waits to be initialised or added.
+    With `alone`, a blank node forms a cluster of itself; else it waits to be initialised or added. The border keeps
+    `cache_bytes` of the newest entries in memory.
     """
 
     name = "openraft"
@@ -82,6 +84,7 @@ class OpenRaftEngine:
         *,
         alone: bool = True,
         timing: Timing = DEFAULT_TIMING,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._directory = directory
         self._addr = addr
@@ -95,6 +98,7 @@ class OpenRaftEngine:
             heartbeat_ms=timing.heartbeat,
             election_min_ms=timing.election_min,
             election_max_ms=timing.election_max,
+            cache_bytes=cache_bytes,
         )
         directory.log.cache.max_bytes = 0  # the border keeps the newest entries
         jobs = LogJobs(self._border)

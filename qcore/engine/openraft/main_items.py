@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from qcore_openraft import AppliedParts, Border, RefusalParts
 
 __all__ = ["CoreEvents", "MainItems"]
+
+
+_BUILD_SECONDS = 1.0
+"""After a snapshot that could not be taken."""
 
 
 class CoreEvents(Protocol):
@@ -117,11 +122,11 @@ class MainItems:
         self._host.install(self._snapshots.file(snapshot), lambda: _complete(self._border, id))
 
     def build(self) -> None:
-        """Have a snapshot taken; the host says so to the engine when it is durable, or is asked again."""
+        """Have a snapshot taken; the host says so to the engine when it is durable, or is asked again later."""
 
         def built(found: SnapshotFile | None) -> None:
             if found is None:
-                self._host.build(built)
+                asyncio.get_running_loop().call_later(_BUILD_SECONDS, self.build)
 
         self._host.build(built)
 
