@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use openraft::entry::RaftEntry;
 
-use crate::types::{Entry, LogId, size_of};
+use crate::types::{Entry, LogId, Payload, size_of};
 
 /// Bytes of entries that are kept.
 pub const CACHE_BYTES: usize = 64 << 20;
 
-/// What OpenRaft knows as its log. Entries that are not durable yet are always kept.
+/// What OpenRaft knows as its log. Always kept are entries that are not durable yet, and this node's own proposals until
+/// they are handed over: only here it is known whose they are.
 pub struct Cache {
     pub purged: Option<LogId>,
     pub last: Option<LogId>,
@@ -17,6 +18,8 @@ pub struct Cache {
     bytes: usize,
     /// The entries below this index are durable.
     durable: u64,
+    /// The entries below this index were handed over.
+    handed_over: u64,
     max_bytes: usize,
 }
 
@@ -28,6 +31,7 @@ impl Cache {
             bytes: tail.iter().map(size_of).sum(),
             entries: tail.into(),
             durable: last.map_or(0, |id| id.index + 1),
+            handed_over: 0,
             max_bytes,
         };
         cache.evict();
@@ -60,6 +64,12 @@ impl Cache {
     /// The entries up to `index` are durable.
     pub fn flushed(&mut self, index: u64) {
         self.durable = self.durable.max(index + 1);
+        self.evict();
+    }
+
+    /// The entries up to `index` were handed over to be applied.
+    pub fn handed_over(&mut self, index: u64) {
+        self.handed_over = index + 1;
         self.evict();
     }
 
@@ -102,9 +112,14 @@ impl Cache {
     }
 
     fn evict(&mut self) {
-        while self.bytes > self.max_bytes && self.entries.front().is_some_and(|entry| entry.index() < self.durable) {
+        while self.bytes > self.max_bytes && self.entries.front().is_some_and(|entry| !self.is_needed(entry)) {
             self.drop_first();
         }
+    }
+
+    fn is_needed(&self, entry: &Entry) -> bool {
+        let is_own = matches!(&entry.payload, Payload::Normal(body) if body.token != 0);
+        entry.index() >= self.durable || (is_own && entry.index() >= self.handed_over)
     }
 
     fn drop_first(&mut self) {
@@ -115,7 +130,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Body, Payload, log_id};
+    use crate::types::{Body, log_id};
 
     fn entry(index: u64, bytes: usize) -> Entry {
         let body = Body { token: 0, bytes: vec![b'x'; bytes].into() };
@@ -135,6 +150,18 @@ mod tests {
         assert_eq!(indexes(&cache.read(0, 9, 1 << 20)), [0, 1, 2, 3, 4]);
         cache.flushed(3);
         assert_eq!(cache.first(), 4);
+    }
+
+    #[test]
+    fn a_proposal_is_kept_until_it_is_handed_over() {
+        let mut cache = Cache::new(None, None, vec![], 0);
+        let body = Body { token: 7, bytes: vec![b'x'; 9].into() };
+        cache.append(Entry { log_id: log_id(1, 1, 0), payload: Payload::Normal(body) });
+        cache.append(entry(1, 9));
+        cache.flushed(1);
+        assert_eq!(indexes(&cache.read(0, 9, 1 << 20)), [0, 1]);
+        cache.handed_over(0);
+        assert_eq!(cache.first(), 2);
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl StateMachine {
         let Some(last) = entries.last().map(|entry| entry.log_id.index) else { return Ok(()) };
         self.shared.unapplied.room(&self.shared.stopping).await?;
         self.shared.unapplied.hand_over(last, entries.len(), bytes);
+        lock(&self.shared.cache).handed_over(last);
         self.shared.main.push(MainItem::Apply { entries });
         responders.into_iter().for_each(|responder| responder.send(()));
         Ok(())
