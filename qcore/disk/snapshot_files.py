@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import NamedTuple
@@ -26,13 +27,13 @@ from qcore.disk.space import space
 from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Damaged, DiskFailed, Newer
 
-__all__ = ["KEPT", "SnapshotFile", "SnapshotFiles", "SnapshotHeader", "SnapshotWriter", "examine"]
+__all__ = ["KEPT", "SYNC_BYTES", "SnapshotFile", "SnapshotFiles", "SnapshotHeader", "SnapshotWriter", "examine"]
 
 KEPT = 5
 """Snapshots that are kept, the newest ones."""
 
 _NAME = re.compile(r"snapshot_(0|[1-9][0-9]*)\.json")
-_SYNC = 4 << 20
+SYNC_BYTES = 4 << 20
 """Bytes after which what was written is brought to the disk, so that no single fsync takes long."""
 _BUFFER = 1 << 20
 _MAX_HEADER = 64 << 20
@@ -72,15 +73,17 @@ class SnapshotFiles:
     """The snapshots in a folder, newest first.
 
     Attributes:
+        folder: its path.
         found: those whose header is good.
         problems: what is wrong with the others.
     """
 
     def __init__(self, files: Files, folder: str) -> None:
+        self.folder = folder
         self._files = files.apart()
-        self._folder = folder
         self._given: set[str] = set()
         """The names that new ones were given."""
+        self._naming = threading.Lock()
         self.found: list[SnapshotFile] = []
         self.problems: list[Damaged] = []
 
@@ -91,9 +94,9 @@ class SnapshotFiles:
             Newer: a newer version wrote one.
         """
         self.found, self.problems = [], []
-        for name in self._files.names(self._folder):
+        for name in self._files.names(self.folder):
             if _NAME.fullmatch(name):
-                path = os.path.join(self._folder, name)
+                path = os.path.join(self.folder, name)
                 try:
                     self.found.append(examine(path))
                 except Newer:
@@ -136,12 +139,17 @@ class SnapshotFiles:
         It ends where it would leave less than `left` bytes on the disk, which are the log's. No name is given twice, as
         two may be under way: one that is being given up, one that another node sends.
         """
-        path = os.path.join(self._folder, f"snapshot_{seconds}.json")
-        while path in self._given or os.path.lexists(path):
-            seconds += 1
-            path = os.path.join(self._folder, f"snapshot_{seconds}.json")
-        self._given.add(path)
-        return SnapshotWriter(self._files.apart(), path, header, left)
+        return SnapshotWriter(self.apart(), self.give_name(seconds), header, left)
+
+    def give_name(self, seconds: int) -> str:
+        """The path for a new snapshot; may be called from any thread."""
+        with self._naming:
+            path = os.path.join(self.folder, f"snapshot_{seconds}.json")
+            while path in self._given or os.path.lexists(path):
+                seconds += 1
+                path = os.path.join(self.folder, f"snapshot_{seconds}.json")
+            self._given.add(path)
+            return path
 
     def add(self, found: SnapshotFile) -> None:
         """Take in a snapshot that is durable now."""
@@ -177,7 +185,11 @@ class SnapshotFiles:
         for found in old:
             files.unlink(found.path)
         if old:
-            files.sync_folder(self._folder)
+            files.sync_folder(self.folder)
+
+    def apart(self) -> Files:
+        """The disk for a snapshot of its own, which may fail by itself."""
+        return self._files.apart()
 
 
 class SnapshotWriter:
@@ -220,7 +232,7 @@ class SnapshotWriter:
                 f"free, and {self._left} are the log's"
             )
         self._unsynced += len(data)
-        sync = self._unsynced >= _SYNC
+        sync = self._unsynced >= SYNC_BYTES
         self._files.extend(self._temporary, data, sync)
         self.size += len(data)
         self._unsynced = 0 if sync else self._unsynced
@@ -231,7 +243,7 @@ class SnapshotWriter:
         Raises:
             DiskFailed: it cannot be written; abandon it.
         """
-        self._unsynced = _SYNC
+        self._unsynced = SYNC_BYTES
         self._extend(_footer(self._lines, self._checksum.hexdigest()))
         self._files.rename(self._temporary, self.path)
         self._files.sync_folder(os.path.dirname(self.path))

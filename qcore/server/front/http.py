@@ -15,8 +15,10 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from qcore.cluster.hello import PATH
 from qcore.model.api import SUBPROTOCOL
 from qcore.server.config.settings import Settings, check_origin
+from qcore.server.front.handover import TakeSocket
 from qcore.server.front.service import Limits, Service
 from qcore.server.front.unfinished import Unfinished
 from qcore.server.front.websocket import Address, Connection
@@ -48,6 +50,9 @@ class FrontDoor:
         self.turn = TurnBudget()
         self.unfinished = Unfinished(budgets.UNFINISHED_MESSAGES * self.max_message)
         self.connections: set[Connection] = set()
+        self.take_peer: TakeSocket | None = None
+        """Takes over the sockets of other nodes; None without a peer link."""
+        self._closing = False
         self._settings: Settings = settings
         self._node = node
         self._empty = asyncio.Event()
@@ -68,6 +73,7 @@ class FrontDoor:
 
     async def close(self, grace: float) -> None:
         """Close every connection; those that are open after `grace` seconds are dropped."""
+        self._closing = True
         for connection in list(self.connections):
             connection.close(1001, "the node is stopping")
         with contextlib.suppress(TimeoutError):
@@ -75,9 +81,15 @@ class FrontDoor:
         for connection in list(self.connections):
             connection.abort()
 
+    def peer_link(self, request: Request) -> TakeSocket | None:
+        """See `Front.peer_link`; what is no handshake of a node stays here, and is told so."""
+        if _path(request) != PATH or self._no_peer(request) is not None:
+            return None
+        return self.take_peer
+
     def respond(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         """See `Front.respond`."""
-        path = request.path.partition("?")[0].partition("#")[0]
+        path = _path(request)
         if request.method not in ("GET", "HEAD"):
             text = "JSON-RPC is over WebSocket here; plain HTTP gets answers to GET and HEAD"
             refusal = _refuse(protocol, HTTPStatus.METHOD_NOT_ALLOWED, text)
@@ -90,11 +102,25 @@ class FrontDoor:
             if reason is None:
                 return protocol.reject(HTTPStatus.OK, "ready\n")
             return _refuse(protocol, HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {reason}")
+        if path == PATH:
+            return _refuse(protocol, *(self._no_peer(request) or _NO_LINK))
         if path != "/":
             return _refuse(protocol, HTTPStatus.NOT_FOUND, f"nothing at {path}; there are /, /healthz and /readyz")
         if not _is_handshake(request):
             return protocol.reject(HTTPStatus.OK, _page(local))
         return self._open(protocol, request, peer, local)
+
+    def _no_peer(self, request: Request) -> tuple[HTTPStatus, str] | None:
+        """Why a request is not handed to the peer link, None where it is."""
+        if self.take_peer is None:
+            return _NO_LINK
+        if self._closing:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "stopping: the node is stopping"
+        if "Origin" in request.headers:
+            return HTTPStatus.FORBIDDEN, "nodes talk to each other here, and web pages are none"
+        if request.method != "GET" or not _is_handshake(request):
+            return HTTPStatus.UPGRADE_REQUIRED, "nodes talk to each other here, over WebSocket"
+        return None
 
     def _open(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         closed = self._closed_door(request, peer, local)
@@ -122,6 +148,13 @@ class FrontDoor:
         if not self._settings.insecure and not _is_loopback(peer.rpartition(":")[0]):
             return f"{peer} is another machine and there are no logins yet; serve it all the same with --insecure"
         return None
+
+
+_NO_LINK = HTTPStatus.NOT_FOUND, "no_link: this node is not set up for a cluster"
+
+
+def _path(request: Request) -> str:
+    return request.path.partition("?")[0].partition("#")[0]
 
 
 def _refuse(protocol: ServerProtocol, status: HTTPStatus, text: str) -> Response:

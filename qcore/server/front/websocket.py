@@ -24,6 +24,7 @@ from websockets.server import ServerProtocol
 
 from qcore.server.client import Client
 from qcore.server.front.frames import Messages, text_header
+from qcore.server.front.handover import TakeSocket, hand_over
 from qcore.server.front.keep_alive import KeepAlive
 from qcore.server.front.request import RequestReader, Unreadable
 from qcore.server.front.rpc import Conversation
@@ -64,6 +65,9 @@ class Front(Protocol):
 
     def left(self, connection: Connection) -> None:
         """Count a connection no more: its socket is closed."""
+
+    def peer_link(self, request: Request) -> TakeSocket | None:
+        """Who takes over the socket of a request that another node makes, None where it is answered here."""
 
     def respond(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         """Make the answer to an HTTP request; with status 101 the connection is a WebSocket.
@@ -211,6 +215,10 @@ class Connection(asyncio.Protocol):
         if request is None:
             return b""
         self._request = None
+        take = self._front.peer_link(request)
+        if take is not None:
+            hand_over(self._transport, request.serialize(), reader.rest, take)
+            return b""
         self._open(request)
         return reader.rest
 

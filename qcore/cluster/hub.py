@@ -1,0 +1,366 @@
+"""All connections of the link, on its loop: who is linked, who is not and why, and where each message goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import itertools
+import secrets
+import time
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from qcore.cluster import budgets
+from qcore.cluster.accepting import Acceptor
+from qcore.cluster.connection import Connection
+from qcore.cluster.crossing import Crossing
+from qcore.cluster.dialler import Dialler
+from qcore.cluster.file_thread import FileThread
+from qcore.cluster.forward_traffic import CALL, ForwardTraffic
+from qcore.cluster.forwards import Forwarded
+from qcore.cluster.handshake import Handshake
+from qcore.cluster.hello import Channel, Hello, Refusal
+from qcore.cluster.known_nodes import KnownNodes, Own
+from qcore.cluster.linked_nodes import LinkedNodes
+from qcore.cluster.messages import Request
+from qcore.cluster.notices import Level, Notice, Notices
+from qcore.cluster.raft_traffic import Raft, RaftTraffic
+from qcore.cluster.snapshot_transfer import IncomingSnapshots
+from qcore.disk.snapshot_files import SnapshotFiles
+from qcore.model.entry import LogId, Vote
+
+__all__ = ["Hub", "LinkHost", "LinkSettings", "PeerStatus"]
+
+_LOUD = frozenset({"second_incarnation", "second_run", "removed", "vote_behind", "log_behind", "other_cluster"})
+"""Refusals that need somebody."""
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be set on the link.
+
+    Attributes:
+        secrets: the cluster secrets that are known: none, one, or two while it is being changed.
+        insecure: whether nodes without a secret talk to other machines.
+        max_frame: bytes of the largest frame; all nodes have the same.
+        max_queue: bytes of requests that wait on one connection.
+    """
+
+    secrets: tuple[bytes, ...] = ()
+    insecure: bool = False
+    max_frame: int = 32 << 20
+    max_queue: int = 64 << 20
+
+
+class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a node that this one is linked with.
+
+    Attributes:
+        hello: what it said.
+        address: ``host:port`` at which it was dialled.
+        up: whether Raft can reach it.
+        clock_ahead: seconds that its clock is ahead of this node's, None while that is not measured.
+        round_trip: seconds of the last ping, likewise.
+    """
+
+    hello: Hello
+    address: str
+    up: bool
+    clock_ahead: float | None
+    round_trip: float | None
+
+
+class LinkHost(Protocol):
+    """What the link needs of the node around it; called on the link's thread, and must not block."""
+
+    def facts(self) -> tuple[Vote | None, LogId | None]:
+        """The vote and the last log id that are durable here."""
+
+    def snapshot_reserve(self) -> int:
+        """Bytes of the disk that a received snapshot leaves free."""
+
+    def tell(self, notice: Notice) -> None:
+        """Log a line."""
+
+    def met(self, hello: Hello) -> None:
+        """Another node has proved the secret and is talked to."""
+
+    def refused(self, refusal: Refusal, proved: bool) -> None:
+        """Another node does not talk to this one; `proved`: it is known to be one of the cluster."""
+
+    def forwards(self, batch: Sequence[Forwarded]) -> None:
+        """Other nodes forward calls; each is answered later, on any thread."""
+
+    def link_failed(self, error: BaseException) -> None:
+        """The link's thread has ended by itself."""
+
+
+class Hub:
+    """Owns every connection. `status` is replaced as a whole, so that any thread may read it."""
+
+    def __init__(
+        self,
+        own: Own,
+        settings: LinkSettings,
+        host: LinkHost,
+        raft: Raft,
+        snapshots: SnapshotFiles,
+        crossing: Crossing,
+    ) -> None:
+        self.status: tuple[PeerStatus, ...] = ()
+        self._settings = settings
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._known = KnownNodes(own)
+        self._nodes = LinkedNodes(raft.set_link)
+        self._nodes.cluster = own.cluster
+        self._files = FileThread("link-files")
+        incoming = IncomingSnapshots(snapshots, self._files, host.snapshot_reserve)
+        self._incoming = incoming
+        self.traffic = RaftTraffic(raft, self._nodes, incoming, self._files, self._spawn)
+        self.forwards = ForwardTraffic(self._nodes, host.forwards, crossing)
+        self.acceptor = Acceptor(self._make_accepted, self.may_dial, settings.max_frame)
+        self.dialler = Dialler(self)
+        self._notices = Notices(host.tell)
+        self._serial = itertools.count(1)
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._clocks: dict[str, tuple[float, float]] = {}
+        """Round trip and lead of the clock, by run."""
+
+    # -- what the node says --------------------------------------------------------------------------------
+
+    def identify(self, own: Own) -> None:
+        """Go on as another one: with a cluster, another generation, another address. All connections begin anew."""
+        self._known.own = own
+        self._nodes.cluster = own.cluster
+        for connection in list(self._connections):
+            connection.close(1012, "the node has another identity now")
+        self.dialler.wake()
+
+    def set_members(self, members: Mapping[int, str]) -> None:
+        """Take over which incarnation each member has, by Raft NodeId."""
+        self._known.members = dict(members)
+
+    def set_removed(self, removed: Iterable[str]) -> None:
+        """Take over which incarnations were removed from the cluster, and close their connections."""
+        self._known.removed = frozenset(removed)
+        for incarnation in self._known.removed:
+            self.dialler.name(_source(incarnation), ())
+        for connection in list(self._connections):
+            if connection.hello is not None and connection.hello.incarnation in self._known.removed:
+                connection.close(1008, "removed: the node was removed from the cluster")
+
+    def acknowledged(self, incarnation: str, last: LogId) -> None:
+        """See `KnownNodes.acknowledged`."""
+        self._known.acknowledged(incarnation, last)
+
+    def look(self) -> None:
+        """Look after silence and what is held back."""
+        for connection in list(self._connections):
+            connection.look()
+        self._notices.due(self._loop.time())
+
+    async def stop(self) -> None:
+        """End everything: what is open fails, goodbyes get a moment."""
+        await self.dialler.stop()
+        await self.acceptor.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.close(1012, "the node is stopping")
+        await self._gone()
+        self.abort()
+        await self._gone()
+        self._files.submit(self._incoming.abandon_all)
+        self._notices.flush()
+
+    def abort(self) -> None:
+        """Drop every connection without a word."""
+        for connection in list(self._connections):
+            connection.abort("the node is stopping")
+
+    def stop_files(self, limit: float) -> bool:
+        """End the thread for files; whether that was possible in `limit` seconds."""
+        return self._files.stop(limit)
+
+    # -- `Dials` -------------------------------------------------------------------------------------------
+
+    def make_connection(self, channel: Channel) -> Connection:
+        """See `Dials`."""
+        return self._make(True, channel)
+
+    def max_frame(self) -> int:
+        """See `Dials`."""
+        return self._settings.max_frame
+
+    def may_dial(self, address: str) -> Refusal | None:
+        """See `Dials`: without a secret nodes talk on one machine only."""
+        if self._settings.secrets or self._settings.insecure or _is_loopback(address):
+            return None
+        return Refusal("no_secret", f"{address} is another machine and this node has no cluster secret")
+
+    def take_over(self, connection: Connection) -> bool:
+        """See `Dials`."""
+        if not self._nodes.add(connection):
+            return False
+        hello = connection.hello
+        if hello is not None:
+            text = f"Linked with node {hello.id} at {connection.address}, qcore {hello.version}"
+            self._note("info", "linked", connection.address, text)
+            self._publish()
+        return True
+
+    def note_failure(self, address: str, connection: Connection | None, why: str) -> None:
+        """See `Dials`."""
+        if connection is None or connection.refusal is None:
+            linked = connection is not None and connection.hello is not None
+            text = f"The link to {address} is lost: {why}" if linked else f"Nobody to link with at {address}: {why}"
+            self._note("warning" if linked else "debug", "link_lost" if linked else "dial_failed", address, text)
+
+    # -- `Owner` -------------------------------------------------------------------------------------------
+
+    def linked(self, connection: Connection) -> None:
+        """See `Owner`."""
+        hello = connection.hello
+        if hello is None:
+            return
+        self.acceptor.settled(connection)
+        again = self._known.judge(hello)  # somebody may have come while the handshake was under way
+        if again is not None:
+            connection.hello = None
+            connection.refuse(again)
+            return
+        self._known.joined(hello)
+        self._host.met(hello)
+        self.dialler.name(_source(hello.incarnation), [hello.addr] if _can_be_dialled(hello.addr) else ())
+        if not connection.dialled:
+            self.dialler.wake(hello.addr)
+        elif connection.channel != "urgent":
+            self._nodes.add(connection)
+            self._publish()
+
+    def asked(self, connection: Connection, request: Request) -> None:
+        """See `Owner`."""
+        if request.kind == CALL:
+            self.forwards.asked(connection, request)
+        else:
+            self.traffic.asked(connection, request)
+
+    def cancelled(self, connection: Connection, id: int) -> None:
+        """See `Owner`; the engine's answers are dropped when they come."""
+        self.forwards.cancelled(connection, id)
+
+    def heard_clock(self, connection: Connection, seconds: float, clock: int) -> None:
+        """See `Owner`."""
+        if connection.hello is not None and connection.channel == "urgent":
+            ahead = clock / 1e9 + seconds / 2 - time.time()
+            self._clocks[connection.hello.run] = seconds, ahead
+            self._publish()
+
+    def lost(self, connection: Connection) -> None:
+        """See `Owner`."""
+        self._connections.discard(connection)
+        self.acceptor.settled(connection)
+        if connection.refusal is not None:
+            self._note_refusal(connection, connection.refusal)
+        elif connection.hello is None and not connection.dialled:
+            text = f"Whoever came to the link from {connection.address} is no node: {connection.why}"
+            self._note("info", "link_stranger", "strangers", text)
+        if connection.hello is not None:
+            self.forwards.lost(connection)
+            self._known.left(connection.hello)
+            if connection.dialled:
+                self._nodes.remove(connection)
+                if connection.channel == "urgent":
+                    self._clocks.pop(connection.hello.run, None)
+                    self.dialler.wake()
+                self._publish()
+
+    # -- parts ---------------------------------------------------------------------------------------------
+
+    def _make_accepted(self) -> Connection:
+        return self._make(False, None)
+
+    def _make(self, dials: bool, channel: Channel | None) -> Connection:
+        settings = self._settings
+        handshake = Handshake(dials, self._hello(channel or "urgent"), settings.secrets, self._known.judge)
+        connection = Connection(self, handshake, dials, channel, settings.max_frame, settings.max_queue)
+        self._connections.add(connection)
+        return connection
+
+    def _hello(self, channel: Channel) -> Hello:
+        own, (vote, last) = self._known.own, self._host.facts()
+        return Hello(
+            channel=channel,
+            nonce=secrets.token_bytes(32),
+            cluster=own.cluster,
+            node=own.node,
+            incarnation=own.incarnation,
+            run=own.run,
+            serial=next(self._serial),
+            levels=own.levels,
+            vote=vote,
+            last=last,
+            addr=own.addr,
+            version=own.version,
+            clock=time.time_ns(),
+        )
+
+    def _note_refusal(self, connection: Connection, refusal: Refusal) -> None:
+        if connection.refused_by_peer:
+            self._host.refused(refusal, connection.proved)
+            text = f"{connection.address} does not talk to this node: {refusal.message}"
+        else:
+            text = f"This node does not talk to {connection.address}: {refusal.message}"
+        level: Level = "error" if refusal.reason in _LOUD else "debug" if refusal.reason == "itself" else "warning"
+        host = connection.address.rpartition(":")[0]
+        self._note(level, "link_refused", f"{host} {refusal.reason}", f"{text} ({refusal.reason})")
+
+    def _note(self, level: Level, event: str, key: str, message: str) -> None:
+        self._notices.note(level, event, key, message, self._loop.time())
+
+    def _publish(self) -> None:
+        found = []
+        for connection in self._nodes.urgent():
+            hello = connection.hello
+            if hello is not None:
+                seconds, ahead = self._clocks.get(hello.run, (None, None))
+                up = self._nodes.is_up(hello.node)
+                status = PeerStatus(
+                    hello=hello, address=connection.address, up=up, clock_ahead=ahead, round_trip=seconds
+                )
+                found.append(status)
+        self.status = tuple(sorted(found, key=lambda status: status.hello.node))
+
+    async def _gone(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(budgets.GOODBYE_SECONDS):
+                for connection in list(self._connections):
+                    await connection.gone.wait()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _source(incarnation: str) -> str:
+    return f"node {incarnation}"
+
+
+def _can_be_dialled(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65_536
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address.rpartition(":")[0].strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback

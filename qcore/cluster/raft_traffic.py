@@ -1,0 +1,156 @@
+"""What Raft says to other nodes and hears from them: requests, calls and snapshots of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from qcore.cluster.connection import Connection
+from qcore.cluster.hello import Channel
+from qcore.cluster.linked_nodes import LinkedNodes
+from qcore.cluster.messages import Request
+from qcore.cluster.snapshot_transfer import IncomingSnapshots, send_snapshot
+from qcore.disk.snapshot_files import SnapshotFile
+from qcore.engine.base import RpcKind
+from qcore.model.errors import BadParams, Internal, NoQuorum, NotInitialized, RequestError
+
+__all__ = ["Raft", "RaftTraffic"]
+
+Spawn = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
+"""Begins a task that ends with the link at the latest."""
+
+_KINDS: tuple[RpcKind, ...] = ("append", "heartbeat", "vote", "pre_vote", "transfer")
+_SNAPSHOT = "snapshot_"
+
+
+class Raft(Protocol):
+    """What the link needs of an engine; all of it may be called on any thread, and returns at once."""
+
+    def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
+        """Another node asks; `RaftTraffic.answer` follows."""
+
+    def snapshot_in(self, node: int, call: int, body: bytes, found: SnapshotFile) -> None:
+        """Another node has sent a snapshot, which is durable; `RaftTraffic.answer` follows."""
+
+    def rpc_done(self, request: int, body: bytes | None) -> None:
+        """A request was answered, or failed if `body` is None."""
+
+    def set_link(self, node: int, up: bool) -> None:
+        """A node can be reached, or cannot."""
+
+
+class RaftTraffic:
+    """The engine's `Peers`. Without a connection a request fails at once."""
+
+    def __init__(
+        self, raft: Raft, nodes: LinkedNodes, incoming: IncomingSnapshots, files: Executor, spawn: Spawn
+    ) -> None:
+        self._raft = raft
+        self._nodes = nodes
+        self._incoming = incoming
+        self._files = files
+        self._spawn = spawn
+        self._requests: dict[int, tuple[Connection, int]] = {}
+        self._transfers: dict[int, asyncio.Task[Any]] = {}
+        self._calls: dict[int, tuple[Connection, int]] = {}
+        self._next_call = itertools.count(1)
+
+    # -- `Peers` -------------------------------------------------------------------------------------------
+
+    def send(self, node: int, kind: RpcKind, request: int, body: bytes, limit: float) -> None:
+        """Ask a node; `rpc_done` follows exactly once, at the latest after `limit` seconds."""
+        channel: Channel = "append" if kind == "append" else "urgent"
+        connection = self._nodes.find(node, channel)
+        if connection is None:
+            self._raft.rpc_done(request, None)
+            return
+        id = connection.ask(kind, body, limit, functools.partial(self._done, request))
+        if id is not None:
+            self._requests[request] = connection, id
+
+    def send_snapshot(self, node: int, request: int, body: bytes, found: SnapshotFile) -> None:
+        """Send a snapshot file; `rpc_done` follows when the receiver answered, or where there is no progress."""
+        connection = self._nodes.find(node, "snapshot")
+        if connection is None:
+            self._raft.rpc_done(request, None)
+            return
+        try:
+            descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            self._raft.rpc_done(request, None)
+            return
+        task = self._spawn(send_snapshot(connection.awaited, self._files, descriptor, body))
+        self._transfers[request] = task
+        task.add_done_callback(functools.partial(self._transferred, request, descriptor))
+
+    def cancel(self, request: int) -> None:
+        """Forget a request: nobody hears of it any more."""
+        found = self._requests.pop(request, None)
+        if found is not None:
+            connection, id = found
+            connection.cancel(id)
+        transfer = self._transfers.pop(request, None)
+        if transfer is not None:
+            transfer.cancel()
+
+    def answer(self, call: int, body: bytes | None) -> None:
+        """Answer what the engine was asked; None tells the other side that there is no answer."""
+        found = self._calls.pop(call, None)
+        if found is None:
+            return
+        connection, id = found
+        if body is None:
+            connection.fail(id, NoQuorum("the node cannot answer now", applied="unknown"))
+        else:
+            connection.answer(id, body)
+
+    # -- what other nodes ask ------------------------------------------------------------------------------
+
+    def asked(self, connection: Connection, request: Request) -> None:
+        """Hand a request to the engine; only nodes of the same cluster may ask."""
+        hello = connection.hello
+        if hello is None or not self._nodes.same_cluster(hello):
+            connection.fail(request.id, NotInitialized("the two nodes are not in one cluster"))
+        elif request.kind in _KINDS:
+            call = self._begin_call(connection, request.id)
+            self._raft.rpc_in(hello.node, request.kind, call, request.body)
+        elif request.kind.startswith(_SNAPSHOT):
+            self._spawn(self._receive(connection, hello.node, request))
+        else:
+            connection.fail(request.id, BadParams(f"this node knows no request {request.kind[:40]!r}"))
+
+    def _begin_call(self, connection: Connection, id: int) -> int:
+        call = next(self._next_call)
+        self._calls[call] = connection, id
+        return call
+
+    async def _receive(self, connection: Connection, node: int, request: Request) -> None:
+        try:
+            found = await self._incoming.take(request.kind, request.body)
+        except RequestError as exc:
+            connection.fail(request.id, exc)
+        except Exception as exc:
+            connection.fail(request.id, Internal(f"{type(exc).__name__}: {exc}"))
+            raise
+        else:
+            if isinstance(found, bytes):
+                connection.answer(request.id, found)
+            else:
+                self._raft.snapshot_in(node, self._begin_call(connection, request.id), found[1], found[0])
+
+    # -- what this node asks -------------------------------------------------------------------------------
+
+    def _done(self, request: int, body: bytes, error: RequestError | None) -> None:
+        self._requests.pop(request, None)
+        self._raft.rpc_done(request, None if error is not None else body)
+
+    def _transferred(self, request: int, descriptor: int, task: asyncio.Task[bytes]) -> None:
+        self._files.submit(os.close, descriptor)  # behind the last read of it
+        failed = task.cancelled() or task.exception() is not None
+        if self._transfers.pop(request, None) is not None:
+            self._raft.rpc_done(request, None if failed else task.result())
