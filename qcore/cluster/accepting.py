@@ -54,6 +54,7 @@ class Acceptor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connect(self, sock: socket.socket, head: bytes, rest: bytes) -> None:
+        connection: Connection | None = None
         try:
             host, port = sock.getpeername()[:2]
             connection = self._make()
@@ -69,5 +70,7 @@ class Acceptor:
         except BaseException as exc:
             with contextlib.suppress(OSError):
                 sock.close()
+            if connection is not None:
+                connection.lost("it was gone before it was taken over", None)
             if not isinstance(exc, OSError):
                 raise

@@ -210,7 +210,9 @@ class Connection:
                 self._take(message)
 
     def lost(self, why: str, refusal: Refusal | None) -> None:
-        """See `Upper`."""
+        """See `Upper`; nothing where that was heard already."""
+        if self.gone.is_set():
+            return
         self._closing = True
         self._late.cancel()
         if self._deadline is not None:

@@ -32,14 +32,18 @@ class ForwardTraffic:
         """What came in this turn of the loop."""
 
     def ask(self, node: int, calls: Sequence[Forward], done: ForwardDone) -> None:
-        """Send calls to a node; `done` hears of each of them once, by its deadline at the latest."""
+        """Send calls to a node; `done` hears of each of them once, by its deadline at the latest.
+
+        They leave on one connection in their order; behind one for which there is no room none leaves.
+        """
         connection = self._nodes.find(node, "forward")
+        sending = connection is not None
         for place, call in enumerate(calls):
             hear = functools.partial(done, place)
-            if connection is None:
+            if connection is None or not sending:
                 hear(b"", NoQuorum("the node that leads cannot be reached", applied="no"))
             else:
-                connection.ask(CALL, call.body, call.left, hear, call.session, call.epoch)
+                sending = connection.ask(CALL, call.body, call.left, hear, call.session, call.epoch) is not None
 
     def asked(self, connection: Connection, request: Request) -> None:
         """Take a call from another node; all that come in one turn of the loop are one batch."""

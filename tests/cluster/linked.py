@@ -331,7 +331,8 @@ class LinkedNode:
         self.door.close()
         assert self.link.stop(DEADLINE)
         self.engine.close()
-        assert self.host.failures == []
+        for failure in self.host.failures:
+            raise failure
         assert self.engine.done_twice == 0
 
 
