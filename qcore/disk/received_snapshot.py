@@ -61,8 +61,8 @@ class ReceivedSnapshot:
         """
         if not self._begun:
             self._begun = True
-            self._check_space()
             self._files.make_folder(self._snapshots.folder)
+            self._check_space()
             self._files.write(self._temporary, b"")
         self._unsynced += len(data)
         sync = self._unsynced >= SYNC_BYTES

@@ -28,7 +28,18 @@ from qcore.engine.base import RpcKind
 from qcore.model.entry import LogId, Member, Membership, Vote, raft_node_id
 from qcore.model.errors import RequestError
 
-__all__ = ["CLUSTER", "DEADLINE", "LinkedNode", "hello", "linked_nodes", "own", "raw_request", "take_snapshot", "until"]
+__all__ = [
+    "CLUSTER",
+    "DEADLINE",
+    "LinkedNode",
+    "hello",
+    "linked_nodes",
+    "own",
+    "raw_request",
+    "started",
+    "take_snapshot",
+    "until",
+]
 
 DEADLINE = 10.0
 """Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""
@@ -313,8 +324,8 @@ class LinkedNode:
         """Whether Raft can reach the other node."""
         return self.engine.up.get(other.id, False)
 
-    def forward(self, other: LinkedNode, *calls: Forward) -> list[Future[bytes]]:
-        """Forward calls; each future gets its answer or its error."""
+    def forward(self, id: int, *calls: Forward) -> list[Future[bytes]]:
+        """Forward calls to a node by its public id; each future gets its answer or its error."""
         futures = [Future[bytes]() for _ in calls]
 
         def done(place: int, body: bytes, error: RequestError | None) -> None:
@@ -323,7 +334,7 @@ class LinkedNode:
             else:
                 futures[place].set_exception(error)
 
-        self.link.forward(other.own.node, calls, done)
+        self.link.forward(raft_node_id(id, 0), calls, done)
         return futures
 
     def stop(self) -> None:
@@ -334,6 +345,16 @@ class LinkedNode:
         for failure in self.host.failures:
             raise failure
         assert self.engine.done_twice == 0
+
+
+@contextlib.contextmanager
+def started(*nodes: LinkedNode) -> Iterator[None]:
+    """Nodes that take part until the block ends."""
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            node.start()
+            stack.callback(node.stop)
+        yield
 
 
 @contextlib.contextmanager

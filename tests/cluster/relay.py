@@ -7,10 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from tests.cluster.linked import DEADLINE
+from tests.cluster.linked import DEADLINE, LinkedNode, started, until
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "relayed"]
 
 _CHANNELS = (b"urgent", b"append", b"forward", b"snapshot")
 
@@ -141,3 +142,13 @@ class _Pair:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+
+@contextlib.contextmanager
+def relayed(folder: Path) -> Iterator[tuple[LinkedNode, LinkedNode, Relay]]:
+    """Two nodes of which the first one reaches the second by a relay, and the other way there is nothing."""
+    first, second = LinkedNode(1, folder / "1", addr="nowhere"), LinkedNode(2, folder / "2", addr="nowhere")
+    with Relay(second.address) as relay, started(first, second):
+        first.dial(relay.address)
+        until(lambda: first.reaches(second) and len(first.host.hellos) == 4)
+        yield first, second, relay

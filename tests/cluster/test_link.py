@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,17 +12,8 @@ import pytest
 from qcore.cluster import budgets
 from qcore.engine.base import RpcKind
 from qcore.model.entry import LogId, Vote
-from tests.cluster.linked import CLUSTER, DEADLINE, LinkedNode, linked_nodes, until
-from tests.cluster.relay import Relay
-
-
-@contextlib.contextmanager
-def started(*nodes: LinkedNode) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for node in nodes:
-            node.start()
-            stack.callback(node.stop)
-        yield
+from tests.cluster.linked import CLUSTER, DEADLINE, LinkedNode, linked_nodes, started, until
+from tests.cluster.relay import Relay, relayed
 
 
 def test_nodes_of_which_one_knows_the_other_ask_each_other_in_both_directions(tmp_path: Path) -> None:
@@ -153,16 +142,6 @@ def test_requests_that_find_no_room_behind_a_slow_peer_fail(tmp_path: Path) -> N
         assert sum(4 << 20 for one in asked if not one.done()) <= (64 << 20) + 3 * (4 << 20)
         relay.release()
         assert all(one.result(DEADLINE) for one in asked if one not in failed)
-
-
-@contextlib.contextmanager
-def relayed(folder: Path) -> Iterator[tuple[LinkedNode, LinkedNode, Relay]]:
-    """Two nodes of which the first one reaches the second by a relay, and the other way there is nothing."""
-    first, second = LinkedNode(1, folder / "1", addr="nowhere"), LinkedNode(2, folder / "2", addr="nowhere")
-    with Relay(second.address) as relay, started(first, second):
-        first.dial(relay.address)
-        until(lambda: first.reaches(second) and len(first.host.hellos) == 4)
-        yield first, second, relay
 
 
 # -- lost and found again -------------------------------------------------------------------------------------
