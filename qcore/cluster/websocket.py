@@ -93,6 +93,8 @@ class WebSocket(asyncio.Protocol):
         self._written = 0
         self._closed = False
         """Whether this side has said goodbye: what still comes does not count."""
+        self._goodbye: tuple[int, str] | None = None
+        """What is to be said as soon as there is a socket."""
         self._why = ""
         self._refusal = refusal
         """Why there is no WebSocket: this side's word before, the other side's after it has answered."""
@@ -113,6 +115,10 @@ class WebSocket(asyncio.Protocol):
             if data:
                 self._take(data)
         self._begun = (b"", b"")
+        if self._goodbye is not None:
+            self.close(*self._goodbye)
+        elif self._closed:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -155,7 +161,9 @@ class WebSocket(asyncio.Protocol):
         """Say goodbye, once; the socket is closed when the other side agrees, or a moment later."""
         self._why = self._why or reason
         self._closed = True
-        if self._protocol.state is OPEN:
+        if self._transport is None:
+            self._goodbye = self._goodbye or (code, reason)
+        elif self._protocol.state is OPEN:
             try:
                 self._protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
             except ConnectionClosed:
@@ -168,6 +176,7 @@ class WebSocket(asyncio.Protocol):
     def abort(self, why: str) -> None:
         """Drop the socket without a word to the other side."""
         self._why = self._why or why
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
