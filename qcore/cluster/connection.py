@@ -153,6 +153,13 @@ class Connection:
             self._calls.remove(id)
             self._put(Failure(id, error.kind, error.message, error.data))
 
+    def reply(self, id: int, body: bytes, error: RequestError | None) -> None:
+        """Answer a request of the other side by an error, or by a body where there is none."""
+        if error is None:
+            self.answer(id, body)
+        else:
+            self.fail(id, error)
+
     def refuse(self, refusal: Refusal) -> None:
         """Break the handshake off for a reason of this side's own."""
         self.refusal = refusal

@@ -77,9 +77,5 @@ class ForwardTraffic:
         self._crossing.call(self._send_answer, connection, id, body, error)
 
     def _send_answer(self, connection: Connection, id: int, body: bytes, error: RequestError | None) -> None:
-        if self._open.get(connection, {}).pop(id, None) is None:
-            return
-        if error is None:
-            connection.answer(id, body)
-        else:
-            connection.fail(id, error)
+        if self._open.get(connection, {}).pop(id, None) is not None:
+            connection.reply(id, body, error)

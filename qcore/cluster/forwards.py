@@ -12,9 +12,10 @@ from typing import Protocol
 
 import msgspec
 
+from qcore.cluster.hello import Hello
 from qcore.model.errors import RequestError
 
-__all__ = ["Forward", "ForwardDone", "Forwarded", "TakeForwards"]
+__all__ = ["Forward", "ForwardDone", "Forwarded", "Question", "TakeForwards"]
 
 ForwardDone = Callable[[int, bytes, RequestError | None], None]
 """Hears the place of a call in its batch, and its answer or error; exactly once for each, on the link's thread.
@@ -65,6 +66,30 @@ class Forwarded:
 
     def fail(self, error: RequestError) -> None:
         """Answer it by an error; from any thread."""
+        self._done(b"", error)
+
+
+class Question:
+    """What another node asks beside Raft and forwards, such as to form a cluster: of any node that knows the secret.
+
+    `asker` is what that node said of itself. Exactly one of `answer` and `fail` follows, on any thread.
+    """
+
+    __slots__ = ("_done", "asker", "body", "kind", "left")
+
+    def __init__(self, asker: Hello, kind: str, body: bytes, left: float, done: Answering) -> None:
+        self.asker = asker
+        self.kind = kind
+        self.body = body
+        self.left = left
+        self._done = done
+
+    def answer(self, body: bytes) -> None:
+        """Answer it."""
+        self._done(body)
+
+    def fail(self, error: RequestError) -> None:
+        """Answer it by an error."""
         self._done(b"", error)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import itertools
 import secrets
@@ -15,12 +16,13 @@ import msgspec
 
 from qcore.cluster import budgets
 from qcore.cluster.accepting import Acceptor
+from qcore.cluster.asked import Done
 from qcore.cluster.connection import Connection
 from qcore.cluster.crossing import Crossing
 from qcore.cluster.dialler import Dialler
 from qcore.cluster.file_thread import FileThread
 from qcore.cluster.forward_traffic import CALL, ForwardTraffic
-from qcore.cluster.forwards import Forwarded
+from qcore.cluster.forwards import Forwarded, Question
 from qcore.cluster.handshake import Handshake
 from qcore.cluster.hello import Channel, Hello, Refusal
 from qcore.cluster.known_nodes import KnownNodes, Own
@@ -31,6 +33,7 @@ from qcore.cluster.raft_traffic import Raft, RaftTraffic
 from qcore.cluster.snapshot_transfer import IncomingSnapshots
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
+from qcore.model.errors import NoQuorum, RequestError
 
 __all__ = ["Hub", "LinkHost", "LinkSettings", "PeerStatus"]
 
@@ -93,6 +96,9 @@ class LinkHost(Protocol):
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         """Other nodes forward calls; each is answered later, on any thread."""
 
+    def asked(self, question: Question) -> None:
+        """Another node asks something else; it is answered later, on any thread."""
+
     def link_failed(self, error: BaseException) -> None:
         """The link's thread has ended by itself."""
 
@@ -112,6 +118,7 @@ class Hub:
         self.status: tuple[PeerStatus, ...] = ()
         self._settings = settings
         self._host = host
+        self._crossing = crossing
         self._loop = asyncio.get_running_loop()
         self._known = KnownNodes(own)
         self._nodes = LinkedNodes(raft.set_link)
@@ -162,6 +169,14 @@ class Hub:
         for connection in list(self._connections):
             connection.look()
         self._notices.due(self._loop.time())
+
+    def ask(self, node: int, kind: str, body: bytes, limit: float, done: Done) -> None:
+        """See `PeerLink.ask`."""
+        connection = self._nodes.find(node, "urgent")
+        if connection is None:
+            done(b"", NoQuorum("the node cannot be reached", applied="no"))
+        else:
+            connection.ask(kind, body, limit, done)
 
     async def stop(self) -> None:
         """End everything: what is open fails, goodbyes get a moment."""
@@ -247,8 +262,11 @@ class Hub:
         """See `Owner`."""
         if request.kind == CALL:
             self.forwards.asked(connection, request)
-        else:
+        elif self.traffic.knows(request.kind):
             self.traffic.asked(connection, request)
+        elif connection.hello is not None:
+            done = functools.partial(self._answer, connection, request.id)
+            self._host.asked(Question(connection.hello, request.kind, request.body, request.left, done))
 
     def cancelled(self, connection: Connection, id: int) -> None:
         """See `Owner`; the engine's answers are dropped when they come."""
@@ -281,6 +299,9 @@ class Hub:
                 self._publish()
 
     # -- parts ---------------------------------------------------------------------------------------------
+
+    def _answer(self, connection: Connection, id: int, body: bytes, error: RequestError | None = None) -> None:
+        self._crossing.call(connection.reply, id, body, error)
 
     def _make_accepted(self) -> Connection:
         return self._make(False, None)

@@ -16,6 +16,7 @@ from typing import Protocol
 import uvloop
 
 from qcore.cluster import budgets
+from qcore.cluster.asked import Done
 from qcore.cluster.crossing import Crossing
 from qcore.cluster.forwards import Forward, ForwardDone
 from qcore.cluster.hub import Hub, LinkHost, LinkSettings, PeerStatus
@@ -132,6 +133,15 @@ class PeerLink:
         if not self._cross(lambda hub: hub.forwards.ask(node, calls, done)):
             for place in range(len(calls)):
                 done(place, b"", NoQuorum("the node is stopping", applied="no"))
+
+    def ask(self, node: int, kind: str, body: bytes, limit: float, done: Done) -> None:
+        """Ask a node something that is neither Raft's nor a forward: its `LinkHost.asked` answers.
+
+        `done` hears the answer or the error once, by `limit` seconds, on the link's thread. Any node that is linked can
+        be asked, also of no cluster; `kind` is a word that both hosts know.
+        """
+        if not self._cross(lambda hub: hub.ask(node, kind, body, limit, done)):
+            done(b"", NoQuorum("the node is stopping", applied="no"))
 
     def _cross(self, function: Callable[[Hub], object]) -> bool:
         crossing, hub = self._crossing, self._hub

@@ -14,10 +14,10 @@ from qcore.cluster.connection import Connection
 from qcore.cluster.hello import Channel
 from qcore.cluster.linked_nodes import LinkedNodes
 from qcore.cluster.messages import Request
-from qcore.cluster.snapshot_transfer import IncomingSnapshots, send_snapshot
+from qcore.cluster.snapshot_transfer import TRANSFER_KINDS, IncomingSnapshots, send_snapshot
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import RpcKind
-from qcore.model.errors import BadParams, Internal, NoQuorum, NotInitialized, RequestError
+from qcore.model.errors import Internal, NoQuorum, NotInitialized, RequestError
 
 __all__ = ["Raft", "RaftTraffic"]
 
@@ -25,7 +25,6 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
 """Begins a task that ends with the link at the latest."""
 
 _KINDS: tuple[RpcKind, ...] = ("append", "heartbeat", "vote", "pre_vote", "transfer")
-_SNAPSHOT = "snapshot_"
 
 
 class Raft(Protocol):
@@ -111,6 +110,10 @@ class RaftTraffic:
 
     # -- what other nodes ask ------------------------------------------------------------------------------
 
+    def knows(self, kind: str) -> bool:
+        """Whether a kind of request is Raft's."""
+        return kind in _KINDS or kind in TRANSFER_KINDS
+
     def asked(self, connection: Connection, request: Request) -> None:
         """Hand a request to the engine; only nodes of the same cluster may ask."""
         hello = connection.hello
@@ -119,10 +122,8 @@ class RaftTraffic:
         elif request.kind in _KINDS:
             call = self._begin_call(connection, request.id)
             self._raft.rpc_in(hello.node, request.kind, call, request.body)
-        elif request.kind.startswith(_SNAPSHOT):
-            self._spawn(self._receive(connection, hello.node, request))
         else:
-            connection.fail(request.id, BadParams(f"this node knows no request {request.kind[:40]!r}"))
+            self._spawn(self._receive(connection, hello.node, request))
 
     def _begin_call(self, connection: Connection, id: int) -> int:
         call = next(self._next_call)

@@ -26,10 +26,12 @@ from qcore.disk.received_snapshot import ReceivedSnapshot, checksum_of
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
 from qcore.model.errors import BadParams, Busy, Damaged, DiskFailed, DiskFull
 
-__all__ = ["Ask", "Begin", "Begun", "Chunk", "End", "IncomingSnapshots", "send_snapshot"]
+__all__ = ["TRANSFER_KINDS", "Ask", "Begin", "Begun", "Chunk", "End", "IncomingSnapshots", "send_snapshot"]
 
 Ask = Callable[[str, bytes, float], Awaitable[bytes]]
 """Asks the other side with a kind, a body and a limit in seconds; raises `RequestError`."""
+
+TRANSFER_KINDS = ("snapshot_begin", "snapshot_chunk", "snapshot_end")
 
 _CHECKSUM = re.compile("[0-9a-f]{32}")
 _Record = TypeVar("_Record", bound=msgspec.Struct)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from qcore.cluster.forwards import Forward, Forwarded
+from qcore.cluster.forwards import Forward, Forwarded, Question
 from qcore.cluster.hello import Hello, Refusal
 from qcore.cluster.hub import LinkSettings
 from qcore.cluster.known_nodes import Own
@@ -216,6 +216,7 @@ class ScriptedHost:
         self.hellos: list[Hello] = []
         self.refusals: list[tuple[Refusal, bool]] = []
         self.batches: list[Sequence[Forwarded]] = []
+        self.questions: list[Question] = []
         self.failures: list[BaseException] = []
         self.take: Callable[[Forwarded], None] = lambda one: one.answer(b"done " + one.call.body)
 
@@ -238,6 +239,10 @@ class ScriptedHost:
         self.batches.append(batch)
         for one in batch:
             self.take(one)
+
+    def asked(self, question: Question) -> None:
+        self.questions.append(question)
+        question.answer(question.kind.encode() + b" " + question.body)
 
     def link_failed(self, error: BaseException) -> None:
         self.failures.append(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from qcore.cluster import budgets
 from qcore.engine.base import RpcKind
 from qcore.model.entry import LogId, Vote
+from qcore.model.errors import NoQuorum, RequestError
 from tests.cluster.linked import CLUSTER, DEADLINE, LinkedNode, linked_nodes, started, until
 from tests.cluster.relay import Relay, relayed
 
@@ -400,3 +402,25 @@ def test_links_start_and_stop_many_times(tmp_path: Path) -> None:
         with linked_nodes(tmp_path, 1, 2, linked=False) as (first, second):
             first.dial(second.address)
             first.engine.ask(2, "append", b"x")
+
+
+# -- other questions ------------------------------------------------------------------------------------------
+
+
+def ask(node: LinkedNode, id: int, kind: str, body: bytes) -> bytes | RequestError:
+    heard: Future[bytes | RequestError] = Future()
+    node.link.ask(id * 65_536, kind, body, DEADLINE, lambda found, error: heard.set_result(error or found))
+    return heard.result(DEADLINE)
+
+
+def test_any_two_nodes_that_are_linked_may_ask_each_other_what_is_not_rafts(tmp_path: Path) -> None:
+    first, second = LinkedNode(1, tmp_path / "1", cluster=""), LinkedNode(2, tmp_path / "2", cluster="")
+    with started(first, second):
+        first.dial(second.address)
+        until(lambda: first.link.status)
+        assert ask(first, 2, "formation", b"promise") == b"formation promise"
+        (question,) = second.host.questions
+        assert (question.asker.run, question.asker.cluster) == (first.own.run, "")
+        assert isinstance(ask(first, 3, "formation", b""), NoQuorum)
+        assert first.link.stop(DEADLINE)
+        assert isinstance(ask(first, 2, "formation", b""), NoQuorum)
