@@ -338,8 +338,8 @@ class Hub:
         else:
             text = f"This node does not talk to {connection.address}: {refusal.message}"
         level: Level = "error" if refusal.reason in _LOUD else "debug" if refusal.reason == "itself" else "warning"
-        host = connection.address.rpartition(":")[0]
-        self._note(level, "link_refused", f"{host} {refusal.reason}", f"{text} ({refusal.reason})")
+        who = connection.address if connection.dialled else connection.address.rpartition(":")[0]
+        self._note(level, "link_refused", f"{who} {refusal.reason}", f"{text} ({refusal.reason})")
 
     def _note(self, level: Level, event: str, key: str, message: str) -> None:
         self._notices.note(level, event, key, message, self._loop.time())

@@ -41,7 +41,7 @@ __all__ = [
     "until",
 ]
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 """Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""
 
 CLUSTER = "c1" * 16

@@ -100,6 +100,19 @@ def test_nothing_is_heard_of_a_request_that_was_cancelled(tmp_path: Path) -> Non
         assert not cancelled.done()
 
 
+def test_a_request_that_is_cancelled_before_it_left_never_leaves(tmp_path: Path) -> None:
+    with relayed(tmp_path) as (first, second, relay):
+        relay.hold("append")
+        asked = [first.engine.ask(2, "append", b"%d" % number * (1 << 20)) for number in range(10)]
+        for one in asked[5:]:
+            first.engine.cancel(one)
+        assert first.engine.ask(2, "heartbeat", b"").result(DEADLINE) is not None  # behind all of that
+        relay.release()
+        assert all(one.result(DEADLINE) for one in asked[:5])
+        came = [body[:1] for _, kind, body in second.engine.came if kind == "append"]
+        assert came == [b"0", b"1", b"2", b"3", b"4"]
+
+
 def test_an_engine_that_cannot_answer_fails_the_request(tmp_path: Path) -> None:
     with linked_nodes(tmp_path, 1, 2) as (first, second):
         second.engine.reply = lambda node, kind, body: None
@@ -304,8 +317,8 @@ def test_a_disk_that_was_put_back_is_refused(tmp_path: Path) -> None:
         older.host.vote, older.host.last = Vote(6, 65_536, True), LogId(6, 65_536, 30)
         with started(older):
             older.dial(first.address)
-            until(lambda: "vote_behind" in older.host.reasons())
-            (loud,) = [one for one in first.host.said("link_refused") if "vote_behind" in one.key]
+            until(lambda: "vote_behind" in older.host.reasons() and first.host.said("link_refused"))
+            (loud,) = first.host.said("link_refused")
             assert (loud.level, "\n" in loud.message) == ("error", False)
 
 
