@@ -143,9 +143,12 @@ class Connection:
 
     def answer(self, id: int, body: bytes) -> None:
         """Answer a request of the other side; nothing if it does not wait any more."""
-        if id in self._calls:
+        answer = Answer(id, body)
+        if size(answer) > self._max_frame:
+            self.fail(id, TooLarge(f"the answer has {len(body)} bytes and a frame {self._max_frame}"))
+        elif id in self._calls:
             self._calls.remove(id)
-            self._put(Answer(id, body))
+            self._put(answer)
 
     def fail(self, id: int, error: RequestError) -> None:
         """Answer a request of the other side by an error."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from qcore.cluster import budgets
-from qcore.cluster.addresses import Addresses
+from qcore.cluster.addresses import Addresses, split_address
 from qcore.cluster.backoff import Backoff
 from qcore.cluster.connection import Connection
 from qcore.cluster.hello import CHANNELS, Channel, Refusal
@@ -137,15 +137,15 @@ class Dialler:
     async def _open(self, address: str, channel: Channel) -> Connection | None:
         """Dial; None if there is no socket, else a connection whose handshake has ended, well or not."""
         loop = asyncio.get_running_loop()
-        host, _, port = address.rpartition(":")
+        host, port = split_address(address) or ("", 0)
         connection = self._dials.make_connection(channel)
-        socket = dialled(connection, self._dials.max_frame(), address)
+        socket = dialled(connection, self._dials.max_frame(), host, port)
         connection.speaks_over(socket)
         try:
             async with asyncio.timeout(budgets.HANDSHAKE_SECONDS):
-                await loop.create_connection(lambda: socket, host.strip("[]"), int(port))
-        except (OSError, TimeoutError) as exc:
-            why = "no answer" if isinstance(exc, TimeoutError) else exc.strerror or str(exc)
+                await loop.create_connection(lambda: socket, host, port)
+        except (OSError, TimeoutError, UnicodeError) as exc:  # the last one: a name that cannot be one of DNS
+            why = "no answer" if isinstance(exc, TimeoutError) else getattr(exc, "strerror", None) or str(exc)
             connection.lost(why, None)
             self._dials.note_failure(address, None, why)
             return None

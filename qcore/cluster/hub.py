@@ -214,7 +214,7 @@ class Hub:
 
     def may_dial(self, address: str) -> Refusal | None:
         """See `Dials`: without a secret nodes talk on one machine only."""
-        if self._settings.secrets or self._settings.insecure or _is_loopback(address):
+        if any(self._settings.secrets) or self._settings.insecure or _is_loopback(address):
             return None
         return Refusal("no_secret", f"{address} is another machine and this node has no cluster secret")
 
@@ -251,7 +251,7 @@ class Hub:
             return
         self._known.joined(hello)
         self._host.met(hello)
-        self.dialler.name(_source(hello.incarnation), [hello.addr] if _can_be_dialled(hello.addr) else ())
+        self.dialler.name(_source(hello.incarnation), [hello.addr])
         if not connection.dialled:
             self.dialler.wake(hello.addr)
         elif connection.channel != "urgent":
@@ -286,7 +286,7 @@ class Hub:
         if connection.refusal is not None:
             self._note_refusal(connection, connection.refusal)
         elif connection.hello is None and not connection.dialled:
-            text = f"Whoever came to the link from {connection.address} is no node: {connection.why}"
+            text = f"Whoever came to the link from {connection.address} went without a handshake: {connection.why}"
             self._note("info", "link_stranger", "strangers", text)
         if connection.hello is not None:
             self.forwards.lost(connection)
@@ -372,11 +372,6 @@ class Hub:
 
 def _source(incarnation: str) -> str:
     return f"node {incarnation}"
-
-
-def _can_be_dialled(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    return bool(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65_536
 
 
 def _is_loopback(address: str) -> bool:

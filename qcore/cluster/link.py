@@ -65,7 +65,6 @@ class PeerLink:
         self._crossing: Crossing | None = None
         self._hub: Hub | None = None
         self._stopping: asyncio.Event
-        self._abandoned = False
         self._files_ended = True
 
     @property
@@ -92,7 +91,6 @@ class PeerLink:
 
     def abandon(self) -> None:
         """End at once, without a word to anybody."""
-        self._abandoned = True
         self._cross(lambda hub: hub.abort())
         self.begin_stop()
 

@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI
 
 from qcore.cluster import budgets
 from qcore.cluster.hello import PATH, PROTOCOLS, Reason, Refusal, common_protocol
@@ -58,10 +58,10 @@ def accepted(upper: Upper, max_frame: int, head: bytes, rest: bytes, refusal: Re
     return WebSocket(ServerProtocol(max_size=max_frame, logger=_LIBRARY_LOG), upper, (head, rest), refusal)
 
 
-def dialled(upper: Upper, max_frame: int, address: str) -> WebSocket:
-    """The socket to an address ``host:port``."""
+def dialled(upper: Upper, max_frame: int, host: str, port: int) -> WebSocket:
+    """The socket to an address."""
     offered = [Subprotocol(protocol) for protocol in PROTOCOLS]
-    uri = parse_uri(f"ws://{address}{PATH}")
+    uri = WebSocketURI(False, host, port, PATH, "")
     return WebSocket(ClientProtocol(uri, subprotocols=offered, max_size=max_frame, logger=_LIBRARY_LOG), upper)
 
 

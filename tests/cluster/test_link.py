@@ -133,6 +133,14 @@ def second_node() -> int:
     return 2 * 65_536
 
 
+def test_an_answer_that_is_larger_than_a_frame_fails_and_the_link_stays(tmp_path: Path) -> None:
+    with linked_nodes(tmp_path, 1, 2) as (first, second):
+        second.engine.reply = lambda node, kind, body: bytes(int(body))
+        assert first.engine.ask(2, "append", b"%d" % (33 << 20)).result(DEADLINE) is None
+        assert first.engine.ask(2, "append", b"5").result(DEADLINE) == bytes(5)
+        assert first.engine.links == [(second.own.node, True)]
+
+
 def test_heartbeats_overtake_entries_that_nobody_reads(tmp_path: Path) -> None:
     """The way of the entries is blocked for good; whatever Raft cannot wait for goes by another one."""
     with relayed(tmp_path) as (first, second, relay):
@@ -241,7 +249,9 @@ def test_a_restarted_node_is_linked_again_by_whoever_knows_it(tmp_path: Path) ->
 def test_all_addresses_of_a_node_are_tried_and_one_is_used(tmp_path: Path) -> None:
     first, second = LinkedNode(1, tmp_path / "1", addr="nowhere"), LinkedNode(2, tmp_path / "2")
     with Relay(second.address) as one, Relay(second.address) as other, started(first, second):
-        first.dial("127.0.0.1:1", one.address, "[::1]:1", other.address, first.address)
+        first.dial(
+            "127.0.0.1:1", "no..name:1", "nobody.invalid:1", one.address, "[::1]:1", other.address, first.address
+        )
         until(lambda: first.reaches(second) and len(first.host.hellos) >= 4)
         assert [up for _, up in first.engine.links] == [True]
         for relay in (one, other):
