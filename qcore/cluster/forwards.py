@@ -1,24 +1,25 @@
 """Requests of clients that go on to the node that leads: what the two ends see of the link.
 
 The sender hands over what is ready as one batch, which travels in as few frames as it fits in. At the receiver all that
-came in one frame is one batch again. Each call is answered by itself, as soon as it is done, so that a slow one holds
+came in one turn of its loop is one batch again. Each call is answered by itself, as soon as it is done, so that a slow one holds
 up nobody; answers that are ready together travel together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
-from qcore.cluster.hello import Hello
+from qcore.cluster.questions import Answering
 from qcore.model.errors import RequestError
 
-__all__ = ["Forward", "ForwardDone", "Forwarded", "Question", "TakeForwards"]
+__all__ = ["Forward", "ForwardDone", "Forwarded", "TakeForwards"]
 
 ForwardDone = Callable[[int, bytes, RequestError | None], None]
-"""Hears the place of a call in its batch, and its answer or error; exactly once for each, on the link's thread.
+"""Hears the place of a call in its batch, and its answer or error; exactly once for each.
+
+It is called on the link's thread; where the link has ended, at once on the caller's.
 
 An error of the link says by `data.applied` whether the call may have been carried out: `no` if it never left.
 """
@@ -38,12 +39,6 @@ class Forward(msgspec.Struct, frozen=True):
     left: float
     session: int | None = None
     epoch: str = ""
-
-
-class Answering(Protocol):
-    """Takes the answer to one call; from any thread, once."""
-
-    def __call__(self, body: bytes, error: RequestError | None = None) -> None: ...
 
 
 class Forwarded:
@@ -66,30 +61,6 @@ class Forwarded:
 
     def fail(self, error: RequestError) -> None:
         """Answer it by an error; from any thread."""
-        self._done(b"", error)
-
-
-class Question:
-    """What another node asks beside Raft and forwards, such as to form a cluster: of any node that knows the secret.
-
-    `asker` is what that node said of itself. Exactly one of `answer` and `fail` follows, on any thread.
-    """
-
-    __slots__ = ("_done", "asker", "body", "kind", "left")
-
-    def __init__(self, asker: Hello, kind: str, body: bytes, left: float, done: Answering) -> None:
-        self.asker = asker
-        self.kind = kind
-        self.body = body
-        self.left = left
-        self._done = done
-
-    def answer(self, body: bytes) -> None:
-        """Answer it."""
-        self._done(body)
-
-    def fail(self, error: RequestError) -> None:
-        """Answer it by an error."""
         self._done(b"", error)
 
 

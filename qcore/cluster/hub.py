@@ -22,13 +22,14 @@ from qcore.cluster.crossing import Crossing
 from qcore.cluster.dialler import Dialler
 from qcore.cluster.file_thread import FileThread
 from qcore.cluster.forward_traffic import CALL, ForwardTraffic
-from qcore.cluster.forwards import Forwarded, Question
+from qcore.cluster.forwards import Forwarded
 from qcore.cluster.handshake import Handshake
 from qcore.cluster.hello import Channel, Hello, Refusal
 from qcore.cluster.known_nodes import KnownNodes, Own
 from qcore.cluster.linked_nodes import LinkedNodes
 from qcore.cluster.messages import Request
 from qcore.cluster.notices import Level, Notice, Notices
+from qcore.cluster.questions import Question
 from qcore.cluster.raft_traffic import Raft, RaftTraffic
 from qcore.cluster.snapshot_transfer import IncomingSnapshots
 from qcore.disk.snapshot_files import SnapshotFiles

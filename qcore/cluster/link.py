@@ -135,7 +135,8 @@ class PeerLink:
     def ask(self, node: int, kind: str, body: bytes, limit: float, done: Done) -> None:
         """Ask a node something that is neither Raft's nor a forward: its `LinkHost.asked` answers.
 
-        `done` hears the answer or the error once, by `limit` seconds, on the link's thread. Any node that is linked can
+        `done` hears the answer or the error once, by `limit` seconds, on the link's thread, or at once on the caller's
+        where the link has ended. Any node that is linked can
         be asked, also of no cluster; `kind` is a word that both hosts know.
         """
         if not self._cross(lambda hub: hub.ask(node, kind, body, limit, done)):
