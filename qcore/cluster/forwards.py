@@ -1,8 +1,8 @@
 """Requests of clients that go on to the node that leads: what the two ends see of the link.
 
 The sender hands over what is ready as one batch, which travels in as few frames as it fits in. At the receiver all that
-came in one turn of its loop is one batch again. Each call is answered by itself, as soon as it is done, so that a slow one holds
-up nobody; answers that are ready together travel together.
+came in one turn of its loop is one batch again. Each call is answered by itself, as soon as it is done, so that a slow
+one holds up nobody; answers that are ready together travel together.
 """
 
 from __future__ import annotations
