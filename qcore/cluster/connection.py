@@ -43,6 +43,7 @@ class Connection:
 
     Attributes:
         dialled: whether this side has dialled.
+        named: ``host:port`` that was dialled, as it was named; "" where the other side has dialled.
         channel: what it is for; of one that was accepted only known once `linked`.
         hello: who the other side is, None until both sides talk.
         refusal: why they do not talk, with `refused_by_peer` whether that is the other side's word and `proved`
@@ -61,6 +62,7 @@ class Connection:
         max_queue: int,
     ) -> None:
         self.dialled = dialled
+        self.named = ""
         self.channel = channel
         self.hello: Hello | None = None
         self.refusal: Refusal | None = None

@@ -25,8 +25,8 @@ __all__ = ["Dialler", "Dials"]
 class Dials(Protocol):
     """What is needed of the link to dial."""
 
-    def make_connection(self, channel: Channel) -> Connection:
-        """A connection of which this side is the dialler."""
+    def make_connection(self, channel: Channel, address: str) -> Connection:
+        """A connection to an address, as it was named, of which this side is the dialler."""
 
     def max_frame(self) -> int:
         """Bytes of the largest frame that may come."""
@@ -138,7 +138,7 @@ class Dialler:
         """Dial; None if there is no socket, else a connection whose handshake has ended, well or not."""
         loop = asyncio.get_running_loop()
         host, port = split_address(address) or ("", 0)
-        connection = self._dials.make_connection(channel)
+        connection = self._dials.make_connection(channel, address)
         socket = dialled(connection, self._dials.max_frame(), host, port)
         connection.speaks_over(socket)
         try:

@@ -63,7 +63,8 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         hello: what it said.
-        address: ``host:port`` at which it was dialled.
+        address: ``host:port`` at which it is linked, as it was named.
+        addresses: all that led to it in this run of it, as they were named; those of which it is not linked are spare.
         up: whether Raft can reach it.
         clock_ahead: seconds that its clock is ahead of this node's, None while that is not measured.
         round_trip: seconds of the last ping, likewise.
@@ -71,6 +72,7 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     hello: Hello
     address: str
+    addresses: tuple[str, ...]
     up: bool
     clock_ahead: float | None
     round_trip: float | None
@@ -89,13 +91,16 @@ class LinkHost(Protocol):
         """Log a line."""
 
     def met(self, hello: Hello) -> None:
-        """Another node has proved the secret and is talked to."""
+        """Another node has proved the secret and is talked to, on one more connection; see `Hub.status`."""
 
     def refused(self, refusal: Refusal, proved: bool) -> None:
         """Another node does not talk to this one; `proved`: it is known to be one of the cluster."""
 
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         """Other nodes forward calls; each is answered later, on any thread."""
+
+    def found_itself(self, address: str) -> None:
+        """An address that was dialled, as it was named, is this node's own."""
 
     def asked(self, question: Question) -> None:
         """Another node asks something else; it is answered later, on any thread."""
@@ -137,6 +142,8 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._clocks: dict[str, tuple[float, float]] = {}
         """Round trip and lead of the clock, by run."""
+        self._led: dict[str, str] = {}
+        """Which run was last found at an address."""
 
     # -- what the node says --------------------------------------------------------------------------------
 
@@ -205,9 +212,11 @@ class Hub:
 
     # -- `Dials` -------------------------------------------------------------------------------------------
 
-    def make_connection(self, channel: Channel) -> Connection:
+    def make_connection(self, channel: Channel, address: str) -> Connection:
         """See `Dials`."""
-        return self._make(True, channel)
+        connection = self._make(True, channel)
+        connection.named = address
+        return connection
 
     def max_frame(self) -> int:
         """See `Dials`."""
@@ -221,14 +230,17 @@ class Hub:
 
     def take_over(self, connection: Connection) -> bool:
         """See `Dials`."""
-        if not self._nodes.add(connection):
-            return False
         hello = connection.hello
-        if hello is not None:
-            text = f"Linked with node {hello.id} at {connection.address}, qcore {hello.version}"
-            self._note("info", "linked", connection.address, text)
-            self._publish()
-        return True
+        if hello is None:
+            return False
+        self._led[connection.named] = hello.run
+        added = self._nodes.add(connection)
+        if added:
+            text = f"Linked with node {hello.id} at {connection.named}, qcore {hello.version}"
+            self._note("info", "linked", connection.named, text)
+        self._publish()
+        self._host.met(hello)
+        return added
 
     def note_failure(self, address: str, connection: Connection | None, why: str) -> None:
         """See `Dials`."""
@@ -251,13 +263,14 @@ class Hub:
             connection.refuse(again)
             return
         self._known.joined(hello)
-        self._host.met(hello)
         self.dialler.name(_source(hello.incarnation), [hello.addr])
         if not connection.dialled:
+            self._host.met(hello)
             self.dialler.wake(hello.addr)
-        elif connection.channel != "urgent":
+        elif connection.channel != "urgent":  # that one is the dialler's to take over
             self._nodes.add(connection)
             self._publish()
+            self._host.met(hello)
 
     def asked(self, connection: Connection, request: Request) -> None:
         """See `Owner`."""
@@ -333,13 +346,16 @@ class Hub:
         )
 
     def _note_refusal(self, connection: Connection, refusal: Refusal) -> None:
+        if refusal.reason == "itself" and connection.dialled:
+            self._host.found_itself(connection.named)
+        where = connection.named or connection.address
         if connection.refused_by_peer:
             self._host.refused(refusal, connection.proved)
-            text = f"{connection.address} does not talk to this node: {refusal.message}"
+            text = f"{where} does not talk to this node: {refusal.message}"
         else:
-            text = f"This node does not talk to {connection.address}: {refusal.message}"
+            text = f"This node does not talk to {where}: {refusal.message}"
         level: Level = "error" if refusal.reason in _LOUD else "debug" if refusal.reason == "itself" else "warning"
-        who = connection.address if connection.dialled else connection.address.rpartition(":")[0]
+        who = connection.named or connection.address.rpartition(":")[0]
         self._note(level, "link_refused", f"{who} {refusal.reason}", f"{text} ({refusal.reason})")
 
     def _note(self, level: Level, event: str, key: str, message: str) -> None:
@@ -353,7 +369,12 @@ class Hub:
                 seconds, ahead = self._clocks.get(hello.run, (None, None))
                 up = self._nodes.is_up(hello.node)
                 status = PeerStatus(
-                    hello=hello, address=connection.address, up=up, clock_ahead=ahead, round_trip=seconds
+                    hello=hello,
+                    address=connection.named,
+                    addresses=tuple(address for address, run in self._led.items() if run == hello.run),
+                    up=up,
+                    clock_ahead=ahead,
+                    round_trip=seconds,
                 )
                 found.append(status)
         self.status = tuple(sorted(found, key=lambda status: status.hello.node))

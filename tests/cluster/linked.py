@@ -219,6 +219,7 @@ class ScriptedHost:
         self.batches: list[Sequence[Forwarded]] = []
         self.questions: list[Question] = []
         self.failures: list[BaseException] = []
+        self.own_addresses: list[str] = []
         self.take: Callable[[Forwarded], None] = lambda one: one.answer(b"done " + one.call.body)
 
     def facts(self) -> tuple[Vote | None, LogId | None]:
@@ -232,6 +233,9 @@ class ScriptedHost:
 
     def met(self, hello: Hello) -> None:
         self.hellos.append(hello)
+
+    def found_itself(self, address: str) -> None:
+        self.own_addresses.append(address)
 
     def refused(self, refusal: Refusal, proved: bool) -> None:
         self.refusals.append((refusal, proved))

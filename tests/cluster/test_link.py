@@ -382,6 +382,19 @@ def test_the_status_tells_who_is_linked_and_how_far_clocks_are_apart(
         assert all(abs(one.clock_ahead or 0) < 60 for one in first.link.status)
 
 
+def test_the_status_tells_every_address_that_leads_to_a_node_as_it_was_named(tmp_path: Path) -> None:
+    first, second = LinkedNode(1, tmp_path / "1"), LinkedNode(2, tmp_path / "2")
+    named = [f"localhost:{node.address.rpartition(':')[2]}" for node in (first, second)]
+    with started(first, second):
+        first.dial(named[1], second.address, named[0])
+        until(lambda: first.host.own_addresses and first.link.status and len(first.link.status[0].addresses) == 2)
+        (status,) = first.link.status
+        assert set(status.addresses) == {named[1], second.address}
+        assert status.address in status.addresses
+        assert set(first.host.own_addresses) <= {named[0], first.address}
+        assert named[0] in first.host.own_addresses
+
+
 # -- the end --------------------------------------------------------------------------------------------------
 
 
