@@ -9,6 +9,7 @@ The check covers every byte after it, newline included.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -16,13 +17,13 @@ import msgspec
 
 from qcore.disk.damage import FORMAT, damaged, wrong_format
 
-__all__ = ["decode_checksummed", "encode_checksummed", "is_checksummed"]
+__all__ = ["decode_checksummed", "decode_formats", "encode_checksummed", "is_checksummed"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _OPEN = b'{"check":"'
 _START = len(_OPEN) + 16
-_FORMAT = b'","format":%d,' % FORMAT
+_FORMAT = b'","format":%d,'
 
 
 class _Format(msgspec.Struct):
@@ -31,9 +32,9 @@ class _Format(msgspec.Struct):
     format: int
 
 
-def encode_checksummed(record: msgspec.Struct, size: int = 0) -> bytes:
+def encode_checksummed(record: msgspec.Struct, size: int = 0, *, format: int = FORMAT) -> bytes:
     """Return the file's content, filled up with blanks to `size` bytes."""
-    text = _FORMAT + msgspec.json.encode(record)[1:] + b"\n"
+    text = _FORMAT % format + msgspec.json.encode(record)[1:] + b"\n"
     return (_OPEN + _check(text) + text).ljust(size)
 
 
@@ -43,13 +44,24 @@ def decode_checksummed(data: bytes, kind: type[T], path: str) -> T:
     Raises:
         Damaged: a byte is not what was written, the record is no `kind`, or the format is newer than this code.
     """
+    return decode_formats(data, {FORMAT: kind}, path)
+
+
+def decode_formats(data: bytes, kinds: Mapping[int, type[T]], path: str) -> T:
+    """Return the record in the content of a file that has several formats, `kinds` of records by format.
+
+    Raises:
+        Damaged: as from `decode_checksummed`.
+    """
     if not is_checksummed(data):
         raise damaged(path, "expected one line of JSON that matches its check, found other bytes than were written")
     text = data.rstrip(b" ")[_START:]
-    if not text.startswith(_FORMAT):
-        raise wrong_format(path, _format_of(text, path))
+    format = next((known for known in kinds if text.startswith(_FORMAT % known)), None)
+    if format is None:
+        raise wrong_format(path, _format_of(text, path), max(kinds))
+    kind = kinds[format]
     try:
-        return msgspec.json.decode(b"{" + text[len(_FORMAT) :], type=kind)
+        return msgspec.json.decode(b"{" + text[len(_FORMAT % format) :], type=kind)
     except msgspec.DecodeError as error:
         raise damaged(path, f"expected the record {kind.__name__}, but its JSON does not fit: {error}") from error
 

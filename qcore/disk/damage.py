@@ -12,7 +12,7 @@ from qcore.model.errors import Damaged, Newer
 __all__ = ["FORMAT", "all_damaged", "damaged", "newer", "wrong_format"]
 
 FORMAT = 1
-"""Version of every file in a node's directory; an older one is migrated, a newer one refused."""
+"""Version of every file in a node's directory but node.json while a cluster is formed; a newer one is refused."""
 
 _TOLD = 100
 """Damaged files that are named at most."""
@@ -54,8 +54,8 @@ def newer(path: str, found: str) -> Newer:
     )
 
 
-def wrong_format(path: str, found: int) -> Damaged:
-    """Return the error for a file of another format than this version reads."""
-    if found > FORMAT:
-        return newer(path, f"format {found}, this version reads {FORMAT}")
-    return damaged(path, f"expected format {FORMAT}, found format {found}")
+def wrong_format(path: str, found: int, newest: int = FORMAT) -> Damaged:
+    """Return the error for a file of another format than this version reads; `newest` is the highest that it does."""
+    if found > newest:
+        return newer(path, f"format {found}, this version reads {newest}")
+    return damaged(path, f"expected format {newest}, found format {found}")

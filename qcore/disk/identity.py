@@ -1,4 +1,4 @@
-"""node.json: who a node's directory belongs to."""
+"""node.json: who a node's directory belongs to, and what it has promised while a cluster is formed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ import secrets
 
 import msgspec
 
-from qcore.disk.checksummed import decode_checksummed, encode_checksummed
-from qcore.disk.damage import damaged
+from qcore.disk.checksummed import decode_formats, encode_checksummed
+from qcore.disk.damage import FORMAT, damaged
 from qcore.disk.files import Files
+from qcore.model.initial_cluster import InitialCluster
 
-__all__ = ["Identity", "default_machine", "load_identity", "new_identity", "store_identity"]
+__all__ = [
+    "FORMING_FORMAT",
+    "Identity",
+    "default_machine",
+    "forget_promise",
+    "load_identity",
+    "new_identity",
+    "store_identity",
+]
+
+FORMING_FORMAT = 2
+"""Format of node.json from the first promise or refusal on, until the cluster is there: earlier versions, which know
+none of it, refuse it. All other files, and node.json before and after, have the format of everything."""
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +36,9 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         incarnation: 128 random bits in hex, drawn when the directory is created.
         generation: number of this disk under its node id; the first one is 0.
         cluster: 128-bit id of the cluster in hex, "" until it belongs to one.
-        promise: the cluster it has promised to form; none can be made yet.
+        promise: the initial cluster that it has promised to be part of; kept until the log holds its membership.
+        proposed: how many initial clusters this node has proposed.
+        refused: by incarnation of the proposer the number up to which it refuses initial clusters, for ever.
     """
 
     node: int
@@ -31,7 +46,23 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     incarnation: str
     generation: int = 0
     cluster: str = ""
+    promise: InitialCluster | None = None
+    proposed: int = 0
+    refused: dict[str, int] = {}
+
+
+class _Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content where there is nothing of a cluster being formed."""
+
+    node: int
+    machine: str
+    incarnation: str
+    generation: int = 0
+    cluster: str = ""
     promise: None = None
+
+
+_KINDS: dict[int, type[Identity | _Settled]] = {FORMAT: _Settled, FORMING_FORMAT: Identity}
 
 
 def default_machine(node: int) -> str:
@@ -45,6 +76,14 @@ def new_identity(node: int, machine: str | None) -> Identity:
     return Identity(node, machine or default_machine(node), secrets.token_hex(16))
 
 
+def forget_promise(identity: Identity) -> Identity:
+    """Take a promise back that cannot be kept, at the operator's word alone.
+
+    Nothing is refused by that: the others may have relied on the promise, and each needs the operator's word, too.
+    """
+    return msgspec.structs.replace(identity, promise=None)
+
+
 def load_identity(files: Files, path: str, node: int) -> Identity | None:
     """Return the identity in node.json at `path`, None if there is no such file.
 
@@ -54,7 +93,8 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
     data = files.read(path)
     if data is None:
         return None
-    identity = decode_checksummed(data, Identity, path)
+    found = decode_formats(data, _KINDS, path)
+    identity = found if isinstance(found, Identity) else Identity(**msgspec.structs.asdict(found))
     if identity.node != node:
         raise damaged(path, f"expected node {node} by the folder's name, found node {identity.node}")
     return identity
@@ -62,4 +102,7 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
 
 def store_identity(files: Files, path: str, identity: Identity) -> None:
     """Write node.json durably."""
-    files.store(path, encode_checksummed(identity))
+    if identity.promise is not None or identity.proposed or identity.refused:
+        return files.store(path, encode_checksummed(identity, format=FORMING_FORMAT))
+    fields = {name: getattr(identity, name) for name in _Settled.__struct_fields__}
+    return files.store(path, encode_checksummed(_Settled(**fields)))

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
+from qcore.disk.checksummed import decode_checksummed, decode_formats, encode_checksummed, is_checksummed
 from qcore.model.entry import LogId, Vote
-from qcore.model.errors import Damaged
+from qcore.model.errors import Damaged, Newer
 
 counters = st.integers(0, 2**64 - 1)
 
@@ -49,10 +50,8 @@ def test_a_record_of_another_kind_is_damage() -> None:
 @pytest.mark.parametrize(
     ("version", "text"), [(2, "written by a newer qcore"), (0, "expected format 1, found format 0")]
 )
-def test_another_format_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, version: int, text: str) -> None:
-    monkeypatch.setattr("qcore.disk.checksummed._FORMAT", b'","format":%d,' % version)
-    data = encode_checksummed(Vote(3, 65_536, True))
-    monkeypatch.undo()
+def test_another_format_is_refused_by_name(version: int, text: str) -> None:
+    data = encode_checksummed(Vote(3, 65_536, True), format=version)
     with pytest.raises(Damaged, match=text):
         decode_checksummed(data, Vote, "vote.json")
 
@@ -61,9 +60,16 @@ class Formless(msgspec.Struct):
     term: int
 
 
-def test_a_sealed_object_without_a_format_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qcore.disk.checksummed._FORMAT", b'",')
-    data = encode_checksummed(Formless(3))
-    monkeypatch.undo()
+def test_a_file_of_several_formats_is_read_by_the_one_it_has() -> None:
+    kinds: dict[int, type[msgspec.Struct]] = {1: Formless, 2: Vote}
+    for format, record in ((1, Formless(3)), (2, Vote(3, 65_536, True))):
+        assert decode_formats(encode_checksummed(record, format=format), kinds, "node.json") == record
+    with pytest.raises(Newer, match="it holds format 3, this version reads 2"):
+        decode_formats(encode_checksummed(Formless(3), format=3), kinds, "node.json")
+
+
+def test_a_sealed_object_without_a_format_is_damage() -> None:
+    text = b'","term":3}\n'
+    data = b'{"check":"' + blake2b(text, digest_size=8).hexdigest().encode() + text
     with pytest.raises(Damaged, match="expected a JSON object with a format"):
         decode_checksummed(data, Formless, "vote.json")

@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from qcore.disk.identity import default_machine, load_identity, new_identity, store_identity
-from qcore.model.errors import Damaged
+from qcore.disk.checksummed import encode_checksummed
+from qcore.disk.identity import Identity, default_machine, forget_promise, load_identity, new_identity, store_identity
+from qcore.model.errors import Damaged, Newer
+from qcore.model.initial_cluster import Candidate, InitialCluster
 from tests.disk.samples import Unsynced
 
 
@@ -37,3 +39,41 @@ def test_another_node_s_identity_is_refused(tmp_path: Path) -> None:
     store_identity(Unsynced(), path, new_identity(2, "press"))
     with pytest.raises(Damaged, match="expected node 1 by the folder's name, found node 2"):
         load_identity(Unsynced(), path, 1)
+
+
+def forming() -> Identity:
+    """The identity of a node that has promised."""
+    members = tuple(Candidate(id * 65_536, f"{id:02x}" * 16, f"10.0.0.{id}:8080") for id in (1, 2))
+    initial = InitialCluster(members[0].incarnation, 3, "ab" * 16, members, chosen=False)
+    return msgspec.structs.replace(
+        new_identity(1, "press"), promise=initial, proposed=3, refused={members[1].incarnation: 2}
+    )
+
+
+def test_a_promise_is_stored_in_a_format_that_earlier_versions_refuse_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    for identity in (forming(), msgspec.structs.replace(forming(), promise=None, refused={})):
+        store_identity(Unsynced(), str(path), identity)
+        assert load_identity(Unsynced(), str(path), 1) == identity
+        assert b'"format":2,' in path.read_bytes()
+
+
+def test_without_a_promise_node_json_is_what_earlier_versions_read(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    store_identity(Unsynced(), str(path), Identity(1, "press", "ab" * 16, cluster="cd" * 16))
+    assert path.read_bytes().partition(b",")[2] == (
+        b'"format":1,"node":1,"machine":"press","incarnation":"abababababababababababababababab","generation":0,'
+        b'"cluster":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","promise":null}\n'
+    )
+
+
+def test_a_later_format_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    path.write_bytes(encode_checksummed(forming(), format=3))
+    with pytest.raises(Newer, match="it holds format 3, this version reads 2"):
+        load_identity(Unsynced(), str(path), 1)
+
+
+def test_forgetting_a_promise_refuses_nothing() -> None:
+    forgotten = forget_promise(forming())
+    assert (forgotten.promise, forgotten.proposed, forgotten.refused) == (None, 3, forming().refused)
