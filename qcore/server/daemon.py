@@ -22,7 +22,9 @@ from qcore.engine.factory import make_engine, refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, Fatal
 from qcore.model.requests.commands import Bootstrap
 from qcore.model.schema_file.reader import parse_schema_file
+from qcore.server.config.cluster_secret import read_secrets
 from qcore.server.config.reload import changed, reloaded
+from qcore.server.config.rules import check_identity
 from qcore.server.config.settings import Settings, split_addr
 from qcore.server.config.sources import Loaded
 from qcore.server.front.http import FrontDoor
@@ -56,10 +58,12 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
     for warning in loaded.warnings:
         log.warning("settings_warning", message=warning)
     refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
+    read_secrets(settings.cluster_secret_file)
     bootstrap = _read_schema_file(settings)
     # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
     sys.setswitchinterval(0.0005)
     with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
+        check_identity(settings, directory.identity)
         for warning in directory.warnings:
             log.warning("directory_warning", message=warning)
         uvloop.run(_Daemon(settings, directory, bootstrap, load_again).serve())

@@ -290,3 +290,20 @@ def run_until_listening(folder: Path, stderr: int, reader: int | None = None) ->
             assert process.wait(60) == 0
         guard.cancel()
     return lines
+
+
+def test_a_blank_node_that_may_only_join_is_not_begun_alone(node_factory: NodeFactory) -> None:
+    node = node_factory("--bootstrap", "join")
+    node.start(wait=False)
+    assert node.wait() == 2
+    assert "node 1 is blank and may only join a cluster (bootstrap = join)" in node.log()
+
+
+def test_a_node_of_another_cluster_than_the_settings_say_is_refused(node_factory: NodeFactory) -> None:
+    node = node_factory(name="data")
+    node.start()
+    node.stop()
+    other = node_factory("--cluster-id", "ab" * 16, name="data")
+    other.start(wait=False)
+    assert other.wait() == 2
+    assert f"cluster_id says {'ab' * 16}" in other.log()

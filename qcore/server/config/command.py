@@ -12,6 +12,7 @@ from typing import Any
 import click
 import tomli_w
 
+from qcore.server.config.cluster_secret import read_secrets
 from qcore.server.config.options import Given
 from qcore.server.config.settings import SETTINGS, Setting, Settings
 from qcore.server.config.sources import Loaded, from_flags, resolve
@@ -46,6 +47,7 @@ def show(given: Given) -> None:
 def check(given: Given) -> None:
     """Name everything that is wrong with the settings and exit with 2 if anything is."""
     loaded = given.load()
+    read_secrets(loaded.settings.cluster_secret_file)
     _warn(loaded)
     files = f" (read {', '.join(loaded.files)})" if loaded.files else " (no settings file)"
     _print(f"OK: the settings are good{files}\n")

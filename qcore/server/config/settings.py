@@ -63,6 +63,12 @@ def _machine_name(name: str) -> str:
     return name
 
 
+def _cluster_id(id: str) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", id):
+        raise ValueError("no cluster id")
+    return id
+
+
 def _path(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("no path")
@@ -131,7 +137,56 @@ class Settings(BaseSettings):
 
     enable_discovery: bool = _setting(False, "Find other nodes on the local network by mDNS.", group="Cluster")
     peers: tuple[Annotated[str, AfterValidator(_peer_addr)], ...] = _setting(
-        (), "Addresses of other nodes.", group="Cluster", unit="host:port", expected=_ADDRESS.format(low=1)
+        (),
+        "Addresses of the other nodes of the cluster, where they are not found by discovery.",
+        group="Cluster",
+        unit="host:port",
+        expected=_ADDRESS.format(low=1),
+    )
+    advertise: Annotated[str, AfterValidator(_peer_addr)] | None = _setting(
+        None,
+        "Address at which other nodes and clients reach this one, where it is not that of ws_addr (containers, NAT).",
+        group="Cluster",
+        unit="host:port",
+        expected=_ADDRESS.format(low=1),
+    )
+    cluster_secret_file: Annotated[Path, AfterValidator(_path)] | None = _setting(
+        None,
+        "File with the secret that all nodes of the cluster know; a second line while it is changed: both are taken.",
+        group="Cluster",
+        unit="path",
+    )
+    bootstrap: Literal["new", "join"] = _setting(
+        "new", "What a blank node may do: form a new cluster or join one, or only join.", group="Cluster"
+    )
+    cluster_id: Annotated[str, AfterValidator(_cluster_id)] | None = _setting(
+        None,
+        "The only cluster that this node may belong to, as INFO shows it; with it a blank node only joins.",
+        group="Cluster",
+        unit="id",
+        expected="32 digits of 0-9 and a-f",
+    )
+    auto_init: bool = _setting(
+        False, "Form the cluster without CLUSTER INIT, once enough blank nodes are found.", group="Cluster"
+    )
+    heartbeat_ms: int = _setting(
+        200, "Time between two heartbeats of a leader.", group="Cluster", unit="ms", ge=10, le=60_000
+    )
+    election_timeout_min_ms: int = _setting(
+        400,
+        "Least silence of a leader after which another one is elected; at least twice heartbeat_ms.",
+        group="Cluster",
+        unit="ms",
+        ge=20,
+        le=600_000,
+    )
+    election_timeout_max_ms: int = _setting(
+        700,
+        "Longest such silence; each node draws its own between the two, so that they do not stand at the same time.",
+        group="Cluster",
+        unit="ms",
+        ge=30,
+        le=600_000,
     )
 
     max_log_files: int = _setting(

@@ -16,6 +16,7 @@ import msgspec
 from pydantic import ValidationError
 
 from qcore.model.errors import ConfigError
+from qcore.server.config.rules import contradictions
 from qcore.server.config.settings import SETTINGS, Setting, Settings
 
 __all__ = ["DEFAULT_FILE", "Layer", "Loaded", "from_flags", "load", "resolve"]
@@ -75,6 +76,7 @@ def resolve(layers: Iterable[Layer], problems: Iterable[str] = ()) -> tuple[Sett
     found = list(problems)
     try:
         settings = Settings(**{name: value for name, (value, _) in merged.items()})
+        found += contradictions(settings)
     except ValidationError as error:
         found += _complaints(error, merged)
     if found:

@@ -53,7 +53,7 @@ def test_show_prints_values_and_where_they_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "a.toml"
-    file.write_text('peers = ["a:1", "b:2"]\n')
+    file.write_text('peers = ["localhost:1", "localhost:2"]\n')
     monkeypatch.setenv("QCORE_MAX_LIST", "7")
     assert main(["--id", "3", "--no-insecure", "--settings", str(file), "config", "show"]) == 0
     lines = [re.sub(" +# ", " # ", line) for line in capsys.readouterr().out.splitlines()]
@@ -61,7 +61,7 @@ def test_show_prints_values_and_where_they_came_from(
     assert "id = 3 # flag --id" in lines
     assert "insecure = false # flag --no-insecure" in lines
     assert "max_list = 7 # environment variable QCORE_MAX_LIST" in lines
-    assert f'peers = ["a:1", "b:2"] # file {file}' in lines
+    assert f'peers = ["localhost:1", "localhost:2"] # file {file}' in lines
     assert "max_page = 10000 # default" in lines
 
 
@@ -91,6 +91,16 @@ def test_check_names_every_bad_key_and_exits_with_2(tmp_path: Path, capsys: pyte
         f"qcore: max_lsit: unknown setting, did you mean max_list? (file {file})",
         f"qcore: id: expected a whole number from 1 to 65535, given 0 (file {file})",
     ]
+
+
+def test_check_reads_the_cluster_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "cluster.secret"
+    file.write_text("a secret of all nodes\n")
+    file.chmod(0o644)
+    assert main([*NO_FILE, "--cluster-secret-file", str(file), "config", "check"]) == 2
+    assert "everybody on this machine may use" in capsys.readouterr().err
+    file.chmod(0o600)
+    assert main([*NO_FILE, "--cluster-secret-file", str(file), "config", "check"]) == 0
 
 
 def test_check_warns_of_unknown_variables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

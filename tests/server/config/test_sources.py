@@ -155,16 +155,16 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "text"),
     [
-        ({"peers": ("a:1", "b:2")}, {}, ""),
-        ({"peers": ("a:1,b:2",)}, {}, ""),
-        ({}, {"QCORE_PEERS": "a:1, b:2"}, ""),
-        ({}, {}, 'peers = ["a:1", "b:2"]'),
+        ({"peers": ("localhost:1", "localhost:2")}, {}, ""),
+        ({"peers": ("localhost:1,localhost:2",)}, {}, ""),
+        ({}, {"QCORE_PEERS": "localhost:1, localhost:2"}, ""),
+        ({}, {}, 'peers = ["localhost:1", "localhost:2"]'),
     ],
 )
 def test_lists_repeat_as_flags_have_commas_in_variables_and_are_arrays_in_toml(
     toml: Any, flags: dict[str, Any], environ: dict[str, str], text: str
 ) -> None:
-    assert loaded(flags, (toml(text),), environ).settings.peers == ("a:1", "b:2")
+    assert loaded(flags, (toml(text),), environ).settings.peers == ("localhost:1", "localhost:2")
 
 
 def test_an_empty_variable_empties_a_list(toml: Any) -> None:
@@ -179,3 +179,8 @@ def test_a_flag_turned_off_wins_over_a_file_that_turns_it_on(toml: Any) -> None:
 
 def test_a_bad_value_that_is_overridden_does_no_harm(toml: Any) -> None:
     assert loaded({"id": "2"}, (toml("id = 0"),)).settings.id == 2
+
+
+def test_settings_that_contradict_each_other_are_complained_about() -> None:
+    (problem,) = complaints({"heartbeat_ms": "300"})
+    assert problem.startswith("election_timeout_min_ms: expected at least twice heartbeat_ms (300), given 400")
