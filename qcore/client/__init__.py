@@ -28,6 +28,7 @@ from qcore.client.listening import Events
 from qcore.client.results import Entity, Event, Reading, TransactionDone
 from qcore.client.store import Store, connect
 from qcore.model.errors import ConnectionFailed, QcoreError, RequestError
+from qcore.model.requests.cluster import ClusterFormed, ClusterMember, ClusterState, ClusterTransferred
 from qcore.model.requests.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
 from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import (
@@ -59,6 +60,10 @@ from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.values import Kind
 
 __all__ = [
+    "ClusterFormed",
+    "ClusterMember",
+    "ClusterState",
+    "ClusterTransferred",
     "Condition",
     "ConnectionFailed",
     "Count",

@@ -18,6 +18,7 @@ from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.client.urls import DEFAULT_URL, parse_urls
 from qcore.model.errors import BadParams
+from qcore.model.requests.cluster import ClusterFormed, ClusterState, ClusterTransferred
 from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
 from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import Consistency
@@ -348,6 +349,24 @@ class Store:
         params = _given(target=target, field=field, filter=filter, since=since, epoch=epoch, consistency=consistency)
         params |= _given(change=change or None, initial=initial or None, context=list(context) or None)
         return Events(self._connection, params, self._seconds(timeout))
+
+    async def cluster_status(self, *, timeout: float | None = None) -> ClusterState:
+        """Who is in the cluster, as the node that answers sees it, and what the next failure would do."""
+        return await self._ask("cluster.status", {}, ClusterState, timeout)
+
+    async def cluster_init(self, *ids: int, timeout: float | None = None) -> ClusterFormed:
+        """Form a cluster of blank nodes, the one that answers among them: of these ids, or of all its peers.
+
+        Raises:
+            Forbidden: the node belongs to a cluster, or sees one; or it may only join one.
+            Conflict: another one is being formed of some of these nodes.
+            Timeout: some did not answer in time. With ``data["applied"]`` "unknown" it goes on by itself.
+        """
+        return await self._ask("cluster.init", _given(ids=list(ids) or None), ClusterFormed, timeout)
+
+    async def cluster_transfer(self, id: int, *, timeout: float | None = None) -> ClusterTransferred:
+        """Hand leadership to the voter with this id."""
+        return await self._ask("cluster.transfer", {"id": id}, ClusterTransferred, timeout)
 
     async def snapshot_take(self, *, timeout: float | None = None) -> SnapshotTaken:
         """Write a snapshot beside the log of the node that answers; returns when it is durable."""

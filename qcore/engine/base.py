@@ -27,6 +27,7 @@ __all__ = [
     "EngineStatus",
     "Host",
     "LoadDone",
+    "PeerStatus",
     "Peers",
     "Proposal",
     "RpcKind",
@@ -56,6 +57,19 @@ class Proposal:
         self.token = token
 
 
+class PeerStatus(msgspec.Struct, frozen=True):
+    """Another node, `node` being its public id, as this one sees it.
+
+    Attributes:
+        alive: whether it answers; this node has a link to it.
+        lag: entries that it has to store yet, None where this node does not know, as it does not lead.
+    """
+
+    node: int
+    alive: bool
+    lag: int | None = None
+
+
 class EngineStatus(msgspec.Struct, frozen=True):
     """A picture of now.
 
@@ -66,6 +80,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
         in_flight: entries proposed here that nothing was heard of.
         appended: bytes appended since the start.
         quorum_age: seconds since a quorum was last known to be there, None if it never was.
+        peers: the other nodes, as far as this one knows how they fare.
     """
 
     role: str
@@ -78,6 +93,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
     in_flight: int
     appended: int
     quorum_age: float | None
+    peers: tuple[PeerStatus, ...] = ()
 
 
 class Host(Protocol):

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from qcore.model.errors import BadParams, BadValue, ParseError, RequestError, TooLarge, UnknownMethod
-from qcore.model.requests import commands, compound, queries, results
+from qcore.model.requests import cluster, commands, compound, queries, results
 from qcore.model.requests.commands import DEFAULT_MAX_LIST
 from qcore.model.requests.json_limits import SIZED_JSON, check_params
 from qcore.model.requests.numbers import field_out_of_range
@@ -24,7 +24,7 @@ __all__ = ["METHODS", "SUBPROTOCOL", "Method", "Route", "read_params"]
 
 SUBPROTOCOL = "qcore.v1"
 
-Route = Literal["write", "read", "local", "watch", "transfer", "document", "snapshot"]
+Route = Literal["write", "read", "local", "watch", "transfer", "document", "snapshot", "cluster"]
 """The part of a node that carries a request out:
 
 - ``write``: proposed to the log; the answer is made where it is applied
@@ -34,6 +34,7 @@ Route = Literal["write", "read", "local", "watch", "transfer", "document", "snap
 - ``transfer``: takes in or hands out a piece of a document that this node keeps for the client
 - ``document``: works on a whole uploaded document, which takes threads and slices
 - ``snapshot``: writes a snapshot of the state beside the log of this node
+- ``cluster``: asks about the cluster, or asks it for something
 """
 
 _Filters = Callable[[Any], Iterable[str]]
@@ -184,6 +185,14 @@ METHODS: dict[str, Method] = {
         _read("snapshot.export", queries.SnapshotExport, results.ExportPage, route="transfer", elsewhere=False),
         _here("snapshot.upload", queries.SnapshotUpload, results.Uploaded, route="transfer"),
         _read("snapshot.plan", queries.SnapshotPlan, results.PlanResult, route="document", elsewhere=False),
+        _here("cluster.status", cluster.ClusterStatus, cluster.ClusterState, route="cluster"),
+        _here("cluster.init", cluster.ClusterInit, cluster.ClusterFormed, route="cluster"),
+        Method(
+            name="cluster.transfer",
+            params=cluster.ClusterTransfer,
+            result=cluster.ClusterTransferred,
+            route="cluster",
+        ),
         _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", elsewhere=False),
     )
 }

@@ -20,6 +20,7 @@ from qcore.model.errors import Fatal, RequestError
 from qcore.model.requests.commands import Bootstrap
 from qcore.server.calls import Call
 from qcore.server.client import Client
+from qcore.server.cluster_api import ClusterApi
 from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
 from qcore.server.documents.restore import DocumentCalls
@@ -102,6 +103,7 @@ class Node:
         )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
+        self._cluster = ClusterApi(engine, directory, addr, self._last_membership)
         self.router = Router(
             state,
             engine,
@@ -124,6 +126,7 @@ class Node:
             "transfer": lambda call: run_read(call, self.scheduler, self._transfers.run, call),
             "document": self._document_calls.start,
             "snapshot": self._snapshots.take,
+            "cluster": self._cluster.run,
         }
 
     def _disconnected(self, client: Client) -> None:
@@ -165,7 +168,7 @@ class Node:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
         end = time.monotonic() + limit
         self.stopping = True
-        for part in (self.router, self._document_calls, self._transfers, self._watch):
+        for part in (self.router, self._document_calls, self._transfers, self._watch, self._cluster):
             part.stop()
         if self.engine.status().leader is None:
             self._proposals.refuse_waiting()
@@ -312,6 +315,9 @@ class Node:
     def apply_failed(self, error: Fatal) -> None:
         """See `ApplierHost.apply_failed`."""
         self._fail(error)
+
+    def _last_membership(self) -> Membership | None:
+        return None if self._applier.membership is None else self._applier.membership[0]
 
     def _membership(self) -> tuple[Membership, LogId]:
         assert self._applier.membership is not None

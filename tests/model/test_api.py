@@ -10,7 +10,7 @@ import pytest
 
 from qcore.model.api import METHODS, Method
 from qcore.model.entry import Logged
-from qcore.model.requests import commands, compound, queries
+from qcore.model.requests import cluster, commands, compound, queries
 from qcore.model.requests.commands import Bootstrap, Command, SnapshotRestore
 from qcore.model.requests.queries import Query, StoreQuery
 
@@ -21,7 +21,7 @@ def test_every_command_and_query_has_a_method_but_the_one_that_is_for_the_node_i
     served = {method.params for method in METHODS.values()}
     asked = {
         found
-        for module in (commands, compound, queries)
+        for module in (cluster, commands, compound, queries)
         for name in module.__all__
         if inspect.isclass(found := getattr(module, name)) and issubclass(found, Command | Query)
     }
@@ -84,6 +84,8 @@ def test_the_filters_of_a_pipeline_are_those_of_its_steps() -> None:
 
 def test_what_is_about_one_node_or_kept_by_it_is_answered_by_no_other() -> None:
     assert {method.name for method in METHODS.values() if not method.elsewhere} == {
+        "cluster.init",
+        "cluster.status",
         "info",
         "machine",
         "ping",

@@ -71,6 +71,12 @@ from qcore_tools.console import UsageError
         ("POLL 250", "", {"interval": 0.25}),
         ("MACHINE", "machine", {}),
         ("INFO", "info", {}),
+        ("CLUSTER", "cluster.status", {}),
+        ("cluster status", "cluster.status", {}),
+        ("CLUSTER INIT", "cluster.init", {}),
+        ("CLUSTER INIT 1 2,3", "cluster.init", {"ids": [1, 2, 3]}),
+        ("Cluster Transfer 2", "cluster.transfer", {"id": 2}),
+        ("HELP cluster init", "", {"command": "CLUSTER INIT"}),
         ("HELP", "", {}),
         ("HELP get", "", {"command": "GET"}),
     ],
@@ -123,7 +129,7 @@ def test_no_word_belongs_to_two_commands() -> None:
 
 
 def test_help_has_all_commands_or_the_one_asked_for() -> None:
-    assert [entry["usage"].split()[0] for entry in explain({})] == [command.name for command in COMMANDS]
+    assert [entry["usage"] for entry in explain({})] == [command.line for command in COMMANDS]
     (entry,) = explain({"command": "SET"})
     assert entry["usage"] == lookup("set").line
     assert entry["details"]
@@ -171,3 +177,22 @@ def test_what_is_wrong_in_a_command_of_several_is_told_with_its_number(text: str
     (sentence,) = split(text)
     with pytest.raises(UsageError, match=message):
         parse(sentence.words)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("CLUSTER FORM", "CLUSTER has INIT, STATUS, TRANSFER, given 'FORM'"),
+        ("CLUSTER STATUS 1", "expected CLUSTER STATUS, given 1 word"),
+        ("CLUSTER INIT one", "node_id: expected a number from 1 to 65535, given 'one'"),
+        ("CLUSTER INIT 65536", "node_id: expected a number"),
+        ("CLUSTER TRANSFER", "expected CLUSTER TRANSFER <node_id>, given 0 words"),
+        ("HELP GET SET", "HELP explains one command, given 'GET SET'"),
+        ("HELP CLUSTER FORM", "CLUSTER has INIT, STATUS, TRANSFER"),
+        ("PIPELINE CLUSTER INIT", "command 1: CLUSTER INIT cannot stand in a PIPELINE"),
+    ],
+)
+def test_a_command_of_two_words_says_what_its_second_word_may_be(words: str, problem: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(words.split())
+    assert problem in caught.value.message

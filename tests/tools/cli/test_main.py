@@ -459,3 +459,17 @@ def test_timing_is_told_on_standard_error(cli: Run) -> None:
 def test_wrong_usage_is_exit_code_2(capfd: pytest.CaptureFixture[str], args: list[str]) -> None:
     assert main(args) == 2
     assert capfd.readouterr().err.startswith("qcore-cli: ")
+
+
+def test_a_node_alone_shows_its_cluster_and_forms_no_other(cli: Run) -> None:
+    code, out, _ = cli("CLUSTER")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[1].startswith("Leader: 1 (term ")
+    assert lines[3].startswith("Member 1: 127.0.0.1:")
+    assert lines[-1].startswith("Outlook: no other node has this data")
+    assert cli("cluster", "status") == (0, out, "")
+    code, out, err = cli("CLUSTER", "INIT", "1", "2")
+    assert (code, out) == (1, "")
+    assert err.startswith("(error) forbidden: node 1 runs alone as cluster")
+    assert cli("CLUSTER", "TRANSFER", "1") == (0, "Current Leader: 1\n", "")

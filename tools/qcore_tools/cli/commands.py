@@ -8,6 +8,7 @@ from typing import get_args
 from qcore.model.api import METHODS
 from qcore.model.requests.compound import Step
 from qcore_tools.cli import views
+from qcore_tools.cli.cluster import FORMED, STATUS, TRANSFERRED, read_ids, read_node
 from qcore_tools.cli.command import Command, Params, Request, take_options
 from qcore_tools.cli.compound import OPERATORS, read_conditions, split_steps
 from qcore_tools.cli.grammar import (
@@ -37,7 +38,12 @@ LEAVE = ("EXIT", "QUIT")
 
 
 def _help(args: Sequence[str]) -> Params:
-    return {"command": lookup(args[0]).name} if args else {}
+    if not args:
+        return {}
+    command, rest = _find(args)
+    if rest:
+        raise UsageError(f"HELP explains one command, given {' '.join(args)!r}")
+    return {"command": command.name}
 
 
 _IDS = (
@@ -280,8 +286,36 @@ COMMANDS: tuple[Command, ...] = (
         "A node takes them by itself as its log grows; after one a start needs less of the log.",
     ),
     Command(("MACHINE",), "", "Machine name and node id of the server", "machine", views.FACTS, read_nothing),
+    Command(
+        ("CLUSTER STATUS", "CLUSTER"),
+        "",
+        "Who is in the cluster, how they fare, and what the next failure would do",
+        "cluster.status",
+        STATUS,
+        read_nothing,
+        "It is what the node that answers sees; lag counts log entries behind the leader.\n"
+        "CLUSTER INIT forms a cluster, CLUSTER TRANSFER hands leadership over.",
+    ),
+    Command(
+        ("CLUSTER INIT",),
+        "[node_id...]",
+        "Form a cluster of blank nodes",
+        "cluster.init",
+        FORMED,
+        read_ids,
+        "Without ids of all --peers of the node, each of which has to answer that it is blank; with ids of exactly\n"
+        "those, the node's own among them.",
+    ),
+    Command(
+        ("CLUSTER TRANSFER",),
+        "<node_id>",
+        "Hand leadership to another voter",
+        "cluster.transfer",
+        TRANSFERRED,
+        read_node,
+    ),
     Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, read_nothing),
-    Command(("HELP",), "[command]", "List the commands, or explain one", "", views.HELP, _help),
+    Command(("HELP",), "[command...]", "List the commands, or explain one", "", views.HELP, _help),
 )
 
 _BY_WORD = {word: command for command in COMMANDS for word in command.words}
@@ -299,16 +333,32 @@ def lookup(word: str) -> Command:
         raise UsageError(f"unknown command {word!r}; HELP lists the commands") from None
 
 
+def _find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command that words begin with, its name being one word or two, and the rest of them.
+
+    Raises:
+        UsageError: there is none.
+    """
+    name = words[0].upper()
+    if len(words) > 1 and (found := _BY_WORD.get(f"{name} {words[1].upper()}")) is not None:
+        return found, words[2:]
+    seconds = sorted(each.partition(" ")[2] for each in _BY_WORD if each.startswith(f"{name} "))
+    if seconds and (len(words) > 1 or name not in _BY_WORD):
+        given = repr(str(words[1])) if len(words) > 1 else "nothing"
+        raise UsageError(f"{name} has {', '.join(seconds)}, given {given}")
+    return lookup(words[0]), words[1:]
+
+
 def parse(words: Sequence[str]) -> Request:
     """Make a request of a command's words.
 
     Raises:
         UsageError: no such command, or not its grammar.
     """
-    command = lookup(words[0])
+    command, rest = _find(words)
     if command.name in PIPED:
-        return _parse_steps(command, words[1:])
-    args, options = take_options(command, words[1:])
+        return _parse_steps(command, rest)
+    args, options = take_options(command, rest)
     command.check(args)
     return Request(command, command.read(args, **options))
 
@@ -326,7 +376,7 @@ def _parse_steps(command: Command, words: Sequence[str]) -> Request:
 
 def _parse_step(whole: Command, number: int, words: Sequence[str]) -> Request:
     try:
-        command = lookup(words[0])
+        command, _ = _find(words)
         if not command.method or METHODS[command.method].params not in _STEPS:
             raise UsageError(f"{command.name} cannot stand in a {whole.name}")
         return parse(words)

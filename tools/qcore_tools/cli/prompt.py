@@ -53,12 +53,19 @@ def _candidates(before: Sequence[str]) -> Iterable[str]:
         if begin is None:
             return ("IF", "THEN") if before == ["TX"] else ()
         command = before[begin + 1 :]
-    if not command or command == ["HELP"]:
+    if command[:1] == ["HELP"]:
+        command = command[1:]
+    if not command:
         return _NAMES
+    if len(command) == 1 and _SECONDS.get(command[0]):
+        return _SECONDS[command[0]]
     return KINDS if command[0] == "SETFSCH" and len(command) == 3 else ()
 
 
-_NAMES = [name for command in COMMANDS for name in command.words]
+_WORDS = [name.split(" ") for command in COMMANDS for name in command.words]
+_NAMES = sorted({words[0] for words in _WORDS})
+_SECONDS = {first: [words[1] for words in _WORDS if words[0] == first and words[1:]] for first in _NAMES}
+"""The second words of the commands whose name has two."""
 _BEGINNERS = (BAR, "PIPELINE", "THEN")
 """Words after which a command begins."""
 

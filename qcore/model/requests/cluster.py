@@ -1,0 +1,79 @@
+"""Requests about the cluster, as typed records, and their answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from qcore.model.requests.queries import Query
+
+__all__ = [
+    "ClusterFormed",
+    "ClusterInit",
+    "ClusterMember",
+    "ClusterState",
+    "ClusterStatus",
+    "ClusterTransfer",
+    "ClusterTransferred",
+]
+
+
+class ClusterStatus(Query, tag="cluster.status"):
+    """Who is in the cluster, how they fare, and what the next failure would do."""
+
+
+class ClusterInit(Query, tag="cluster.init"):
+    """Form a cluster of blank nodes: of exactly these `ids`, or of all `--peers` and all others that are linked."""
+
+    ids: list[int] = []
+
+
+class ClusterTransfer(Query, tag="cluster.transfer"):
+    """Hand leadership to the voter with this id."""
+
+    id: int
+
+
+class ClusterMember(msgspec.Struct):
+    """A member: `lag` counts log entries behind the leader, as far as this node knows; `waiting` why it has no vote."""
+
+    node: int
+    addr: str
+    role: str
+    vote: Literal["voter", "learner"]
+    lag: int
+    alive: bool
+    waiting: str | None = None
+
+
+class ClusterState(msgspec.Struct):
+    """Answer of `cluster.status`, as `node` sees it.
+
+    `formation` is where the node stands: blank, proposing, promised, or member of `cluster`. `tolerates` counts the
+    voters that may fail now before nothing can be written, below 0 where that is so; `outlook` says in a sentence what
+    the next failure does and what to do against it, `waiting` what this node waits for.
+    """
+
+    node: int
+    cluster: str
+    formation: Literal["blank", "proposing", "promised", "member"]
+    role: str
+    leader: int | None
+    term: int
+    members: list[ClusterMember]
+    tolerates: int
+    outlook: str
+    waiting: str | None = None
+
+
+class ClusterFormed(msgspec.Struct):
+    """Answer of `cluster.init`: the id of the cluster that begins."""
+
+    cluster: str
+
+
+class ClusterTransferred(msgspec.Struct):
+    """Answer of `cluster.transfer`: the id of the node that leads now."""
+
+    leader: int

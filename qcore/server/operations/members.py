@@ -1,0 +1,80 @@
+"""The members of a cluster as one node sees them, and in one sentence what fails next and what to do about it."""
+
+from __future__ import annotations
+
+from qcore.engine.base import EngineStatus
+from qcore.model.entry import Membership, public_id
+from qcore.model.requests.results import MemberInfo
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """A membership, None before the first one is applied, with the nodes of it that answer node `own` at `addr`."""
+
+    def __init__(self, own: int, addr: str, membership: Membership | None, status: EngineStatus) -> None:
+        self._own = own
+        self._status = status
+        nodes = {} if membership is None else membership.nodes
+        self._addrs = {public_id(node): member.addr for node, member in nodes.items()} | {own: addr}
+        configs = [[own]] if membership is None else membership.configs
+        self._configs = [{public_id(node) for node in config} for config in configs]
+        self._alive = {own} | {peer.node for peer in status.peers if peer.alive}
+
+    @property
+    def voters(self) -> list[int]:
+        """The public ids of those that vote."""
+        return sorted(set().union(*self._configs))
+
+    @property
+    def tolerates(self) -> int:
+        """Voters that may fail now before nothing can be written; below 0 where that is so already."""
+        return min(len(config & self._alive) - len(config) // 2 - 1 for config in self._configs)
+
+    def members(self) -> list[MemberInfo]:
+        """Every node, by its public id; `lag` is 0 where this node does not know it."""
+        lags = {peer.node: peer.lag or 0 for peer in self._status.peers}
+        return [
+            MemberInfo(node, addr, self._role(node), lags.get(node, 0), node in self._alive)
+            for node, addr in sorted(self._addrs.items())
+        ]
+
+    def outlook(self) -> str:
+        """What the next failure does, and what to do against it."""
+        voters, missing = self.voters, sorted(set(self.voters) - self._alive)
+        if voters == [self._own]:
+            return "no other node has this data: keep a copy of it elsewhere (snapshot.export)"
+        if self.tolerates < 0:
+            return f"no quorum: {self._reachable()}; start {_named(missing)}, and writes go on"
+        if missing:
+            return f"{_named(missing)} cannot be reached: {self._tolerance()} until it is back; start it, or remove it"
+        if len(voters) % 2:
+            return self._tolerance()
+        return f"{self._tolerance()}: a {_ordinal(len(voters) + 1)} node makes it {self.tolerates + 1}"
+
+    def _tolerance(self) -> str:
+        count = self.tolerates
+        return f"tolerates {count} {'failure' if count == 1 else 'failures'}"
+
+    def _reachable(self) -> str:
+        voters = set(self.voters)
+        return f"{len(voters & self._alive)} of {len(voters)} voters can be reached, {len(voters) // 2 + 1} are needed"
+
+    def why_no_leader(self) -> str:
+        """What a node without a leader waits for."""
+        return "an election is under way" if self.tolerates >= 0 else self._reachable()
+
+    def _role(self, node: int) -> str:
+        if node == self._own:
+            return self._status.role
+        if node == self._status.leader:
+            return "leader"
+        return "follower" if any(node in config for config in self._configs) else "learner"
+
+
+def _named(nodes: list[int]) -> str:
+    return f"{'node' if len(nodes) == 1 else 'nodes'} {', '.join(map(str, nodes))}"
+
+
+def _ordinal(number: int) -> str:
+    return {3: "third", 5: "fifth", 7: "seventh"}.get(number, f"{number}th")
