@@ -68,7 +68,8 @@ class Formation:
         identity: the content of node.json.
         addr: ``host:port`` at which others reach this node.
         peers: addresses of `--peers`, which must all answer before an initial cluster of all is proposed.
-        joins: only ever join a cluster (`bootstrap = join`, or a `cluster_id` that is set).
+        joins: only ever join a cluster (`bootstrap = join`).
+        cluster_id: only ever join this one, "" for any.
         new_id: draws the id of a cluster.
     """
 
@@ -79,6 +80,7 @@ class Formation:
         peers: Collection[str] = (),
         *,
         joins: bool = False,
+        cluster_id: str = "",
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self.identity = identity
@@ -86,7 +88,8 @@ class Formation:
         self.own = Candidate(raft_node_id(identity.node, identity.generation), identity.incarnation, addr)
         self.seen = SeenNodes()
         self._peers = tuple(peers)
-        self._joins = joins
+        self._joins = joins or bool(cluster_id)
+        self._cluster_id = cluster_id
         self._new_id = new_id
         self._wish: Wish | None = None
         self._admitted = ""
@@ -218,16 +221,22 @@ class Formation:
     def give_up(self) -> RequestError:
         """The operator waits no longer: what INIT is answered. What was not promised yet is not going to be."""
         wish, self._wish = self._wish, None
-        if self.identity.promise is not None or self._saving is not None:
+        now = self._saving or self.identity
+        if now.promise is not None or now.cluster:
             return Timeout(f"{self.waiting() or 'the cluster begins'}; this goes on by itself", applied="unknown")
         missing = "" if wish is None else wish.missing(self.seen)
         return Timeout(f"nothing was formed: {missing or 'the other nodes did not answer'}", applied="no")
 
     def admit(self, cluster: str) -> bool:
-        """A cluster takes this node in; False if it belongs or has promised itself to another one."""
-        promise = self.identity.promise
-        if self.identity.cluster or promise is not None:
-            return self.accepts(cluster)
+        """A cluster takes this node in; False if it belongs or has promised itself to another one.
+
+        With True it is on its way to the disk or there: `accepts` says when Raft messages may be taken.
+        """
+        now = self._saving or self.identity
+        if now.cluster or now.promise is not None:
+            return now.cluster == cluster or self.accepts(cluster)
+        if self._cluster_id not in ("", cluster):
+            return False
         self._admitted = self._admitted or cluster
         self._advance()
         return self._admitted == cluster
@@ -384,4 +393,5 @@ class Formation:
         return msgspec.structs.replace(self.identity, **fields)
 
     def _with_refused(self, initial: InitialCluster) -> dict[str, int]:
-        return {**self.identity.refused, initial.proposer: initial.number}
+        known = self.identity.refused.get(initial.proposer, 0)
+        return {**self.identity.refused, initial.proposer: max(known, initial.number)}

@@ -140,6 +140,9 @@ BACKLOG_CONNECTIONS = 1024
 SPARE_FILES = BACKLOG_CONNECTIONS + 256
 """Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
 
+FORMATION_TICK_SECONDS = 1.0
+"""Between two times that a node says again where it stands while a cluster is formed."""
+
 PLACE_LOOK_SECONDS = 1.0
 """Time between two looks whether the node's directory is still where it was; until then writes go where it is now."""
 

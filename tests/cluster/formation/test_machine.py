@@ -304,6 +304,28 @@ def test_who_has_promised_is_taken_in_by_no_other_cluster() -> None:
     assert node.accepts("ab" * 16)
 
 
+def test_a_cluster_takes_nobody_in_whose_promise_is_on_its_way_to_the_disk() -> None:
+    initial = InitialCluster(candidate(1).incarnation, 1, "ab" * 16, tuple(map(candidate, (1, 2, 3))), chosen=True)
+    node = Formation(identity(2), candidate(2).addr)
+    node.receive(candidate(1), Propose(initial))
+    assert not node.admit("cd" * 16)
+    node.saved()
+    node.receive(candidate(3), Standing(refused={initial.proposer: 1}))
+    node.saved()
+    assert (node.state, node.identity.cluster) == ("blank", "")
+
+
+def test_a_node_with_a_cluster_id_joins_that_one_alone() -> None:
+    node = Formation(identity(1), candidate(1).addr, cluster_id="ab" * 16)
+    with pytest.raises(Forbidden, match="only joins"):
+        node.init()
+    assert not node.admit("cd" * 16)
+    assert node.admit("ab" * 16)
+    assert not node.accepts("ab" * 16)
+    node.saved()
+    assert node.accepts("ab" * 16)
+
+
 def test_a_member_forms_no_other_cluster() -> None:
     node = Formation(identity(1, cluster="ab" * 16), candidate(1).addr)
     with pytest.raises(Forbidden, match="node 1 belongs to cluster abab"):
