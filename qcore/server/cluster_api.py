@@ -78,8 +78,9 @@ class ClusterApi:
     def status(self) -> ClusterState:
         """What this node knows of the cluster."""
         status, identity, formation = self._engine.status(), self._directory.identity, self._formation
-        cluster = Cluster(identity.node, self._addr, self._membership(), status)
-        voters = set(cluster.voters)
+        membership = self._membership()
+        cluster = Cluster(identity.node, self._addr, membership, status)
+        voters = set() if membership is None else set(cluster.voters)
         members = [
             ClusterMember(
                 each.node, each.addr, each.role, "voter" if each.node in voters else "learner", each.lag, each.alive
@@ -94,8 +95,8 @@ class ClusterApi:
             leader=status.leader,
             term=status.term,
             members=members,
-            tolerates=cluster.tolerates,
-            outlook=cluster.outlook(),
+            tolerates=cluster.tolerates if voters else -1,
+            outlook=cluster.outlook() if voters else "nothing can be written: this node is in no cluster yet",
             waiting=None if formation is None else formation.waiting(),
         )
 

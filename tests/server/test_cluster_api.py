@@ -179,6 +179,8 @@ async def test_an_init_is_answered_when_the_cluster_begins(directory: Directory)
     house = House(directory, formation)
     blank = house.asked.result(house.run(ClusterStatus()))
     assert (blank["formation"], blank["waiting"]) == ("blank", "node 1 belongs to no cluster: CLUSTER INIT forms one")
+    assert [each["vote"] for each in blank["members"]] == ["learner"]
+    assert blank["outlook"] == "nothing can be written: this node is in no cluster yet"
     formation.met(other(), "", "127.0.0.1:2")
     first, second = house.run(ClusterInit()), house.run(ClusterInit())
     assert house.wished

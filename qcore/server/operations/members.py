@@ -10,16 +10,21 @@ __all__ = ["Cluster"]
 
 
 class Cluster:
-    """A membership, None before the first one is applied, with the nodes of it that answer node `own` at `addr`."""
+    """A membership, None before the first one is applied, and which of its nodes answer the node `own` at `addr`.
+
+    Of whom the engine says nothing is taken to be there as long as somebody leads.
+    """
 
     def __init__(self, own: int, addr: str, membership: Membership | None, status: EngineStatus) -> None:
         self._own = own
         self._status = status
         nodes = {} if membership is None else membership.nodes
         self._addrs = {public_id(node): member.addr for node, member in nodes.items()} | {own: addr}
-        configs = [[own]] if membership is None else membership.configs
-        self._configs = [{public_id(node) for node in config} for config in configs]
-        self._alive = {own} | {peer.node for peer in status.peers if peer.alive}
+        configs = [] if membership is None else membership.configs
+        self._configs = [{public_id(node) for node in config} for config in configs] or [{own}]
+        known = {peer.node: peer.alive for peer in status.peers}
+        led = status.leader is not None
+        self._alive = {own} | {node for node in self._addrs if known.get(node, led)}
 
     @property
     def voters(self) -> list[int]:
@@ -47,7 +52,10 @@ class Cluster:
         if self.tolerates < 0:
             return f"no quorum: {self._reachable()}; start {_named(missing)}, and writes go on"
         if missing:
-            return f"{_named(missing)} cannot be reached: {self._tolerance()} until it is back; start it, or remove it"
+            until = "until it is back; start it, or remove it"
+            if missing[1:]:
+                until = "until they are back; start or remove them"
+            return f"{_named(missing)} cannot be reached: {self._tolerance()} {until}"
         if len(voters) % 2:
             return self._tolerance()
         return f"{self._tolerance()}: a {_ordinal(len(voters) + 1)} node makes it {self.tolerates + 1}"
