@@ -44,6 +44,7 @@ from qcore.model.requests.queries import (
     TypesList,
 )
 from qcore.model.requests.results import (
+    ConnectedClient,
     Counted,
     Created,
     Deleted,
@@ -54,6 +55,7 @@ from qcore.model.requests.results import (
     Page,
     SchemaDone,
     SetDone,
+    SlowRequest,
     TypesPage,
 )
 from qcore.model.schema import EntitySchema, FieldSchema
@@ -65,6 +67,7 @@ __all__ = [
     "ClusterState",
     "ClusterTransferred",
     "Condition",
+    "ConnectedClient",
     "ConnectionFailed",
     "Count",
     "Counted",
@@ -101,6 +104,7 @@ __all__ = [
     "SchemaSet",
     "SetDone",
     "SetFields",
+    "SlowRequest",
     "Store",
     "TransactionDone",
     "TypesList",

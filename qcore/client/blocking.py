@@ -113,6 +113,8 @@ class Store:
     ping = _blocking(asynchronous.Store.ping)
     info = _blocking(asynchronous.Store.info)
     machine = _blocking(asynchronous.Store.machine)
+    clients = _blocking(asynchronous.Store.clients)
+    slow_log = _blocking(asynchronous.Store.slow_log)
     digest = _blocking(asynchronous.Store.digest)
     create = _blocking(asynchronous.Store.create)
     get = _blocking(asynchronous.Store.get)

@@ -24,6 +24,8 @@ from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import Consistency
 from qcore.model.requests.restore import Restored
 from qcore.model.requests.results import (
+    ClientList,
+    ConnectedClient,
     Counted,
     Created,
     Deleted,
@@ -35,6 +37,8 @@ from qcore.model.requests.results import (
     PlanResult,
     SchemaDone,
     SetDone,
+    SlowRequest,
+    SlowRequestList,
     SnapshotTaken,
     TypesPage,
     Uploaded,
@@ -110,6 +114,14 @@ class Store:
     async def machine(self, *, timeout: float | None = None) -> MachineResult:
         """Machine name and node id of the node that answers."""
         return await self._ask("machine", {}, MachineResult, timeout)
+
+    async def clients(self, *, timeout: float | None = None) -> list[ConnectedClient]:
+        """Who is connected to the node that answers; who came first stands first."""
+        return (await self._ask("clients", {}, ClientList, timeout)).items
+
+    async def slow_log(self, limit: int | None = None, *, timeout: float | None = None) -> list[SlowRequest]:
+        """The last requests that took long on the node that answers, the newest first; at most `limit`."""
+        return (await self._ask("slowlog", _given(limit=limit), SlowRequestList, timeout)).items
 
     async def digest(self, *, consistency: Consistency | None = None, timeout: float | None = None) -> DigestNow:
         """Revision and digest of the whole state: stores of equal revision hold the same if the digests are equal."""

@@ -65,6 +65,7 @@ class Directory:
         self.problems: list[Damaged] = []
         self.identity = identity
         self.log = log
+        self.syncs = files.syncs
         self.warnings: list[str] = []
         self._files = files
         self._lock = lock

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 
 from qcore.disk.damage import damaged
 from qcore.disk.held_folder import HeldFolder
+from qcore.disk.sync_times import SyncTimes
 from qcore.model.errors import DiskFailed
 
 __all__ = ["TEMPORARY", "Files", "open_regular"]
@@ -53,10 +55,12 @@ class Files:
 
     Attributes:
         links: whether the file system gave a file a second name as long as it was asked to.
+        syncs: how long flushes took, those of every `apart`, too.
     """
 
     def __init__(self) -> None:
         self.links = True
+        self.syncs = SyncTimes()
         self._failure: str | None = None
         self._held: dict[str, HeldFolder] = {}
 
@@ -150,11 +154,15 @@ class Files:
 
     def fsync(self, descriptor: int, path: str) -> None:
         """Make the file's content durable. `path` is only told to whoever listens in."""
+        begun = time.monotonic()
         os.fsync(descriptor)
+        self.syncs.add(self.syncs.fsync, time.monotonic() - begun)
 
     def fdatasync(self, descriptor: int, path: str) -> None:
         """Make content durable that was written over the old one of a file of the same size."""
+        begun = time.monotonic()
         os.fdatasync(descriptor)
+        self.syncs.add(self.syncs.fdatasync, time.monotonic() - begun)
 
     def rename(self, source: str, target: str) -> None:
         """Rename within a folder, replacing the target; durable after `sync_folder`."""
@@ -209,9 +217,11 @@ class Files:
         held = self._held.get(path)
         with self._writing("fsync the folder", path):
             descriptor = os.open(path, _FOLDER) if held is None else held.descriptor
+            begun = time.monotonic()
             try:
                 os.fsync(descriptor)
             finally:
+                self.syncs.add(self.syncs.fsync, time.monotonic() - begun)
                 if held is None:
                     os.close(descriptor)
 

@@ -152,6 +152,8 @@ METHODS: dict[str, Method] = {
         _here("ping", queries.Ping, str),
         _here("info", queries.Info, results.InfoResult),
         _here("machine", queries.Machine, results.MachineResult),
+        _here("clients", queries.Clients, results.ClientList),
+        _here("slowlog", queries.SlowLog, results.SlowRequestList),
         _write("session.open", commands.SessionOpen, results.SessionOpened),
         _write("create", commands.Create, results.Created),
         _write("delete", commands.Delete, results.Deleted),

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qcore.model.api import METHODS, Route
-from qcore.model.errors import Internal, RequestError
-from qcore.model.wire import encode_json
+from qcore.model.errors import Internal, RequestError, error_from_wire
+from qcore.model.wire import decode_json, encode_json
 from qcore.server.client import Client
 
 __all__ = ["Call", "Sink", "error_text", "result_text"]
@@ -41,6 +41,7 @@ class Call:
         "client",
         "deadline",
         "done",
+        "error",
         "id",
         "method",
         "on_queued",
@@ -52,6 +53,7 @@ class Call:
         "size",
         "slot",
         "spec",
+        "started",
         "ticket",
         "writes",
     )
@@ -63,6 +65,8 @@ class Call:
         self.method = method
         self.params = params
         self.begun = begun
+        self.started = begun
+        """When it was carried out, in monotonic seconds; a call that had to wait was later than it had begun."""
         self.deadline = begun
         self.slot = slot
         self.size = 0
@@ -85,6 +89,8 @@ class Call:
         """Whether a write may have got into the log, so that an error cannot say that it was not applied."""
         self.done = False
         """Whether it was answered."""
+        self.error = ""
+        """The kind of the error that it was answered with."""
 
     def mark_queued(self) -> None:
         """Note that a write has got its place in the order of all writes."""
@@ -102,18 +108,26 @@ class Call:
         if self.on_result is not None:
             self.on_result()
         if not self.done:
-            self._end(None if self.id is None else result_text(self.id, result))
+            self.done = True
+            if self._timer is not None:
+                self._timer.cancel()
+            id = self.id
+            self._sink.answered(self, None if id is None else b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result))
 
     def fail(self, error: RequestError) -> None:
         """Answer with an error; `data.applied` is added to that of a write where it does not say it."""
         found = error.wire()
         if self.spec is not None and self.spec.writes:
             found["data"].setdefault("applied", "unknown" if self.proposed else "no")
-        self.fail_raw(encode_json(found))
+        self._fail(encode_json(found), error.kind)
 
     def fail_raw(self, error: bytes) -> None:
         """Answer with the JSON of an error object."""
+        self._fail(error, error_from_wire(decode_json(error)).kind)
+
+    def _fail(self, error: bytes, kind: str) -> None:
         if not self.done:
+            self.error = kind
             self._end(None if self.id is None else error_text(self.id, error))
 
     def _end(self, text: bytes | None) -> None:

@@ -27,10 +27,17 @@ from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
 from qcore.server.leadership import Leadership
+from qcore.server.operations.about import AboutNode
+from qcore.server.operations.clients import ConnectedClients
+from qcore.server.operations.exposition import Exposition
+from qcore.server.operations.metrics import Observed
+from qcore.server.operations.request_counts import RequestCounts
+from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.reads.running import run_read
 from qcore.server.reads.table import ReadTable
 from qcore.server.router import Handler, Router
 from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.delays import CollectionTimes, LoopLag
 from qcore.server.runtime.scheduler import Scheduler, step_of
 from qcore.server.snapshots.receiving import ReceivedSnapshots
 from qcore.server.snapshots.taking import SnapshotTaker
@@ -82,11 +89,27 @@ class Node:
         self._on_fatal = on_fatal
         self._failed = False
         self._last_applied = 0.0
+        self.clients = ConnectedClients()
+        self.slow_requests = SlowRequests(settings.slow_request_ms / 1000)
+        self.counts = RequestCounts(self.slow_requests, lambda then: asyncio.get_running_loop().call_soon(then))
         self._transfers = Transfers(
             Exports(state, settings.max_exports), Uploads(settings.max_upload_mb * budgets.MEGABYTE)
         )
         self._history = History(state, settings.watch_history, settings.watch_history_mb * budgets.MEGABYTE)
-        self._reads = ReadTable(settings, state, engine, directory, addr, self._history, lambda: self._reserve.look())
+        self.about = AboutNode(
+            settings,
+            state,
+            engine,
+            directory,
+            addr,
+            self._history,
+            self.clients,
+            self.slow_requests,
+            self._last_membership,
+            lambda client: self._watch.listeners_of(client),
+            lambda: self._reserve.look(),
+        )
+        self._reads = ReadTable(settings, state, self.about.runs)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
         self._snapshots = SnapshotTaker(
@@ -110,8 +133,37 @@ class Node:
             self.scheduler,
             self._reads.filters,
             settings.max_pending,
+            self.counts,
+            self.clients,
             self._disconnected,
             self._handlers(),
+        )
+
+        self._lag, self._collections = LoopLag(), CollectionTimes()
+        self._role_changes = 0
+        self._told_membership: tuple[Membership, LogId] | None = None
+        self.metrics = Exposition(self._observed)
+
+    def _observed(self) -> Observed:
+        self.counts.count()
+        return Observed(
+            self.settings,
+            self.state,
+            self.engine,
+            self.engine.status(),
+            self._directory,
+            self.about,
+            self.clients,
+            self.counts,
+            self.slow_requests,
+            self._proposals,
+            self.router.gate,
+            self._watch,
+            self._history,
+            self._snapshots,
+            self._lag,
+            self._collections,
+            self._role_changes,
         )
 
     def _handlers(self) -> dict[Route, Handler]:
@@ -157,17 +209,20 @@ class Node:
             self.router.gate.hold()
         self._snapshots.started()
         self._reserve.look()
+        self._lag.start()
+        self._collections.start()
         self.engine.run()
 
     def _set_up(self) -> None:
         """This node leads, and all that a leadership begins with is in the state."""
         self.router.gate.release()
+        self.about.set_up = True
         self._on_ready()
 
     async def stop(self, limit: float = budgets.STOP_SECONDS) -> None:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
         end = time.monotonic() + limit
-        self.stopping = True
+        self._stops()
         for part in (self.router, self._document_calls, self._transfers, self._watch, self._cluster):
             part.stop()
         if self.engine.status().leader is None:
@@ -186,17 +241,16 @@ class Node:
 
     def abandon(self) -> None:
         """Stop at once, after a fatal error: nothing is applied, answered or sent to other nodes any more."""
-        self.stopping = True
+        self._stops()
         self._received.forget()
         self._applier.abandon()
         self.engine.abandon()
         self._idle.set()
 
-    def not_ready(self) -> str | None:
-        """Why the node should not get requests now, None when it should."""
-        if self.stopping:
-            return "the node is stopping"
-        return None if self.engine.status().leader is not None else "there is no leader"
+    def _stops(self) -> None:
+        self.stopping = self.about.stopping = True
+        self._lag.stop()
+        self._collections.stop()
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -213,6 +267,8 @@ class Node:
 
     def leading(self, term: int) -> None:
         """See `Host.leading`."""
+        self._role_changes += 1
+        self.about.set_up = False
         log.info("leading", message=f"This node leads in term {term}", term=term)
         if not self.stopping:
             self._leadership.begin()
@@ -220,6 +276,7 @@ class Node:
     def following(self, leader: int | None, term: int) -> None:
         """See `Host.following`."""
         whom = "nobody leads" if leader is None else f"node {leader} leads"
+        self._role_changes += 1
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         self._leadership.end(leader)
         self.router.gate.release()
@@ -297,9 +354,19 @@ class Node:
     def caught_up(self) -> None:
         """See `ApplierHost.caught_up`."""
         self._watch.applied()
+        if self._applier.membership is not self._told_membership:
+            self._tell_outlook()
         if not self.stopping:
             self._leadership.applied()
         self._check_idle()
+
+    def _tell_outlook(self) -> None:
+        """Log what the next failure does, each time that the members change, unless this node is alone."""
+        self._told_membership = self._applier.membership
+        cluster = self.about.cluster()
+        if cluster.voters[1:]:
+            say = log.warning if cluster.tolerates < 1 else log.info
+            say("outlook", message=f"The cluster has {len(cluster.voters)} voters: {cluster.outlook()}")
 
     def state_loaded(self, loaded: State) -> None:
         """See `ApplierHost.state_loaded`."""

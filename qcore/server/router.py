@@ -14,6 +14,8 @@ from qcore.model.api import Route
 from qcore.model.errors import Busy, RequestError
 from qcore.server.calls import Call
 from qcore.server.client import Client
+from qcore.server.operations.clients import ConnectedClients
+from qcore.server.operations.request_counts import RequestCounts
 from qcore.server.reads.filters import Filters
 from qcore.server.reads.gate import ReadGate
 from qcore.server.runtime.scheduler import Scheduler, Step
@@ -38,9 +40,13 @@ class Router:
         scheduler: Scheduler,
         filters: Filters,
         max_waiting: int,
+        counts: RequestCounts,
+        clients: ConnectedClients,
         on_disconnected: Callable[[Client], None],
         handlers: Mapping[Route, Handler],
     ) -> None:
+        self.counts = counts
+        self.clients = clients
         self.last_call = time.monotonic()
         self.gate = ReadGate(state, engine, max_waiting, self._carry_out)
         self._scheduler = scheduler
@@ -65,8 +71,13 @@ class Router:
         """See `Service.schedule`."""
         self._scheduler.add(step)
 
+    def connected(self, client: Client) -> None:
+        """See `Service.connected`."""
+        self.clients.connected(client)
+
     def disconnected(self, client: Client) -> None:
         """See `Service.disconnected`."""
+        self.clients.disconnected(client)
         self._on_disconnected(client)
 
     def stop(self) -> None:
@@ -76,6 +87,7 @@ class Router:
 
     def _prepared(self, call: Call, error: RequestError | None) -> None:
         """The filters of a call are parsed, or cannot be; in a pipeline that is the answer to one command alone."""
+        call.started = time.monotonic()
         if self._stopping:
             _refuse(call)
         elif error is not None and not call.writes:

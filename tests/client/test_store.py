@@ -158,6 +158,14 @@ async def test_types_and_schemas_are_typed(store: Store) -> None:
     assert {"Flow", "Name"} <= {field.name for field in (await store.schema_complete("Pump")).fields}
 
 
+async def test_clients_and_slow_log_tell_who_asks_and_what_was_slow(store: Store) -> None:
+    await store.ping()
+    (here,) = [client for client in await store.clients() if client.name == "python"]
+    assert here.requests >= 2
+    assert here.since <= f"{datetime.now(UTC).isoformat()}"
+    assert await store.slow_log(1) == []
+
+
 async def test_info_and_machine_tell_about_the_node(store: Store) -> None:
     info, machine = await store.info(), await store.machine()
     assert (info.node, info.leader) == (1, 1)

@@ -84,11 +84,13 @@ def test_the_filters_of_a_pipeline_are_those_of_its_steps() -> None:
 
 def test_what_is_about_one_node_or_kept_by_it_is_answered_by_no_other() -> None:
     assert {method.name for method in METHODS.values() if not method.elsewhere} == {
+        "clients",
         "cluster.init",
         "cluster.status",
         "info",
         "machine",
         "ping",
+        "slowlog",
         "snapshot.export",
         "snapshot.plan",
         "snapshot.restore",

@@ -13,7 +13,7 @@ from typing import Any
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.alone import Alone
-from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal
+from qcore.engine.base import BarrierDone, EngineStatus, Host, PeerStatus, Proposal
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership
 from qcore.model.errors import NoQuorum, QcoreError, RequestError, Timeout
 
@@ -36,6 +36,8 @@ class FakeEngine(Alone):
         self.purged: LogId | None = None
         self.taken: list[SnapshotFile] = []
         self.abandoned = False
+        self.peers: tuple[PeerStatus, ...] = ()
+        """How the other nodes fare."""
         self.quorum = True
         """Whether read barriers are answered; without it their deadline answers them."""
         self.barriers: list[BarrierDone] = []
@@ -189,4 +191,5 @@ class FakeEngine(Alone):
             in_flight=len(self.proposed),
             appended=0,
             quorum_age=0.0 if self._leader is not None else None,
+            peers=self.peers,
         )

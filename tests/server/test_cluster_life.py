@@ -81,7 +81,9 @@ async def node(tmp_path: Path) -> AsyncIterator[Life]:
 async def test_without_a_leader_writes_wait_until_their_deadline_and_were_not_applied(node: Life) -> None:
     answer = await node.client.ask("create", type="Object", name="x", timeout=0.05)
     assert answer["error"]["data"] == {"kind": "no_quorum", "applied": "no"}
-    assert node.run.node.not_ready() == "there is no leader"
+    not_ready = node.run.node.about.not_ready()
+    assert not_ready is not None
+    assert not_ready.name == "no_leader"
 
 
 async def test_writes_that_waited_for_a_leader_are_done_when_there_is_one(node: Life) -> None:

@@ -483,7 +483,7 @@ async def test_stop_refuses_what_comes_and_finishes_what_is_there(house: House) 
     waiting = client.send("create", type="User", name="second")
     stopping = asyncio.ensure_future(run.node.stop())
     await asyncio.sleep(0)
-    assert run.node.not_ready() == "the node is stopping"
+    assert run.node.about.not_ready() == ("stopping", "the node is stopping")
     refused = await client.ask("create", type="User", name="third")
     assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
     assert await client.kind("ping") == "busy"

@@ -15,6 +15,9 @@ from qcore.model.requests.compound import Pipeline
 from qcore.model.requests.queries import Find, Get
 from qcore.server.calls import Call
 from qcore.server.client import Client
+from qcore.server.operations.clients import ConnectedClients
+from qcore.server.operations.request_counts import RequestCounts
+from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.reads.filters import Filters
 from qcore.server.router import Router
 from qcore.server.runtime.scheduler import Scheduler
@@ -38,8 +41,17 @@ class House:
         handlers = {route: self.handler(route) for route in get_args(Route)}
         self.gone: list[Client] = []
         self.scheduler = Scheduler()
+        counts = RequestCounts(SlowRequests(3600.0), lambda then: None)
         self.router = Router(
-            state, cast(Engine, Applied()), self.scheduler, Filters(state), 10, self.gone.append, handlers
+            state,
+            cast(Engine, Applied()),
+            self.scheduler,
+            Filters(state),
+            10,
+            counts,
+            ConnectedClients(),
+            self.gone.append,
+            handlers,
         )
 
     def handler(self, route: Route) -> Callable[[Call], None]:

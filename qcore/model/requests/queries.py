@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_LIMIT",
     "DEFAULT_LINES",
     "MAX_PATHS",
+    "Clients",
     "Consistency",
     "Count",
     "Digest",
@@ -30,6 +31,7 @@ __all__ = [
     "Query",
     "SchemaComplete",
     "SchemaGet",
+    "SlowLog",
     "SnapshotExport",
     "SnapshotPlan",
     "SnapshotTake",
@@ -71,6 +73,16 @@ class Info(Query, tag="info"):
 
 class Machine(Query, tag="machine"):
     """Machine name and node id."""
+
+
+class Clients(Query, tag="clients"):
+    """Who is connected to this node."""
+
+
+class SlowLog(Query, tag="slowlog"):
+    """The last requests that took long on this node, the newest first; `limit` bounds them."""
+
+    limit: int | None = None
 
 
 class Digest(StoreQuery, tag="digest"):

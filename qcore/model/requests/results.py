@@ -10,6 +10,8 @@ from qcore.model.requests.restore import PlanLine
 
 __all__ = [
     "Booted",
+    "ClientList",
+    "ConnectedClient",
     "Counted",
     "Created",
     "Deleted",
@@ -30,6 +32,8 @@ __all__ = [
     "SchemaDone",
     "SessionOpened",
     "SetDone",
+    "SlowRequest",
+    "SlowRequestList",
     "SnapshotTaken",
     "StepDone",
     "StepFailed",
@@ -255,11 +259,59 @@ class MemberInfo(msgspec.Struct):
     alive: bool
 
 
+class ConnectedClient(msgspec.Struct):
+    """One connection: what the client calls itself, since when it is there, and how many requests came from it.
+
+    `subscriptions` counts its listeners; `queue` bytes of events and answers wait for its socket.
+    """
+
+    name: str
+    address: str
+    since: str
+    subscriptions: int
+    queue: int
+    requests: int
+
+
+class ClientList(msgspec.Struct):
+    """Answer of `clients`: who came first stands first."""
+
+    items: list[ConnectedClient]
+
+
+class SlowRequest(msgspec.Struct):
+    """A request that took long: `waited` and `carried_out` are the two parts of its `seconds`.
+
+    `time` is when it came, `size` its bytes as it came, 0 where it went into the log in parts. `params` are cut, and
+    empty for a long request. `error` is the kind of the error that it was answered with.
+    """
+
+    time: str
+    method: str
+    seconds: float
+    waited: float
+    carried_out: float
+    client: str
+    address: str
+    size: int
+    params: str
+    error: str | None
+
+
+class SlowRequestList(msgspec.Struct):
+    """Answer of `slowlog`, the newest first; `total` since the start of the node took over `threshold` seconds."""
+
+    items: list[SlowRequest]
+    total: int
+    threshold: float
+
+
 class InfoResult(msgspec.Struct):
     """`uptime` in seconds, `limits` by setting name, log figures are indexes (None: empty log).
 
-    `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one; `waiting` says
-    what writes wait for (None: they are taken).
+    `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one. `waiting` is
+    what the node waits for before it is ready, or before it takes writes; None: it takes them. `outlook` says what the
+    next failure does, and what to do against it.
     """
 
     node: int
@@ -285,3 +337,4 @@ class InfoResult(msgspec.Struct):
     limits: dict[str, float]
     waiting: str | None
     epoch: str | None = None
+    outlook: str = ""

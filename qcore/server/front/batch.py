@@ -83,6 +83,10 @@ class Batch:
 
     def answered(self, call: Call, text: bytes | None) -> None:
         """See `Sink.answered`."""
+        counts = self._service.counts
+        if not counts.answered:
+            counts.count_soon()
+        counts.answered.append(call)
         self._answers[call.slot] = text
         self._size += 0 if text is None else len(text)
         self._open -= 1

@@ -23,6 +23,8 @@ from qcore.server.front.service import Limits, Service
 from qcore.server.front.unfinished import Unfinished
 from qcore.server.front.websocket import Address, Connection
 from qcore.server.node import Node
+from qcore.server.operations.clients import CutOff
+from qcore.server.operations.exposition import CONTENT_TYPE
 from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import TurnBudget
 
@@ -71,6 +73,10 @@ class FrontDoor:
         if not self.connections:
             self._empty.set()
 
+    def cut_off(self, reason: CutOff) -> None:
+        """See `Front.cut_off`."""
+        self._node.clients.cut_off[reason] += 1
+
     async def close(self, grace: float) -> None:
         """Close every connection; those that are open after `grace` seconds are dropped."""
         self._closing = True
@@ -98,14 +104,14 @@ class FrontDoor:
         if path == "/healthz":
             return protocol.reject(HTTPStatus.OK, "ok\n")
         if path == "/readyz":
-            reason = self._node.not_ready()
-            if reason is None:
-                return protocol.reject(HTTPStatus.OK, "ready\n")
-            return _refuse(protocol, HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {reason}")
+            return self._readiness(protocol)
+        if path == "/metrics":
+            return self._metrics(protocol)
         if path == PATH:
             return _refuse(protocol, *(self._no_peer(request) or _NO_LINK))
         if path != "/":
-            return _refuse(protocol, HTTPStatus.NOT_FOUND, f"nothing at {path}; there are /, /healthz and /readyz")
+            there = "there are /, /healthz, /readyz and /metrics"
+            return _refuse(protocol, HTTPStatus.NOT_FOUND, f"nothing at {path}; {there}")
         if not _is_handshake(request):
             return protocol.reject(HTTPStatus.OK, _page(local))
         return self._open(protocol, request, peer, local)
@@ -121,6 +127,18 @@ class FrontDoor:
         if request.method != "GET" or not _is_handshake(request):
             return HTTPStatus.UPGRADE_REQUIRED, "nodes talk to each other here, over WebSocket"
         return None
+
+    def _readiness(self, protocol: ServerProtocol) -> Response:
+        reason = self._node.about.not_ready()
+        if reason is None:
+            cluster = self._node.about.cluster()
+            return protocol.reject(HTTPStatus.OK, f"ready: {cluster.outlook()}\n" if cluster.voters[1:] else "ready\n")
+        return _refuse(protocol, HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {reason.name}: {reason.sentence}")
+
+    def _metrics(self, protocol: ServerProtocol) -> Response:
+        response = protocol.reject(HTTPStatus.OK, self._node.metrics.text().decode())
+        response.headers["Content-Type"] = CONTENT_TYPE
+        return response
 
     def _open(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         closed = self._closed_door(request, peer, local)
@@ -173,7 +191,7 @@ def _page(local: Address) -> str:
     url = f"ws://{f'[{host}]' if ':' in host else host}:{port}/"
     return (
         f"This is the port of a qcore node, an entity store. Clients speak JSON-RPC 2.0 over a WebSocket at {url}, as "
-        "qcore-cli and the Python SDK do. GET /healthz and /readyz tell how the node is.\n"
+        "qcore-cli and the Python SDK do. GET /healthz, /readyz and /metrics tell how the node is.\n"
     )
 
 

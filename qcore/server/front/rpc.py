@@ -41,11 +41,14 @@ class Conversation:
         self.open_calls = 0
         """Requests under way; a long one counts for several."""
         self._service = service
+        self._counts = service.counts
+        self._answered = service.counts.answered
         self._limits = limits
         self._send = send
         self._on_may_send = on_may_send
         self._full = False
         self._on_idle: Callable[[], None] | None = None
+        service.connected(client)
 
     def close(self) -> None:
         """End it: the connection is gone. Calls under way are carried out, their answers go nowhere."""
@@ -71,6 +74,7 @@ class Conversation:
         else:
             count = 1 + len(data) // budgets.OPEN_CALL_BYTES
             self.open_calls += count
+            self.client.requests += 1
             call = read_call(self, self.client, data, now, count, self._limits)
             if not call.done:
                 self._service.submit(call)
@@ -79,12 +83,20 @@ class Conversation:
         """See `Sink.answered`: of a call that was no part of a batch array."""
         if text is not None:
             self._send(text)
-        self._finish(call.slot)
+        answered = self._answered
+        if not answered:
+            self._counts.count_soon()
+        answered.append(call)
+        self.open_calls -= call.slot
+        if self._full or self._on_idle is not None:
+            self._look_on()
 
     def _receive_batch(self, data: bytes, now: float) -> None:
         try:
             items = read_batch(data, self._limits)
         except RequestError as exc:
+            self.client.requests += 1
+            self._counts.refused(exc.kind)
             self._send(error_text(b"null", encode_json(exc.wire())))
             return
         count = len(items) + len(data) // budgets.OPEN_CALL_BYTES
@@ -95,14 +107,16 @@ class Conversation:
         def done(text: bytes | None) -> None:
             if text is not None:
                 self._send(text)
-            self._finish(count)
+            self.open_calls -= count
+            self._look_on()
 
         self.open_calls += count
+        self.client.requests += len(items)
         batch = Batch(self._service, self.client, items, read, self._limits.max_answer, done)
         self._service.schedule(batch.step)
 
-    def _finish(self, count: int) -> None:
-        self.open_calls -= count
+    def _look_on(self) -> None:
+        """Requests were answered: go on with what waited for that."""
         if self._full and self.open_calls <= budgets.OPEN_CALLS // 2:
             self._full = False
             self._on_may_send()

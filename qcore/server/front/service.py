@@ -8,6 +8,7 @@ import msgspec
 
 from qcore.server.calls import Call
 from qcore.server.client import Client
+from qcore.server.operations.request_counts import RequestCounts
 from qcore.server.runtime.scheduler import Step
 
 __all__ = ["Limits", "Service"]
@@ -32,7 +33,12 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Service(Protocol):
-    """Where the calls of all connections are carried out."""
+    """Where the calls of all connections are carried out; `counts` counts those that are answered."""
+
+    counts: RequestCounts
+
+    def connected(self, client: Client) -> None:
+        """Take in a client: its connection is open."""
 
     def submit(self, call: Call) -> None:
         """Carry out a call whose params were read; it is answered at once or later, exactly once."""

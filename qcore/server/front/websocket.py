@@ -30,6 +30,7 @@ from qcore.server.front.request import RequestReader, Unreadable
 from qcore.server.front.rpc import Conversation
 from qcore.server.front.service import Limits, Service
 from qcore.server.front.unfinished import Unfinished
+from qcore.server.operations.clients import CutOff
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import TurnBudget
@@ -68,6 +69,9 @@ class Front(Protocol):
 
     def peer_link(self, request: Request) -> TakeSocket | None:
         """Who takes over the socket of a request that another node makes, None where it is answered here."""
+
+    def cut_off(self, reason: CutOff) -> None:
+        """Count a connection that is ended by this side, for a reason that lies with the client."""
 
     def respond(self, protocol: ServerProtocol, request: Request, peer: str, local: Address) -> Response:
         """Make the answer to an HTTP request; with status 101 the connection is a WebSocket.
@@ -256,7 +260,7 @@ class Connection(asyncio.Protocol):
         if accepted:
             query = request.path.partition("?")[2].partition("#")[0]
             name = parse_qs(query).get("client", [""])[0][:64]
-            client = Client(name, self.peer, Outbox(self._schedule_flush))
+            client = Client(name, self.peer, Outbox(self._schedule_flush), self._transport.get_write_buffer_size)
             self._conversation = Conversation(front.service, front.limits, client, self.send, self._client_may_send)
             log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=name)
             self._alarm.cancel()
@@ -452,6 +456,7 @@ class Connection(asyncio.Protocol):
             client=self._conversation.client.name,
             unsent_bytes=unsent,
         )
+        self._front.cut_off("unread")
         self.close(1008, f"{unsent} bytes of answers were not read: cut off (send_queue_mb)")
         self._conversation.close()
         self._conversation = None
@@ -469,6 +474,7 @@ class Connection(asyncio.Protocol):
 
     def cut_off_unfinished(self, code: int, reason: str) -> None:
         """See `Sender`: the library lets go of what has come, and of all that comes."""
+        self._front.cut_off("unfinished")
         self._protocol.fail(code, reason[:120])
         self._goodbye = True
         self._unfinished = 0
@@ -492,5 +498,6 @@ class Connection(asyncio.Protocol):
     def give_up(self) -> None:
         """See `Pinged`."""
         if self._protocol.state is OPEN:
+            self._front.cut_off("silent")
             log.info("client_silent", message=f"Client {self.peer} did not answer a ping: connection closed")
         self._transport.abort()

@@ -81,6 +81,8 @@ class ReadGate:
         elif index > self._state.applied:
             self._wait(self._for_index, index, call)
         else:
+            if index >= 0:  # a quorum was asked
+                call.started = time.monotonic()
             self._wait_for_revision(call)
 
     def _wait_for_revision(self, call: Call) -> None:

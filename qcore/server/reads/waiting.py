@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
+import time
 from collections.abc import Callable
 
 from qcore.model.errors import RequestError
@@ -24,13 +26,16 @@ class WaitingReads:
 
     def add(self, number: int, call: Call) -> None:
         """Let a read wait until `number` is reached."""
+        call.started = math.inf
         heapq.heappush(self._heap, (number, next(self._ticket), call))
 
     def due(self, reached: int) -> list[Call]:
         """Take out the reads that wait for `reached` or less, the lowest first."""
         calls = []
         while self._heap and self._heap[0][0] <= reached:
-            calls.append(heapq.heappop(self._heap)[2])
+            call = heapq.heappop(self._heap)[2]
+            call.started = time.monotonic()
+            calls.append(call)
         return calls
 
     def sweep(self, now: float, late: Callable[[int], RequestError]) -> None:

@@ -244,5 +244,26 @@ seven milliseconds' worth. With 20,000 that one took 65 where all of them lived,
 SLOW_LOG_SECONDS = 1.0
 """Time between two log lines of one kind of slow work."""
 
+SLOW_REQUESTS = 128
+"""Requests that took long and are kept, the newest ones."""
+
+SLOW_PARAMS_CHARACTERS = 200
+"""What is kept of the params of one."""
+
+SLOW_PARAMS_BYTES = 64 << 10
+"""Size above which a request's params are not looked at for that."""
+
+LOOP_LOOK_SECONDS = 0.5
+"""Time between two looks how late the event loop is."""
+
+READY_LAG_ENTRIES = 1000
+"""Committed entries that a node may have to apply yet and still be ready."""
+
+READY_QUORUM_SECONDS = 3.0
+"""Time without a word of a quorum after which a leader is not ready."""
+
+CLIENTS_STEP = 500
+"""Clients listed between two pauses."""
+
 LOGGED_DEPTH = 6
 """Nesting of a detail of a log line; what is deeper is shown as text."""

@@ -80,12 +80,20 @@ class SnapshotTaker:
         """Whether the size was counted for those who wait."""
         self._measured: list[asyncio.Future[int]] = []
         self._stopping = False
+        self.succeeded = self.failures = 0
+        self.seconds = 0.0
+        """How long the last one took."""
         self._last: LogId | None = None
         newest = self.newest
         self._size = SnapshotSize(
             directory.log.found.size + (0 if newest is None else newest.size), len(state.entities)
         )
         self._relief = Relief(directory, engine, self)
+
+    @property
+    def running(self) -> bool:
+        """Whether one is being written."""
+        return self._running is not None
 
     @property
     def newest(self) -> SnapshotFile | None:
@@ -342,6 +350,7 @@ class SnapshotTaker:
         before, header = self.newest, found.header
         self._not_before = time.monotonic() + budgets.SNAPSHOT_PAUSE * took
         self._folder.add(found)
+        self.succeeded, self.seconds = self.succeeded + 1, took
         self._size.count(found.size, self._appended, sum(header.counts.values()))
         log.info(
             "snapshot_taken",
@@ -362,6 +371,7 @@ class SnapshotTaker:
     def _failed(self, problem: str) -> None:
         """It could not be written, which costs nothing but space in the log."""
         self._not_before = time.monotonic() + budgets.SNAPSHOT_RETRY_SECONDS
+        self.failures += 1
         log.warning("snapshot_failed", message=f"No snapshot was taken: {problem}")
         served, self._served = self._served, []
         _refuse(served, DiskFull(f"no snapshot was taken: {problem}"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qcore.model.errors import BadParams, Busy, Compacted, NotFound, TooLarge
 from qcore.model.ids import is_digits
 from qcore.model.requests.events import LostReason
@@ -53,6 +55,16 @@ class WatchApi:
 
     def __len__(self) -> int:
         return len(self._listeners.all)
+
+    @property
+    def lost(self) -> Mapping[LostReason, int]:
+        """Listeners that were lost since the start, by reason."""
+        return self._listeners.lost
+
+    def listeners_of(self, client: Client) -> int:
+        """How many listeners a client has."""
+        stream = self._streams.get(client)
+        return 0 if stream is None else len(stream.listeners)
 
     def applied(self) -> None:
         """Tell listeners of what was applied."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 
 from qcore.model.requests.events import LostReason
@@ -82,6 +83,8 @@ class Listeners:
 
     def __init__(self, schedule: Schedule, epoch_at: Callable[[int], str | None]) -> None:
         self.registry = Registry()
+        self.lost: Counter[LostReason] = Counter()
+        """Listeners that were ended by `lose` since the start, by reason."""
         self.all: dict[int, Listener] = {}
         self.live: dict[Interest, dict[int, Listener]] = {}
         self._schedule = schedule
@@ -137,6 +140,7 @@ class Listeners:
 
     def lose(self, listener: Listener, reason: LostReason, revision: int) -> None:
         """End a listener with a message that says why, and up to which revision it was told everything."""
+        self.lost[reason] += 1
         listener.tell(event_text.lost(revision, self._epoch_at(revision), reason))
         self.remove(listener)
 

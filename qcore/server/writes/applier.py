@@ -96,7 +96,6 @@ class Applier:
         self._queue: deque[_Applying | _Installing] = deque()
         self._scheduled = False
         self._failed = False
-        self._slow_request = settings.slow_request_ms / 1000
         self._slow_apply = settings.slow_apply_ms / 1000
         self._slow_log = SlowLog()
         self._sweeper = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
@@ -206,14 +205,14 @@ class Applier:
                 call = calls[applying.place - 1]
                 if applying.spent > self._slow_apply:
                     self._slow_log.tell("slow_apply", "Applying a command took long", call.method, applying.spent)
-                if now - call.begun > self._slow_request:
-                    self._slow_log.tell("slow_request", "A request took long", call.method, now - call.begun)
+                call.started = now - applying.spent
                 _answer(call, outcome)
             applying.spent = 0.0
             if now >= end:
                 return False
             begun = now
-            self._reads.begin()
+            if self._reads.spent:
+                self._reads.begin()
         if self._failed:  # an answer was that this node cannot lead
             return False
         self._queue.popleft()

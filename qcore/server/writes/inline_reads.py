@@ -29,11 +29,14 @@ class InlineReads:
         self._run = run
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
+        self.spent = False
+        """Whether the present command had any."""
         self._bytes = 0
         self._seconds = 0.0
 
     def begin(self) -> None:
         """The next command is about to be applied."""
+        self.spent = False
         self._bytes, self._seconds = 0, 0.0
 
     def read(self, params: Any) -> msgspec.Raw:
@@ -47,6 +50,7 @@ class InlineReads:
         if self._bytes > self._most_bytes:
             size = f"have {self._bytes} bytes, those of one command at most {self._most_bytes}"
             raise TooLarge(f"the reads before this one {size}: ask for less at a time")
+        self.spent = True
         begun = time.monotonic()
         try:
             answer = encode_json(self._through(params, begun + self._most_seconds - self._seconds))

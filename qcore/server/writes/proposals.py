@@ -101,6 +101,16 @@ class Proposals:
         """Whether nothing is under way."""
         return not (self._waiting or self._own or self._proposed)
 
+    @property
+    def waiting(self) -> int:
+        """Writes that are not proposed yet."""
+        return len(self._waiting) + len(self._own)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their size."""
+        return self._size
+
     # -- writes in -----------------------------------------------------------------------------------------
 
     def put(self, call: Call) -> None:

@@ -13,6 +13,8 @@ from qcore.server.calls import Call
 from qcore.server.client import Client
 from qcore.server.front.rpc import Conversation
 from qcore.server.front.service import Limits
+from qcore.server.operations.request_counts import RequestCounts
+from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.outbox import Outbox
 
 __all__ = ["CREATE", "Desk", "Talk", "call", "log_what_was_taken", "note"]
@@ -30,6 +32,12 @@ class Desk:
         self.steps: deque[Callable[[], bool]] = deque()
         self.hold_reads = False
         self.preparing: frozenset[str] = frozenset()
+        self.turn: list[Callable[[], None]] = []
+        """What is to be called at the end of the turn."""
+        self.counts = RequestCounts(SlowRequests(3600.0), self.turn.append)
+
+    def connected(self, client: Client) -> None:
+        pass
 
     def submit(self, call: Call) -> None:
         self.calls.append(call)

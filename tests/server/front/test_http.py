@@ -49,11 +49,20 @@ async def test_healthz_says_ok(serve: Serve) -> None:
     assert headers["content-type"].startswith("text/plain")
 
 
+async def test_metrics_are_text_for_prometheus(serve: Serve) -> None:
+    run = await serve()
+    status, headers, body = await answer_to(run, "GET", "/metrics")
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert int(headers["content-length"]) == len(body.encode())
+    assert "qcore_ready 1.0\n" in body
+    assert (await answer_to(run, "HEAD", "/metrics"))[::2] == (200, "")
+
+
 async def test_readyz_says_ready_and_when_stopping_why_not(serve: Serve) -> None:
     run = await serve()
     assert (await answer_to(run, "GET", "/readyz"))[::2] == (200, "ready\n")
     await run.node.stop()
-    assert (await answer_to(run, "GET", "/readyz"))[::2] == (503, "not ready: the node is stopping\n")
+    assert (await answer_to(run, "GET", "/readyz"))[::2] == (503, "not ready: stopping: the node is stopping\n")
     assert (await answer_to(run, "GET", "/healthz"))[0] == 200
 
 

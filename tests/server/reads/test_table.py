@@ -65,6 +65,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "durability": "fsync",
         "data_dir": str(run.directory.path),
         "waiting": None,
+        "outlook": "no other node has this data: keep a copy of it elsewhere (snapshot.export)",
         "epoch": run.state.epochs.current,
     }
     assert uptime >= 0

@@ -23,11 +23,13 @@ from qcore_tools.cli.grammar import (
     read_move,
     read_nothing,
     read_set,
+    read_slow_log,
     read_type,
     read_types_page,
 )
 from qcore_tools.cli.listening import read_listen, read_poll, read_unlisten
 from qcore_tools.cli.schemas import read_field_schema, read_file
+from qcore_tools.cli.tables import CLIENTS, SLOW_LOG
 from qcore_tools.cli.words import PIPED
 from qcore_tools.console import UsageError
 
@@ -315,6 +317,25 @@ COMMANDS: tuple[Command, ...] = (
         read_node,
     ),
     Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, read_nothing),
+    Command(
+        ("CLIENTS",),
+        "",
+        "Who is connected to the server",
+        "clients",
+        CLIENTS,
+        read_nothing,
+        "A queue is what waits for a client's socket, in bytes: one that grows is of a client that does not read.",
+    ),
+    Command(
+        ("SLOWLOG",),
+        "[n]",
+        "The last requests that took long, the newest first",
+        "slowlog",
+        SLOW_LOG,
+        read_slow_log,
+        "The server's setting slow_request_ms says from when on; it keeps the newest 128. A request waits for the log\n"
+        "and the disk, or for a revision, before it is carried out.",
+    ),
     Command(("HELP",), "[command...]", "List the commands, or explain one", "", views.HELP, _help),
 )
 

@@ -19,6 +19,7 @@ __all__ = [
     "read_move",
     "read_nothing",
     "read_set",
+    "read_slow_log",
     "read_type",
     "read_types_page",
 ]
@@ -132,6 +133,15 @@ def read_types_page(args: Sequence[str]) -> Params:
     if "filter" in params:
         raise UsageError(f"expected TYPEPAG [limit] [cursor], given {params['filter']!r}")
     return params
+
+
+def read_slow_log(args: Sequence[str]) -> Params:
+    """Read ``[n]``.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    return {"limit": _limit(args[0])} if args and args[0] != "-" else {}
 
 
 def read_field(args: Sequence[str]) -> Params:
