@@ -16,7 +16,7 @@ from qcore.model.errors import Internal, RequestError, error_from_wire
 from qcore.model.wire import decode_json, encode_json
 from qcore.server.client import Client
 
-__all__ = ["Call", "Sink", "error_text", "result_text"]
+__all__ = ["Call", "Sink", "error_text"]
 
 
 class Sink(Protocol):
@@ -144,11 +144,6 @@ class Call:
             self.fail(Internal(f"the answer to {self.method} cannot be written: {exc}"))
             return
         self.answer(raw)
-
-
-def result_text(id: bytes, result: bytes) -> bytes:
-    """The text of an answer, from the JSON of the id and of the result."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
 
 
 def error_text(id: bytes, error: bytes) -> bytes:

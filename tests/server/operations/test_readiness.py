@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +45,12 @@ def test_each_reason_has_its_name(found: EngineStatus, more: dict[str, Any], nam
     assert not_ready is not None
     assert not_ready.name == name
     assert name in REASONS
+
+
+def test_the_names_are_documented() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
+    rows = document.partition("## readyz")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)) == REASONS
 
 
 def test_without_a_leader_it_says_how_many_can_be_reached() -> None:

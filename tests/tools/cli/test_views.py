@@ -146,6 +146,13 @@ def test_info_says_what_the_node_waits_for() -> None:
     assert "Current Leader: none" in lines
 
 
+def test_info_says_what_fails_next() -> None:
+    told = info(outlook="tolerates 0 failures: a third node makes it 1")
+    assert (
+        "Outlook: tolerates 0 failures: a third node makes it 1" in render(views.INFO, told, {}, "human").splitlines()
+    )
+
+
 def test_help_shows_all_commands_or_explains_one() -> None:
     everything = render(views.HELP, explain({}), {}, "human")
     assert len(everything.splitlines()) == len(COMMANDS)
