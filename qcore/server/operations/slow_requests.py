@@ -7,12 +7,15 @@ from collections import deque
 
 from qcore.model.requests.results import SlowRequest
 from qcore.model.times import format_time
-from qcore.model.wire import encode_json
+from qcore.model.wire import decode_json, encode_json
 from qcore.server.calls import Call
 from qcore.server.runtime import budgets
 from qcore.server.runtime.slow_log import SlowLog
 
 __all__ = ["SlowRequests"]
+
+_LEFT_OUT = frozenset({"method", "session", "seq", "acked", "hash"})
+"""A session is its client's own."""
 
 
 class SlowRequests:
@@ -58,11 +61,12 @@ class SlowRequests:
 
 
 def _shown(call: Call) -> str:
-    """The beginning of the params; those of a long request are not written out for that."""
+    """The beginning of the params, without what numbers a write; those of a long request are not written out."""
     if call.params is None or call.size > budgets.SLOW_PARAMS_BYTES:
         return ""
     try:
-        text = encode_json(call.params).decode()
+        params = decode_json(encode_json(call.params))
+        text = encode_json({key: value for key, value in params.items() if key not in _LEFT_OUT}).decode()
     except (ValueError, TypeError):
         return ""
     most = budgets.SLOW_PARAMS_CHARACTERS

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qcore.model.errors import NotFound
+from qcore.model.requests.commands import Delete
 from qcore.model.requests.queries import Get
 from qcore.server.calls import Call
 from qcore.server.client import Client
@@ -104,7 +105,7 @@ async def test_a_slow_request_is_kept_with_what_it_waited_for() -> None:
     assert turn.slow.total == 1
     assert (kept.method, kept.seconds, kept.waited, kept.carried_out) == ("get", 0.5, 0.4, 0.1)
     assert (kept.client, kept.address, kept.size, kept.error) == ("ann", "127.0.0.1:7", 80, None)
-    assert kept.params == '{"method":"get","id":12,"fields":["Name"]}'
+    assert kept.params == '{"id":12,"fields":["Name"]}'
 
 
 async def test_a_write_that_never_came_to_be_applied_only_waited() -> None:
@@ -126,6 +127,13 @@ async def test_the_params_that_are_kept_are_cut_and_those_of_a_long_request_not_
     assert newest.params == ""
     assert len(oldest.params) == budgets.SLOW_PARAMS_CHARACTERS + 4
     assert oldest.params.endswith(" ...")
+
+
+async def test_what_numbers_a_write_is_not_told_to_others() -> None:
+    turn = Turn()
+    turn.call("delete", ago=1.0, params=Delete(12, session=7, seq=3, acked=2)).result(1)
+    turn.end()
+    assert turn.slow.newest(None)[0].params == '{"id":12}'
 
 
 async def test_only_the_newest_slow_requests_are_kept() -> None:
