@@ -39,6 +39,7 @@ Route = Literal["write", "read", "local", "watch", "transfer", "document", "snap
 
 _Filters = Callable[[Any], Iterable[str]]
 _Revision = Callable[[Any], int]
+_Cursor = Callable[[Any], str | None]
 _Claim = Callable[[Any], tuple[str, int] | None]
 
 
@@ -55,13 +56,16 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     writes: bool = False
     """Whether it is a command, which goes through the log and is answered with whether it was applied."""
     barrier: bool = False
-    """Whether it reads the state, so that it waits for a read barrier unless its `consistency` is ``local``."""
+    """Whether it reads the state, so that it waits for a read barrier unless its `consistency` is ``local``: a write
+    that looks up whether it was answered before."""
     filters: _Filters | None = None
     """The texts of the filters in params, which are to be parsed before; None where there never is one."""
     revision: _Revision | None = None
     """The revision that the node must have applied before, 0 for any; None where a request cannot name one."""
     claim: _Claim | None = None
     """Epoch and revision of the history that params go on in, None where they name none; None where they never do."""
+    cursor: _Cursor | None = None
+    """The cursor of the page before, None where params name none; None where its pages hold no epoch."""
     elsewhere: bool = True
     """Whether any other node of a cluster can carry it out as well: it is neither about this node nor about what this
     node keeps for the client (its listeners, uploads and exports)."""
@@ -86,6 +90,10 @@ def _history_of(query: queries.Listen) -> tuple[str, int] | None:
     return None if query.epoch is None or query.since is None else (query.epoch, query.since)
 
 
+def _cursor(query: queries.Find | queries.TypesList) -> str | None:
+    return query.cursor
+
+
 def _filter(query: queries.Find | queries.Count | queries.Listen) -> tuple[str, ...]:
     return () if query.filter is None else (query.filter,)
 
@@ -104,6 +112,7 @@ def _write(
     result: Any,
     route: Route = "write",
     filters: _Filters | None = None,
+    barrier: bool = False,
     elsewhere: bool = True,
     dry_run: Route | None = None,
 ) -> Method:
@@ -113,6 +122,7 @@ def _write(
         result=result,
         route=route,
         writes=True,
+        barrier=barrier,
         filters=filters,
         elsewhere=elsewhere,
         dry_run=dry_run,
@@ -127,6 +137,7 @@ def _read(
     filters: _Filters | None = None,
     revision: _Revision = _min_revision,
     claim: _Claim | None = None,
+    cursor: _Cursor | None = None,
     elsewhere: bool = True,
 ) -> Method:
     return Method(
@@ -138,6 +149,7 @@ def _read(
         filters=filters,
         revision=revision,
         claim=claim,
+        cursor=cursor,
         elsewhere=elsewhere,
     )
 
@@ -160,9 +172,9 @@ METHODS: dict[str, Method] = {
         _read("exists", queries.Exists, bool),
         _read("get", queries.Get, results.Entity),
         _write("set", commands.SetFields, results.SetDone),
-        _read("find", queries.Find, results.Page, filters=_filter),
+        _read("find", queries.Find, results.Page, filters=_filter, cursor=_cursor),
         _read("count", queries.Count, results.Counted, filters=_filter),
-        _read("types", queries.TypesList, results.TypesPage),
+        _read("types", queries.TypesList, results.TypesPage, cursor=_cursor),
         _read("schema.get", queries.SchemaGet, EntitySchema),
         _read("schema.complete", queries.SchemaComplete, EntitySchema),
         _write("schema.set", commands.SchemaSet, results.SchemaDone, dry_run="read"),
@@ -195,7 +207,7 @@ METHODS: dict[str, Method] = {
             result=cluster.ClusterTransferred,
             route="cluster",
         ),
-        _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", elsewhere=False),
+        _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", barrier=True, elsewhere=False),
     )
 }
 

@@ -44,6 +44,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 __all__ = [
+    "APPLY_KINDS",
     "AlreadyRunning",
     "BadFilter",
     "BadParams",
@@ -82,6 +83,9 @@ __all__ = [
     "cut",
     "error_from_wire",
 ]
+
+APPLY_KINDS = frozenset({"not_found", "wrong_kind", "bad_value", "bad_schema", "conflict", "stale", "cycle", "in_use"})
+"""Kinds of errors with which apply refuses a write: a numbered one has the same answer whatever attempt it was."""
 
 MAX_MESSAGE = 1000
 """Characters in the message of an answer: what clients send is quoted in it, and answers are kept in sessions."""

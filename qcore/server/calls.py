@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qcore.model.api import METHODS, Route
-from qcore.model.errors import Internal, RequestError, error_from_wire
+from qcore.model.errors import APPLY_KINDS, Internal, RequestError, error_from_wire
 from qcore.model.wire import decode_json, encode_json
 from qcore.server.client import Client
 
@@ -44,6 +44,7 @@ class Call:
         "error",
         "id",
         "method",
+        "numbered",
         "on_queued",
         "on_result",
         "params",
@@ -55,6 +56,7 @@ class Call:
         "spec",
         "started",
         "ticket",
+        "uncertain",
         "writes",
     )
 
@@ -87,6 +89,10 @@ class Call:
         """Called when it was carried out, also where its client was told before that the time is up."""
         self.proposed = False
         """Whether a write may have got into the log, so that an error cannot say that it was not applied."""
+        self.numbered = False
+        """Whether a write has a number in a session, so that carrying it out twice does no more than once."""
+        self.uncertain = False
+        """Whether a numbered write is under way again, as nobody knows what became of it before."""
         self.done = False
         """Whether it was answered."""
         self.error = ""
@@ -119,6 +125,8 @@ class Call:
         found = error.wire()
         if self.spec is not None and self.spec.writes:
             found["data"].setdefault("applied", "unknown" if self.proposed else "no")
+            if self.uncertain and error.kind not in APPLY_KINDS:
+                found["data"]["applied"] = "unknown"
         self._fail(encode_json(found), error.kind)
 
     def fail_raw(self, error: bytes) -> None:

@@ -15,7 +15,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Engine, LoadDone
 from qcore.model.api import Route
-from qcore.model.entry import Entry, LogId, Membership
+from qcore.model.entry import Entry, LogId, Membership, public_id
 from qcore.model.errors import Fatal, RequestError
 from qcore.model.requests.commands import Bootstrap
 from qcore.server.calls import Call
@@ -26,6 +26,8 @@ from qcore.server.documents.exports import Exports
 from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
+from qcore.server.forwarding.forwarding import Forwarding
+from qcore.server.forwarding.link import ForwardLink
 from qcore.server.leadership import Leadership
 from qcore.server.operations.about import AboutNode
 from qcore.server.operations.clients import ConnectedClients
@@ -34,6 +36,7 @@ from qcore.server.operations.metrics import Observed
 from qcore.server.operations.request_counts import RequestCounts
 from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.reads.running import run_read
+from qcore.server.reads.staleness import Staleness
 from qcore.server.reads.table import ReadTable
 from qcore.server.router import Handler, Router
 from qcore.server.runtime import budgets, logs
@@ -138,6 +141,19 @@ class Node:
             self._disconnected,
             self._handlers(),
         )
+        self.forwarding: Forwarding | None = None
+        """Requests to the node that leads and from other nodes; None for a node alone."""
+
+    def connect(self, link: ForwardLink) -> Forwarding:
+        """Carry out requests by the node that leads, over a link to the others; to be called before `run`.
+
+        Whatever comes over the link goes to `Forwarding.take`.
+        """
+        node = self._directory.identity.node
+        forwarding = Forwarding(node, self, link, self.engine, self.state, self._proposals, self.router)
+        self.forwarding = self._proposals.forwarder = forwarding
+        self.router.gate.ask_by(forwarding.read_barrier)
+        return forwarding
 
         self._lag, self._collections = LoopLag(), CollectionTimes()
         self._role_changes = 0
@@ -167,15 +183,17 @@ class Node:
         )
 
     def _handlers(self) -> dict[Route, Handler]:
+        stamp = Staleness(self.state, self.engine).stamp
+
         def read(call: Call) -> None:
-            run_read(call, self.scheduler, self._reads.run, call.params)
+            run_read(call, self.scheduler, self._reads.run, call.params, stamp(call))
 
         return {
             "write": self._proposals.put,
             "read": read,
             "local": read,
-            "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call),
-            "transfer": lambda call: run_read(call, self.scheduler, self._transfers.run, call),
+            "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call, stamp(call)),
+            "transfer": lambda call: run_read(call, self.scheduler, self._transfers.run, call, stamp(call)),
             "document": self._document_calls.start,
             "snapshot": self._snapshots.take,
             "cluster": self._cluster.run,
@@ -225,6 +243,8 @@ class Node:
         self._stops()
         for part in (self.router, self._document_calls, self._transfers, self._watch, self._cluster):
             part.stop()
+        if self.forwarding is not None:
+            self.forwarding.refuse()
         if self.engine.status().leader is None:
             self._proposals.refuse_waiting()
         self._check_idle()
@@ -243,6 +263,8 @@ class Node:
         """Stop at once, after a fatal error: nothing is applied, answered or sent to other nodes any more."""
         self._stops()
         self._received.forget()
+        if self.forwarding is not None:
+            self.forwarding.abandon()
         self._applier.abandon()
         self.engine.abandon()
         self._idle.set()
@@ -270,6 +292,9 @@ class Node:
         self._role_changes += 1
         self.about.set_up = False
         log.info("leading", message=f"This node leads in term {term}", term=term)
+        if self.forwarding is not None:
+            self.forwarding.lead(term)
+        self.router.gate.role_changed()
         if not self.stopping:
             self._leadership.begin()
 
@@ -278,8 +303,11 @@ class Node:
         whom = "nobody leads" if leader is None else f"node {leader} leads"
         self._role_changes += 1
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
+        if self.forwarding is not None:
+            self.forwarding.follow(leader, term)
         self._leadership.end(leader)
         self.router.gate.release()
+        self.router.gate.role_changed()
         if self.stopping and leader is None:
             self._proposals.refuse_waiting()
         self._check_idle()
@@ -337,6 +365,19 @@ class Node:
             self._failed = True
             self.abandon()
             self._on_fatal(error)
+
+    # -- what forwarding says --------------------------------------------------------------------------------
+
+    def peer(self, leader: int) -> int | None:
+        """See `ForwardingNode.peer`: the newest disk of the node counts."""
+        known = self._applier.membership
+        return max((node for node in known[0].nodes if public_id(node) == leader), default=None) if known else None
+
+    def forwards_settled(self) -> None:
+        """See `ForwardingNode.forwards_settled`."""
+        if self.stopping and self.engine.status().leader is None:
+            self._proposals.refuse_waiting()
+        self._check_idle()
 
     # -- what is applied -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from qcore.server.operations.request_counts import RequestCounts
 from qcore.server.reads.filters import Filters
 from qcore.server.reads.gate import ReadGate
 from qcore.server.runtime.scheduler import Scheduler, Step
+from qcore.server.writes.forwarded_call import ForwardedCall
 from qcore.store.state.state import State
 
 __all__ = ["Handler", "Router"]
@@ -48,7 +49,7 @@ class Router:
         self.counts = counts
         self.clients = clients
         self.last_call = time.monotonic()
-        self.gate = ReadGate(state, engine, max_waiting, self._carry_out)
+        self.gate = ReadGate(state, engine.read_barrier, max_waiting, self._carry_out)
         self._scheduler = scheduler
         self._on_disconnected = on_disconnected
         self._filters = filters
@@ -66,6 +67,13 @@ class Router:
             spec.filters(call.params), lambda error: self._prepared(call, error)
         ):
             self._route(call)
+
+    def submit_forwarded(self, call: ForwardedCall) -> None:
+        """Carry out a write that another node sent; it gets its place in the order of writes at once or later."""
+        self.last_call = call.begun
+        filters = call.spec.filters if call.spec is not None else None
+        if filters is None or not self._filters.prepare(filters(call.params), lambda _: self._handlers["write"](call)):
+            self._handlers["write"](call)
 
     def schedule(self, step: Step) -> None:
         """See `Service.schedule`."""
@@ -96,7 +104,7 @@ class Router:
             self._route(call)
 
     def _route(self, call: Call) -> None:
-        if call.writes:
+        if call.writes and not (call.spec is not None and call.spec.barrier):
             self._carry_out(call)
         else:
             self.gate.enter(call)
@@ -106,4 +114,4 @@ class Router:
 
 
 def _refuse(call: Call) -> None:
-    call.fail(Busy("the node is stopping", applied="no"))
+    call.fail(Busy("the node is stopping", applied="no", elsewhere=True))

@@ -44,7 +44,8 @@ def test_writes_are_the_commands_of_the_log_and_the_one_whose_document_is_not_th
 
 @ALL
 def test_a_read_of_the_state_waits_for_a_barrier_and_for_the_revision_it_names(method: Method) -> None:
-    assert method.barrier == (method.revision is not None) == issubclass(method.params, StoreQuery)
+    assert (method.barrier and not method.writes) == (method.revision is not None)
+    assert (method.revision is not None) == issubclass(method.params, StoreQuery)
 
 
 @ALL

@@ -16,8 +16,9 @@ from qcore.engine.alone import Alone
 from qcore.engine.base import BarrierDone, EngineStatus, Host, PeerStatus, Proposal
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership
 from qcore.model.errors import NoQuorum, QcoreError, RequestError, Timeout
+from qcore.server.calls import Call
 
-__all__ = ["SELF", "FakeEngine"]
+__all__ = ["SELF", "FakeEngine", "FakeForwarder"]
 
 SELF, OTHER = 65_536, 2 * 65_536
 """Raft NodeIds of the node under test, 1, and of the one that leads instead, 2."""
@@ -193,3 +194,36 @@ class FakeEngine(Alone):
             quorum_age=0.0 if self._leader is not None else None,
             peers=self.peers,
         )
+
+
+class FakeForwarder:
+    """Keeps what goes to the leader as `calls`, for the test to answer or to take back."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.calls: list[Call] = []
+        self._engine = engine
+
+    @property
+    def idle(self) -> bool:
+        self.calls = [call for call in self.calls if not call.done]
+        return not self.calls
+
+    def accepts(self) -> bool:
+        return self._engine.status().leader == 2
+
+    def send(self, calls: list[Call]) -> None:
+        self.calls += calls
+
+    def sweep(self, now: float) -> None:
+        for call in self.calls:
+            if call.deadline <= now:
+                call.fail(Timeout("the leader has not answered", applied="unknown"))
+
+    def stop(self) -> None:
+        for call in self.calls:
+            call.fail(Timeout("the node is stopping", applied="unknown"))
+
+    def back(self) -> list[Call]:
+        """What is out, which comes back."""
+        calls, self.calls = self.calls, []
+        return calls

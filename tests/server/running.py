@@ -19,6 +19,7 @@ from qcore.model.errors import Fatal
 from qcore.model.requests.commands import Bootstrap
 from qcore.server.client import Client as ConnectedClient
 from qcore.server.config.settings import Settings
+from qcore.server.forwarding.link import ForwardLink
 from qcore.server.front.http import FrontDoor
 from qcore.server.front.rpc import Conversation
 from qcore.server.front.service import Limits
@@ -195,11 +196,15 @@ async def running(
     engine: Callable[[Directory], Engine] = engine_of,
     schema_file: Bootstrap | None = None,
     wait: bool = True,
+    id: int = 1,
+    link: ForwardLink | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a node on `folder` until the block ends, then stop it unless it failed; `wait` until writes flow first."""
-    directory = Directory.open(folder, 1, machine="testbed", files=files)
+    directory = Directory.open(folder, id, machine="testbed", files=files)
     run = Running(directory, Settings(**settings), engine(directory), schema_file)
+    if link is not None:
+        run.node.connect(link)
     run.node.start()
     run.node.run()
     if wait:

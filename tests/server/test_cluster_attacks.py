@@ -13,7 +13,7 @@ import pytest
 from qcore.model.entry import EntryBody
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.model.schema import EntitySchema
-from qcore.server.calls import Call
+from tests.server.fake_engine import FakeForwarder
 from tests.server.running import GatedFiles, running, until
 from tests.server.test_cluster_life import Life, digest, donated, life, long_schema, lost
 
@@ -108,31 +108,30 @@ async def test_a_schema_file_that_another_leader_loaded_is_not_said_to_be_loaded
 
 
 async def test_a_long_write_that_comes_back_from_another_leader_is_staged_anew(node: Life) -> None:
-    forwarded: list[Call] = []
     proposals = node.run.node._proposals
-    proposals.forward = lambda _leader, calls: forwarded.extend(calls)
+    forwarder = proposals.forwarder = FakeForwarder(node.engine)
     sent = node.client.send("schema.set", schema=long_schema())
     node.engine.follow(2)
-    await until(lambda: forwarded)
-    (call,) = forwarded
+    await until(lambda: forwarder.calls)
+    (call,) = forwarder.calls
     assert proposals.parts_of(call)
     node.engine.lead()
     await node.set_up()
-    proposals.take_back(forwarded)
+    proposals.take_back(forwarder.back())
     await commit_until_answered(node, sent)
     assert "result" in node.client.answers[sent]
     assert proposals.parts_of(call) is None
 
 
 async def test_the_text_of_a_long_write_goes_when_the_other_leader_has_answered_it(node: Life) -> None:
-    forwarded: list[Call] = []
     proposals = node.run.node._proposals
-    proposals.forward = lambda _leader, calls: forwarded.extend(calls)
+    forwarder = proposals.forwarder = FakeForwarder(node.engine)
     node.client.send("schema.set", schema=long_schema())
     node.engine.follow(2)
-    await until(lambda: forwarded)
-    forwarded[0].result({})
-    await until(lambda: proposals.parts_of(forwarded[0]) is None)
+    await until(lambda: forwarder.calls)
+    (call,) = forwarder.calls
+    call.result({})
+    await until(lambda: proposals.parts_of(call) is None)
 
 
 async def test_nothing_is_kept_of_a_long_write_whose_parts_come_back_after_its_deadline(node: Life) -> None:
@@ -183,7 +182,7 @@ async def test_a_stop_does_not_wait_for_a_leader_who_is_lost_meanwhile(node: Lif
     node.engine.give_back()
     async with asyncio.timeout(20):
         await stopping
-    assert node.client.answers[sent]["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert node.client.answers[sent]["error"]["data"] == {"kind": "busy", "applied": "no", "elsewhere": True}
 
 
 async def test_a_fatal_error_ends_a_stop_that_waits(node: Life) -> None:

@@ -15,8 +15,7 @@ from qcore.model.entry import EntryBody
 from qcore.model.errors import Busy, Damaged, Fatal, QcoreError
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
-from qcore.server.calls import Call
-from tests.server.fake_engine import FakeEngine
+from tests.server.fake_engine import FakeEngine, FakeForwarder
 from tests.server.running import Client, Running, running, until
 
 
@@ -80,7 +79,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Life]:
 
 async def test_without_a_leader_writes_wait_until_their_deadline_and_were_not_applied(node: Life) -> None:
     answer = await node.client.ask("create", type="Object", name="x", timeout=0.05)
-    assert answer["error"]["data"] == {"kind": "no_quorum", "applied": "no"}
+    assert answer["error"]["data"] == {"kind": "no_quorum", "applied": "no", "elsewhere": True}
     not_ready = node.run.node.about.not_ready()
     assert not_ready is not None
     assert not_ready.name == "no_leader"
@@ -221,27 +220,25 @@ async def test_a_proposal_past_its_deadline_is_answered_unknown_and_may_still_be
 
 
 async def test_a_follower_hands_its_writes_to_the_leader(node: Life) -> None:
-    forwarded: list[tuple[int, list[Call]]] = []
-    node.run.node._proposals.forward = lambda leader, calls: forwarded.append((leader, calls))
+    forwarder = node.run.node._proposals.forwarder = FakeForwarder(node.engine)
     sent = [node.create("a"), node.create("b")]
     node.engine.follow(2)
-    await until(lambda: forwarded)
-    (leader, calls) = forwarded.pop()
-    assert (leader, [call.params.name for call in calls]) == (2, ["a", "b"])
+    await until(lambda: forwarder.calls)
+    calls = forwarder.calls
+    assert [call.params.name for call in calls] == ["a", "b"]
     for call in calls:
         call.result({"id": 7, "revision": 9})
     assert [answer["result"]["id"] for answer in await node.answers(*sent)] == [7, 7]
 
 
 async def test_writes_that_come_back_from_the_leader_wait_for_the_next_one(node: Life) -> None:
-    forwarded: list[Call] = []
-    node.run.node._proposals.forward = lambda _leader, calls: forwarded.extend(calls)
+    forwarder = node.run.node._proposals.forwarder = FakeForwarder(node.engine)
     sent = [node.create("a")]
     node.engine.follow(2)
-    await until(lambda: forwarded)
+    await until(lambda: forwarder.calls)
     node.engine.follow(None)
     sent.append(node.create("b"))
-    node.run.node._proposals.take_back(forwarded)
+    node.run.node._proposals.take_back(forwarder.back())
     await node.led()
     await node.in_flight(1)
     node.engine.commit()
@@ -305,8 +302,8 @@ async def test_a_barrier_that_no_quorum_answers_is_an_error_by_the_deadline(node
     assert await node.client.kind("exists", id=1, timeout=0.02) == "no_quorum"
 
 
-async def test_reads_without_a_leader_are_refused_and_local_ones_answered(node: Life) -> None:
-    assert await node.client.kind("exists", id=1) == "no_quorum"
+async def test_reads_without_a_leader_are_refused_at_their_deadline_and_local_ones_answered(node: Life) -> None:
+    assert await node.client.kind("exists", id=1, timeout=0.05) == "no_quorum"
     assert await node.client.result("exists", id=1, consistency="local") is True
 
 
@@ -322,14 +319,14 @@ async def test_a_node_without_quorum_stops_and_says_of_each_write_what_is_known(
         await node.run.node.stop(0.05)
         unknown, refused = await node.answers(proposed, waiting)
         assert unknown["error"]["data"] == {"kind": "timeout", "applied": "unknown"}
-        assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+        assert refused["error"]["data"] == {"kind": "busy", "applied": "no", "elsewhere": True}
 
 
 async def test_a_node_without_a_leader_refuses_what_waits_at_once_when_it_stops(node: Life) -> None:
     waiting = node.create("a")
     await node.run.node.stop(60)
     (refused,) = await node.answers(waiting)
-    assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert refused["error"]["data"] == {"kind": "busy", "applied": "no", "elsewhere": True}
 
 
 async def test_after_a_failed_apply_nothing_is_applied_or_answered_and_the_engine_ends_at_once(
@@ -497,7 +494,7 @@ async def test_reads_that_wait_for_the_log_are_answered_behind_the_snapshot(node
     async with donated(node, tmp_path / "donor", "xyz") as found:
         waiting = node.client.send("count", type="Object", consistency="local", min_revision=found.header.revision)
         await installed(node, found)
-        assert (await node.answers(waiting))[0]["result"] == {"count": 4}, "three and the Root"
+        assert (await node.answers(waiting))[0]["result"]["count"] == 4, "three and the Root"
 
 
 async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_who_waits(

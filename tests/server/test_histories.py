@@ -119,9 +119,11 @@ async def test_a_local_read_of_an_epoch_not_heard_of_waits_as_the_node_may_lag(t
         deliver(level)
         deliver(EntryBody(2, 0, "commands", [OpenEpoch("a" * 16)]))
         client = made.client
+        made.engine.quorum = False
         listening = client.send("listen", target="Object", since=1, epoch="b" * 16, consistency="local")
         assert listening not in client.answers
         deliver(EntryBody(2, 0, "commands", [OpenEpoch("b" * 16), Create("Object", "x")]))
+        made.engine.answer_barriers()
         await until(lambda: listening in client.answers)
         assert client.answers[listening]["result"]["revision"] == 1
 

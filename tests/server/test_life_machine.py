@@ -38,7 +38,7 @@ from qcore.store.apply import Outcome, apply_entry
 from qcore.store.state.entity import NAME
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
-from tests.server.fake_engine import OTHER, FakeEngine
+from tests.server.fake_engine import OTHER, FakeEngine, FakeForwarder
 from tests.server.running import Client, until
 from tests.server.test_cluster_life import Life, life
 
@@ -85,7 +85,6 @@ class Machine(RuleBasedStateMachine):
         self.names = itertools.count()
         self.shadow = State()
         self.mirrored = 0
-        self.forwarded: list[Call] = []
         self.calls: list[weakref.ref[Call]] = []
         self.stack = AsyncExitStack()
         self.node: Life
@@ -106,14 +105,11 @@ class Machine(RuleBasedStateMachine):
         self.node = self.run(begin())
         self.engine = self.node.engine
         self.node.run.node._proposals._max_entry = most
+        self.forwarder = FakeForwarder(self.engine)
         if forwards:
-            self.node.run.node._proposals.forward = self._forward
+            self.node.run.node._proposals.forwarder = self.forwarder
         self.people = [Person(self.node.run.client()) for _ in range(2)]
         self.settle()
-
-    def _forward(self, leader: int, calls: list[Call]) -> None:
-        assert leader == 2
-        self.forwarded += calls
 
     # -- the loop and the truth ----------------------------------------------------------------------------
 
@@ -185,7 +181,7 @@ class Machine(RuleBasedStateMachine):
         self.people[who].writes.append(Write(names, {"method": "pipeline", "commands": steps}))
         self.send(self.people[who], self.people[who].writes[-1])
 
-    @precondition(lambda self: self.leads and not self.engine.proposed)
+    @precondition(lambda self: self.leads and not self.engine.proposed and self.forwarder.idle)
     @rule(who=st.integers(0, 1))
     def open_session(self, who: int) -> None:
         person = self.people[who]
@@ -317,13 +313,14 @@ class Machine(RuleBasedStateMachine):
         self.engine.deliver(self.commands(Create("Object", self.new_name())))
         self.settle()
 
-    @precondition(lambda self: self.forwarded and not self.leads)
+    @precondition(lambda self: self.forwarder.calls and not self.leads)
     @rule(data=st.data())
     def another_answers(self, data: st.DataObject) -> None:
         self.resolve(data)
-        if not self.forwarded:
+        forwarded = self.forwarder.calls
+        if not forwarded:
             return
-        call = self.forwarded.pop(data.draw(st.integers(0, len(self.forwarded) - 1)))
+        call = forwarded.pop(data.draw(st.integers(0, len(forwarded) - 1)))
         command = call.params
         if isinstance(command, RunStaged):
             if call.done:
@@ -343,12 +340,12 @@ class Machine(RuleBasedStateMachine):
             call.result(outcome.result)
         self.settle()
 
-    @precondition(lambda self: self.forwarded)
+    @precondition(lambda self: self.forwarder.calls)
     @rule(data=st.data())
     def forwarded_comes_back(self, data: st.DataObject) -> None:
         """Some of the forwarded calls were appended nowhere."""
-        chosen = data.draw(st.lists(st.sampled_from(self.forwarded), unique_by=id))
-        self.forwarded = [call for call in self.forwarded if call not in chosen]
+        chosen = data.draw(st.lists(st.sampled_from(self.forwarder.calls), unique_by=id))
+        self.forwarder.calls = [call for call in self.forwarder.calls if call not in chosen]
 
         async def back() -> None:
             self.node.run.node._proposals.take_back(chosen)
@@ -469,7 +466,7 @@ class Machine(RuleBasedStateMachine):
         assert ids == sorted(ids)
 
     def went_elsewhere(self, person: Person) -> list[Write]:
-        return person.writes if self.node.run.node._proposals.forward is not None else []
+        return person.writes if self.node.run.node._proposals.forwarder is not None else []
 
     def check_events(self, person: Person) -> None:
         """A listener hears of each entity once and in order, until it is lost for a reason that there is."""
@@ -499,8 +496,7 @@ class Machine(RuleBasedStateMachine):
         """The node leads in the end: then everybody is answered."""
         self.engine.lose()
         self.engine.lead()
-        self.node.run.node._proposals.take_back(self.forwarded)
-        self.forwarded.clear()
+        self.node.run.node._proposals.take_back(self.forwarder.back())
         self.engine.quorum = True
         self.engine.answer_barriers()
 
@@ -526,8 +522,6 @@ class Machine(RuleBasedStateMachine):
         node = self.node.run.node
         if len(self.people[0].writes) % 2:
             await self.ends_well()
-        for call in self.forwarded:
-            call.fail(Timeout("the leader is gone", applied="unknown"))
         self.stopped = True
         await node.stop(0.01)
         for person in self.people:
@@ -541,7 +535,7 @@ class Machine(RuleBasedStateMachine):
             person.client.hang_up()
         await until(lambda: not len(node._watch) and not node.state._pins)
         await self.stack.aclose()
-        self.forwarded.clear()
+        self.forwarder.back()
         gc.collect()
 
 

@@ -485,7 +485,7 @@ async def test_stop_refuses_what_comes_and_finishes_what_is_there(house: House) 
     await asyncio.sleep(0)
     assert run.node.about.not_ready() == ("stopping", "the node is stopping")
     refused = await client.ask("create", type="User", name="third")
-    assert refused["error"]["data"] == {"kind": "busy", "applied": "no"}
+    assert refused["error"]["data"] == {"kind": "busy", "applied": "no", "elsewhere": True}
     assert await client.kind("ping") == "busy"
     assert not stopping.done()
     house.files.open.set()

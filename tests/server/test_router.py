@@ -27,7 +27,7 @@ from qcore.store.state.state import State
 class Applied:
     """An engine that answers every read barrier at once."""
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         done(-1, None)
 
 
@@ -83,7 +83,7 @@ class _Params:
 
     consistency = "local"
     min_revision = 0
-    since = None
+    since = epoch = cursor = None
     filter = None
     commands: tuple[()] = ()
 
@@ -128,5 +128,7 @@ async def test_a_stopping_node_refuses_calls_and_those_whose_filter_was_being_pa
     async with asyncio.timeout(30):
         while len(house.answers) < 2:
             await asyncio.sleep(0.001)
-    assert [answer["error"]["data"] for answer in house.answers] == [{"kind": "busy", "applied": "no"}] * 2
+    assert [answer["error"]["data"] for answer in house.answers] == [
+        {"kind": "busy", "applied": "no", "elsewhere": True}
+    ] * 2
     assert house.carried_out == []

@@ -9,6 +9,7 @@ import msgspec
 from qcore.model.requests.restore import PlanLine
 
 __all__ = [
+    "AgedAnswer",
     "Booted",
     "ClientList",
     "ConnectedClient",
@@ -35,6 +36,7 @@ __all__ = [
     "SlowRequest",
     "SlowRequestList",
     "SnapshotTaken",
+    "StateAnswer",
     "StepDone",
     "StepFailed",
     "TransactionDone",
@@ -127,7 +129,19 @@ class FailedField(msgspec.Struct):
     error: FieldError
 
 
-class Entity(msgspec.Struct):
+class AgedAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The answer to a `local` read tells its `age`: seconds since its node heard of a quorum, none if it never did."""
+
+    age: float | None = None
+
+
+class StateAnswer(AgedAnswer, kw_only=True):
+    """It tells the `revision` of the node, too, at which the read began."""
+
+    revision: int | None = None
+
+
+class Entity(StateAnswer):
     """Answer of `get`; keys of `fields` are the paths as asked."""
 
     id: int
@@ -144,7 +158,7 @@ class Item(msgspec.Struct):
     fields: dict[str, Any]
 
 
-class Page(msgspec.Struct, omit_defaults=True):
+class Page(StateAnswer, omit_defaults=True):
     """Answer of `find`; no `cursor` on the last page. For `errors` entities the filter had no answer: `error`."""
 
     items: list[Item]
@@ -154,7 +168,7 @@ class Page(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
-class Counted(msgspec.Struct, omit_defaults=True):
+class Counted(StateAnswer, omit_defaults=True):
     """Answer of `count`. For `errors` entities, which are not among the `count`, the filter had no answer: `error`."""
 
     count: int
@@ -162,7 +176,7 @@ class Counted(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
-class TypesPage(msgspec.Struct, omit_defaults=True):
+class TypesPage(StateAnswer, omit_defaults=True):
     """Answer of `types`; no `cursor` on the last page."""
 
     items: list[str]
@@ -184,15 +198,15 @@ class DigestCheck(msgspec.Struct):
     digest: str
 
 
-class DigestNow(msgspec.Struct):
+class DigestNow(AgedAnswer):
     """`digest` is 128 bits in hex; equal revisions have equal digests. `checks` are the last ones, newest first."""
 
     revision: int
     digest: str
-    checks: list[DigestCheck] = []
+    checks: list[DigestCheck]
 
 
-class ExportPage(msgspec.Struct, omit_defaults=True):
+class ExportPage(AgedAnswer, omit_defaults=True):
     """Answer of `snapshot.export`: `chunk` is text of the document at `revision`, no `cursor` comes with the last one.
 
     The last one says what the document holds: `entities`, and what was left out: values of Runtime fields, and
@@ -235,7 +249,7 @@ class PlanResult(msgspec.Struct, omit_defaults=True):
     reset: dict[str, int] = {}
 
 
-class Listening(msgspec.Struct, omit_defaults=True):
+class Listening(AgedAnswer, omit_defaults=True):
     """Answer of `listen`: events bear the `token`, and tell of everything after `revision`, at which `epoch` was."""
 
     token: int

@@ -9,6 +9,7 @@ from typing import Any
 
 from qcore.model.errors import Internal, RequestError, Timeout
 from qcore.server.calls import Call
+from qcore.server.reads.staleness import Stamp
 from qcore.server.runtime import logs
 from qcore.server.runtime.scheduler import Scheduler, Work
 
@@ -17,10 +18,13 @@ __all__ = ["run_read"]
 log = logs.get("qcore.node")
 
 
-def run_read(call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given: Any) -> None:
+def run_read(
+    call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given: Any, stamp: Stamp | None = None
+) -> None:
     """Answer `call` with what `run(given)` returns, or with the error it raises.
 
-    A work is run by the scheduler until it returns the result or the call's deadline has passed.
+    A work is run by the scheduler until it returns the result or the call's deadline has passed. The result is given to
+    `stamp` before.
     """
     try:
         result = run(given)
@@ -31,16 +35,17 @@ def run_read(call: Call, scheduler: Scheduler, run: Callable[[Any], Any], given:
         _failed(call, exc)
         return
     if type(result) is GeneratorType:
-        scheduler.add(_LongRead(call, result).step)
+        scheduler.add(_LongRead(call, result, stamp).step)
     else:
-        call.result(result)
+        _give(call, result, stamp)
 
 
 class _LongRead:
     """A read that is a work: its steps, until the deadline of its call."""
 
-    def __init__(self, call: Call, work: Work[Any]) -> None:
+    def __init__(self, call: Call, work: Work[Any], stamp: Stamp | None) -> None:
         self._call = call
+        self._stamp = stamp
         self._work = work
 
     def step(self) -> bool:
@@ -48,7 +53,7 @@ class _LongRead:
         try:
             next(self._work)
         except StopIteration as done:
-            call.result(done.value)
+            _give(call, done.value, self._stamp)
             return False
         except RequestError as exc:
             call.fail(exc)
@@ -60,6 +65,12 @@ class _LongRead:
             call.fail(Timeout(f"{call.method} was not through by its deadline"))
             return False
         return True
+
+
+def _give(call: Call, result: Any, stamp: Stamp | None) -> None:
+    if stamp is not None:
+        stamp(result)
+    call.result(result)
 
 
 def _failed(call: Call, exc: Exception) -> None:

@@ -85,6 +85,24 @@ INLINE_READS_SECONDS = 1.0
 DISK_LOOK_SECONDS = 0.5
 """Time between two looks at how full the disk is."""
 
+FORWARDED_CALLS = 256
+"""Writes that go to the leader in one batch."""
+
+FORWARDED_BYTES = 256 << 10
+"""Size of the writes in such a batch; the one that reaches it is the last."""
+
+FORWARDED_BATCHES = 16
+"""Batches that are at the leader at a time; what comes meanwhile makes the next one larger."""
+
+FORWARD_RETRY_SECONDS = 0.05
+"""Time after which the leader is asked again that could not be reached."""
+
+FORWARD_GRACE_SECONDS = 0.5
+"""Time in which a node that led has to say what became of the writes it was sent, before others go to the next one."""
+
+FORWARDED_PARTS_BYTES = 256 << 20
+"""Size of the parts of long writes that one other node may have sent, and whose rest has not come."""
+
 FILE_BLOCK_BYTES = 4096
 """What the smallest entry takes of the disk."""
 

@@ -3,7 +3,10 @@
 While the engine accepts no proposal, whatever arrives waits. What was proposed comes back from the engine: committed,
 returned because it was never appended, or rejected because nobody can know; what a committed command did is decided
 where entries are applied. Writes of clients flow only while this node leads and the leadership is set up; its own
-commands go first, each as an entry of its own. While another node leads, what waits is handed to `forward`.
+commands go first, each as an entry of its own. While another node leads, what waits goes there by the `Forwarder`.
+
+Numbered writes of which nobody knows are under way again until their deadline: carried out twice they do no more than
+once. All others are answered, once they may have been appended anywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from qcore.engine.base import Engine, Proposal
 from qcore.model.entry import EntryBody
@@ -25,13 +29,31 @@ from qcore.server.config.settings import Settings
 from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.server.writes.disk_reserve import DiskReserve
+from qcore.server.writes.forwarded_call import ForwardedCall
 from qcore.server.writes.sealing import cut, refuse_oversize, seal, set_limits
 from qcore.store.state.state import State
 
-__all__ = ["Forward", "Group", "Proposals"]
+__all__ = ["Forwarder", "Group", "Proposals"]
 
-Forward = Callable[[int, list[Call]], None]
-"""Sends writes to the leader (its public id). Each is answered in the end, or comes back by `Proposals.take_back`."""
+
+class Forwarder(Protocol):
+    """Sends writes to the node that leads. Each is answered in the end, or comes back by `Proposals.take_back`."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no write is at another node: until then none may be proposed here, lest their order change."""
+
+    def accepts(self) -> bool:
+        """Whether `send` may be called now; if not, `Proposals.flush` is called when it may."""
+
+    def send(self, calls: list[Call]) -> None:
+        """Send writes, which are no more than a batch holds, in their order."""
+
+    def sweep(self, now: float) -> None:
+        """Answer those that are at another node and past their deadline."""
+
+    def stop(self) -> None:
+        """Answer all that are at another node: nobody knows what becomes of them."""
 
 
 class Group:
@@ -76,7 +98,8 @@ class Proposals:
         self._engine = engine
         self._reserve = reserve
         self._max_entry = settings.max_entry_mb * budgets.MEGABYTE
-        self.forward: Forward | None = None
+        self.forwarder: Forwarder | None = None
+        """None on a node alone."""
         self._leads = False
         self._leader: int | None = None
         """The other node that leads."""
@@ -99,7 +122,11 @@ class Proposals:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way."""
-        return not (self._waiting or self._own or self._proposed)
+        return not (self._waiting or self._own or self._proposed) and self._is_home
+
+    @property
+    def _is_home(self) -> bool:
+        return self.forwarder is None or self.forwarder.idle
 
     @property
     def waiting(self) -> int:
@@ -119,6 +146,8 @@ class Proposals:
         It is answered `too_large` where no state could take it, `busy` where too many wait already, and `disk_full`
         where the reserve is touched.
         """
+        if isinstance(call, ForwardedCall) and call.go_back():
+            return
         command: Command = call.params
         try:
             refuse_oversize(command, call.size, self._settings, self._state.level)
@@ -134,8 +163,11 @@ class Proposals:
 
     def put_parts(self, call: Call, parts: list[tuple[str, int]]) -> None:
         """Take a write whose whole command, limits and all, is the JSON in `parts`, of so many bytes each."""
+        if isinstance(call, ForwardedCall) and call.go_back():
+            return
         call.size = sum(size for _, size in parts)
         if self._may_wait(call):
+            call.numbered = call.params.session != 0
             self._tickets += 1
             call.ticket = self._tickets
             self._parts[call] = parts
@@ -147,7 +179,7 @@ class Proposals:
         """Propose a command of the leader's own, as an entry of its own and before what clients wrote."""
         set_limits(command, self._settings, self._state.level)
         self._own.append(_Own(command, sink or _NOBODY, self._leadership))
-        self._flush_later()
+        self.flush_later()
 
     def parts_of(self, call: Call) -> list[tuple[str, int]] | None:
         """The JSON of a long write in parts, for who sends it to the leader; None where the command is in the call."""
@@ -158,14 +190,14 @@ class Proposals:
         for call in calls:
             if isinstance(call, _Part):
                 self._stage_anew(call.whole)
-            elif not call.done:
+            elif not (call.go_back() if isinstance(call, ForwardedCall) else call.done):
                 call.proposed = False
                 self._size += call.size
                 self._waiting.append(call)
         self._waiting = deque(sorted(self._waiting, key=_ticket))
         if self._stopped:
             self.refuse_waiting()
-        self._flush_later()
+        self.flush_later()
 
     def _stage_anew(self, whole: Call) -> None:
         """A part of a long write is not in the log, or perhaps not: take all of it again when its turn comes."""
@@ -185,6 +217,7 @@ class Proposals:
         return problem is None
 
     def _add(self, call: Call) -> None:
+        call.numbered = call.params.session != 0
         self._tickets += 1
         call.ticket = self._tickets
         self._enqueue(call)
@@ -193,9 +226,10 @@ class Proposals:
     def _enqueue(self, call: Call) -> None:
         self._waiting.append(call)
         self._size += call.size
-        self._flush_later()
+        self.flush_later()
 
-    def _flush_later(self) -> None:
+    def flush_later(self) -> None:
+        """Have `flush` called in this turn of the loop, once."""
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_soon(self.flush)
@@ -212,14 +246,17 @@ class Proposals:
     # -- entries out ---------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Propose what is waiting, as far as the engine accepts it; hand it on where another node leads."""
+        """Propose what is waiting, as far as the engine accepts it; where another node leads, send it there."""
         self._flush_due = False
         while self._own and self._engine.accepts_proposals():
             self._propose([self._own.popleft()])
-        while self._leads and self._waiting and self._engine.accepts_proposals():
+        while self._leads and self._waiting and self._is_home and self._engine.accepts_proposals():
             self._propose(self._gather())
-        if self._leader is not None and self.forward is not None and self._waiting:
-            self._hand_on(self._leader, self.forward)
+        forwarder = self.forwarder
+        while not self._leads and forwarder is not None and self._waiting and forwarder.accepts():
+            calls = self._gather_batch()
+            if calls:
+                forwarder.send(calls)
         if self._has_deadlines():
             self._sweeper.start()
 
@@ -252,26 +289,44 @@ class Proposals:
             self._proposed[group] = None
             self._engine.propose(Proposal(body, group))
 
-    def _hand_on(self, leader: int, forward: Forward) -> None:
-        calls = [call for call in self._waiting if not call.done and not isinstance(call, _Part)]
-        self._unstaged.update(call for call in calls if call in self._parts)
-        self._waiting.clear()
-        self._size = 0
-        forward(leader, calls)
+    def _gather_batch(self) -> list[Call]:
+        """Take out as many calls as a batch to the leader holds; after one that may take long nobody has to wait."""
+        calls: list[Call] = []
+        size = 0
+        while self._waiting and len(calls) < budgets.FORWARDED_CALLS and size < budgets.FORWARDED_BYTES:
+            call = self._waiting.popleft()
+            self._size -= call.size
+            if call.done or isinstance(call, _Part):
+                continue
+            if call in self._parts:
+                self._unstaged.add(call)
+                size += sum(part for _, part in self._parts[call])
+            call.proposed = True
+            size += call.size
+            calls.append(call)
+        return calls
 
     # -- what the engine says ------------------------------------------------------------------------------
 
     def lead(self) -> None:
         """This node leads, and the leadership is set up: writes of clients may flow."""
         self._leads, self._leader = True, None
-        self._flush_later()
+        self.flush_later()
 
     def follow(self, leader: int | None) -> None:
         """This node does not lead (any more), but perhaps another one does; own commands were of the leadership."""
         self._leads, self._leader = False, leader
         self._leadership += 1
         self._own.clear()
-        self._flush_later()
+        self._send_back()
+        self.flush_later()
+
+    def _send_back(self) -> None:
+        """Send back what waits here for a leadership that is over."""
+        for call in tuple(self._waiting):
+            if isinstance(call, ForwardedCall):
+                call.go_back()
+        self._forget_answered()
 
     def committed(self, group: Group) -> list[Call] | None:
         """An entry is in the log: its calls, None if they were told already that nobody knows."""
@@ -292,17 +347,25 @@ class Proposals:
                 self.take_back(group.calls)
             elif first.leadership == self._leadership:
                 self._own.appendleft(first)
-                self._flush_later()
+                self.flush_later()
 
     def rejected(self, group: Group, error: RequestError) -> None:
         """Nobody can know whether an entry will be committed."""
-        if self._proposed.pop(group, _MISSING) is not _MISSING:
-            for call in group.calls:
-                if isinstance(call, _Part):
-                    self._stage_anew(call.whole)
-                else:
-                    self._parts.pop(call, None)
-                    call.fail(error)
+        if self._proposed.pop(group, _MISSING) is _MISSING:
+            return
+        again = []
+        for call in group.calls:
+            if isinstance(call, _Part):
+                self._stage_anew(call.whole)
+            elif call.numbered and not (call.done or self._stopped or isinstance(call, ForwardedCall)):
+                call.uncertain = True
+                self._unstaged.update([call] if call in self._parts else [])
+                again.append(call)
+            else:
+                self._parts.pop(call, None)
+                call.fail(error)
+        if again:
+            self.take_back(again)
 
     # -- deadlines and the end -----------------------------------------------------------------------------
 
@@ -311,13 +374,16 @@ class Proposals:
         self._sweeper.stop()
         self._stopped = True
         self.refuse_waiting()
+        if self.forwarder is not None:
+            self.forwarder.stop()
         for group in list(self._proposed):
             self.rejected(group, Timeout("the node is stopping and this write is not committed", applied="unknown"))
 
     def refuse_waiting(self) -> None:
         """Answer what waits: the node stops, and it was not written."""
+        self._send_back()
         for call in self._waiting:
-            call.fail(Busy("the node is stopping", applied="no"))
+            call.fail(Busy("the node is stopping", applied="no", elsewhere=True))
         self._waiting.clear()
         self._own.clear()
         self._size = 0
@@ -325,6 +391,8 @@ class Proposals:
     def _sweep(self) -> bool:
         now = time.monotonic()
         self._drop_expired(now)
+        if self.forwarder is not None:
+            self.forwarder.sweep(now)
         for group in self._proposed:
             for call in group.calls:
                 if call.deadline <= now:
@@ -343,6 +411,9 @@ class Proposals:
         for call in self._waiting:
             if call.deadline <= now:
                 call.fail(self._late(call))
+        self._forget_answered()
+
+    def _forget_answered(self) -> None:
         kept = deque(call for call in self._waiting if not call.done)
         if len(kept) < len(self._waiting):
             self._waiting, self._size = kept, sum(call.size for call in kept)
@@ -350,7 +421,8 @@ class Proposals:
     def _late(self, call: Call) -> RequestError:
         if self._leads:
             return Timeout(f"{call.method} waited longer than its deadline for the log", applied="no")
-        return NoQuorum(f"{call.method} waited until its deadline, but there is no leader", applied="no")
+        why = "there is no leader" if self._leader is None else f"node {self._leader}, which leads, was not reached"
+        return NoQuorum(f"{call.method} waited until its deadline, but {why}", applied="no", elsewhere=True)
 
 
 def _ticket(call: Call) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from qcore.engine.base import BarrierDone, Engine
+from qcore.engine.base import BarrierDone
 from qcore.model.api import METHODS
 from qcore.model.requests.queries import Get, Listen, Ping, Query
 from qcore.server.calls import Call
@@ -22,7 +22,7 @@ class Barriers:
         self.index: int | None = -1
         self.asked: list[BarrierDone] = []
 
-    def read_barrier(self, done: BarrierDone, deadline: float) -> None:
+    def read_barrier(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
         self.asked.append(done)
         if self.index is not None:
             done(self.index, None)
@@ -36,7 +36,7 @@ class House:
         self.engine = Barriers()
         self.ready: list[Call] = []
         self.answers: list[Any] = []
-        self.gate = ReadGate(self.state, cast(Engine, self.engine), max_waiting, self.ready.append)
+        self.gate = ReadGate(self.state, self.engine.read_barrier, max_waiting, self.ready.append)
 
     def enter(self, params: Query) -> Call:
         method = next(method for method in METHODS.values() if method.params is type(params))
