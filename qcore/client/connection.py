@@ -233,6 +233,8 @@ class Connection:
                 self._protocol.receive(await socket.recv(decode=False))
                 self._settle()
                 self._unwritten.set()
+                if self._protocol.may_leave:
+                    return "it sends its clients elsewhere", None
         except ConnectionClosed as exc:
             return _why(exc), exc.rcvd.code if exc.rcvd is not None else None
         except Internal as exc:

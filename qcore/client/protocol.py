@@ -11,6 +11,8 @@ between stand the rules of exactly once:
   retry the first attempt may have been done and forgotten: the caller gets the error.
 - Of a write that was sent twice, an error says `applied` "no" only where apply itself found it; any other error is
   one attempt's, and the one before may have been applied: "unknown".
+- An error that says `elsewhere` is about the server alone, which stops or has no leader: the connection is to move to
+  the next one (`may_leave`), and whatever was refused is sent there, if it may be sent again or was not done.
 
 A `Subscription` goes in by `subscribe`; its requests are made here whenever it wants one, its events go to it.
 """
@@ -56,6 +58,8 @@ class Protocol:
 
     def __init__(self) -> None:
         self.connected = False
+        self._leaving = False
+        """Whether the server has sent a request elsewhere: nothing more is sent to it."""
         self._ids = itertools.count(1)
         self._plain: deque[RequestGroup] = deque()
         self._numbered: deque[RequestGroup] = deque()
@@ -101,6 +105,12 @@ class Protocol:
         """Whether anything waits for `retry`."""
         return any(subscription.state == "refused" for subscription in self._subscriptions)
 
+    @property
+    def may_leave(self) -> bool:
+        """Whether the connection is to move to the next server, and no answer is lost by that."""
+        waiting = (request for request, _ in self._sent.values() if not request.done)
+        return self._leaving and all(request.repeatable or request.aside for request in waiting)
+
     def opened(self) -> None:
         """A connection is there: send again what may be sent again, then what waits."""
         self.connected = True
@@ -109,7 +119,7 @@ class Protocol:
 
     def lost(self, reason: str, *, too_large: bool = False) -> None:
         """The connection is gone; `too_large`: as the server refused the size of a frame."""
-        self.connected = False
+        self.connected = self._leaving = False
         self._frames.clear()
         self._asking.clear()
         self._tokens.clear()
@@ -121,7 +131,7 @@ class Protocol:
         if too_large:
             self._refuse_largest(reason)
         for request, _ in self._sent.values():
-            if not request.done and not request.repeatable:
+            if not (request.done or request.repeatable or request.aside):
                 self._finish(request, error=ConnectionFailed(f"{request.method}: {reason}", applied="unknown"))
         self._sent = {id: pair for id, pair in self._sent.items() if not pair[0].done}
 
@@ -156,7 +166,7 @@ class Protocol:
         return finished
 
     def _pump(self) -> None:
-        if not self.connected:
+        if not self.connected or self._leaving:
             return
         for subscription in self._subscriptions:
             if subscription.state == "idle":
@@ -200,8 +210,16 @@ class Protocol:
             if response.error is not None and response.id is None:
                 logger.warning("the server could not read a request: %s", response.error.get("message"))
             return
-        request, _ = self._sent.pop(response.id)
+        request, group = self._sent.pop(response.id)
         error = error_from_wire(response.error) if response.error is not None else None
+        if error is not None and error.data.get("elsewhere"):
+            self._leaving = True
+            if request in self._asking:
+                self._asking.pop(request).disconnected()
+                return
+            if self._goes_elsewhere(request, error):
+                self._sent[response.id] = request, group
+                return
         if request is self._opening:
             self._session_opened(request, response.result, error)
         elif request.done:
@@ -210,6 +228,14 @@ class Protocol:
             self._session_expired(request, error)
         else:
             self._finish(request, response.result, error)
+
+    def _goes_elsewhere(self, request: Request, error: QcoreError) -> bool:
+        """Put a request aside for the next server, if it may be sent there."""
+        not_done = not request.writes or error.data.get("applied") == "no"
+        if request.done or request is self._opening or not (request.repeatable or not_done):
+            return False
+        request.put_aside(not_done=not_done)
+        return True
 
     def _notified(self, response: _Response) -> None:
         if response.method != "event":
@@ -246,6 +272,8 @@ class Protocol:
         if error is None:
             self._session = Session(_decode_session(result).session)
             return
+        if error.data.get("elsewhere") or error.data.get("applied") == "unknown":
+            return  # another one is opened: one too many is forgotten like any that is not used
         for group in self._numbered:  # without a session no write can be sent: all get the reason
             for waiting in group.open_requests():
                 if waiting.numbered:

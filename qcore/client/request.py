@@ -7,7 +7,7 @@ from typing import Any
 
 from qcore.client.params import encode_params
 from qcore.model.api import METHODS
-from qcore.model.errors import QcoreError
+from qcore.model.errors import APPLY_KINDS, QcoreError
 from qcore.model.wire import encode_json
 
 __all__ = ["WINDOW", "Request", "RequestGroup", "Session", "as_arrays"]
@@ -20,9 +20,6 @@ ARRAY_BYTES = 256 * 1024
 
 _ONCE = ("listen", "unlisten")
 """Reads that mean one connection: sent again word for word they would mean another thing."""
-
-_OF_APPLY = frozenset({"not_found", "wrong_kind", "bad_value", "bad_schema", "conflict", "stale", "cycle", "in_use"})
-"""Kinds of errors with which apply refuses a write: a numbered one has the same answer whatever attempt it was."""
 
 
 class Session:
@@ -59,6 +56,9 @@ class Request:
         self.error: QcoreError | None = None
         self.done = False
         self.attempts = 0
+        """How often it was sent where it may have been carried out."""
+        self.aside = False
+        """Whether the server refused it and named no reason that holds elsewhere: it goes to the next one."""
         self.text = b""
         self.session: Session | None = None
         self.seq = 0
@@ -83,13 +83,24 @@ class Request:
             self.session.unanswered.pop(self.seq, None)
         self.session, self.attempts = None, 0
 
+    def put_aside(self, *, not_done: bool) -> None:
+        """It was refused here and is for the next server; `not_done`: nothing came of this attempt."""
+        self.aside = True
+        if not_done:
+            self.attempts -= 1
+
     def finish(self, result: bytes, error: QcoreError | None) -> None:
         """It ends. That a retry was not applied says nothing of the attempts before it, whatever the error says."""
-        if error is not None and self.writes and self.attempts > 1 and error.kind not in _OF_APPLY:
+        if error is not None and self.writes and self.attempts > 1 and not _is_of_apply(error):
             error.data["applied"] = "unknown"
         self.result, self.error, self.done = result, error, True
         if self.session is not None:
             self.session.unanswered.pop(self.seq, None)
+
+
+def _is_of_apply(error: QcoreError) -> bool:
+    """Whether apply itself found that a write cannot be done; that an upload is elsewhere is found before."""
+    return error.kind in APPLY_KINDS and "upload" not in error.data
 
 
 class RequestGroup:
@@ -108,6 +119,7 @@ class RequestGroup:
         requests = self.open_requests()
         for request in requests:
             request.attempts += 1
+            request.aside = False
         text = b",".join(request.text for request in requests)
         return b"[%s]" % text if self.array else text
 

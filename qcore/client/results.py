@@ -31,11 +31,17 @@ class Reading(msgspec.Struct):
 
 
 class Entity(msgspec.Struct):
-    """Answer of `get`: the paths as asked, each with its `Reading`; ``entity["Age"]`` is the bare value."""
+    """Answer of `get`: the paths as asked, each with its `Reading`; ``entity["Age"]`` is the bare value.
+
+    Where it was asked for as ``local``, `revision` is the node's at that moment, and `age` are the seconds since it had
+    heard of a quorum.
+    """
 
     id: int
     type: str
     fields: dict[str, Reading]
+    revision: int | None = None
+    age: float | None = None
 
     def __getitem__(self, path: str) -> Any:
         """Return the value of a path that was asked for.

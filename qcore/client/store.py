@@ -17,7 +17,7 @@ from qcore.client.listening import Events
 from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.client.urls import DEFAULT_URL, parse_urls
-from qcore.model.errors import BadParams
+from qcore.model.errors import BadParams, NotFound
 from qcore.model.requests.cluster import ClusterFormed, ClusterState, ClusterTransferred
 from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
 from qcore.model.requests.compound import Condition
@@ -52,6 +52,9 @@ __all__ = ["DEFAULT_TIMEOUT", "Store", "connect"]
 DEFAULT_TIMEOUT = 10.0
 _UPLOADED = 512 * 1024
 """Bytes of a document that are handed in at a time."""
+
+_UPLOAD_TRIES = 3
+"""How often a document is handed in where the server that had it is gone."""
 
 T = TypeVar("T")
 Schema = EntitySchema | Mapping[str, Any]
@@ -418,9 +421,8 @@ class Store:
         Raises:
             BadParams: the document has problems; ``data["problems"]`` has them as ``{"path", "message"}``.
         """
-        upload = await self._upload(document, timeout)
-        params = _given(upload=upload, prune=prune or None, limit=limit, consistency=consistency)
-        return await self._ask("snapshot.plan", params, PlanResult, timeout)
+        params = _given(prune=prune or None, limit=limit, consistency=consistency)
+        return await self._ask_of_document("snapshot.plan", document, params, PlanResult, timeout)
 
     async def snapshot_restore(
         self, document: str | bytes, *, prune: bool = False, reset: bool = False, timeout: float | None = None
@@ -433,9 +435,24 @@ class Store:
             BadParams: the document has problems; ``data["problems"]`` has them as ``{"path", "message"}``.
             InUse: such values would go, and `reset` is not given; ``data["reset"]`` counts them by field.
         """
-        upload = await self._upload(document, timeout)
-        params = _given(upload=upload, prune=prune or None, reset=reset or None)
-        return await self._ask("snapshot.restore", params, Restored, timeout)
+        params = _given(prune=prune or None, reset=reset or None)
+        return await self._ask_of_document("snapshot.restore", document, params, Restored, timeout)
+
+    async def _ask_of_document(
+        self, method: str, document: str | bytes, params: dict[str, Any], result: type[T], timeout: float | None
+    ) -> T:
+        """Hand in a document and ask what is to be done with it; anew if the connection has moved in between.
+
+        A document stays where it was handed in, and another node does not know it.
+        """
+        for moves_left in reversed(range(_UPLOAD_TRIES)):
+            try:
+                upload = await self._upload(document, timeout)
+                return await self._ask(method, {"upload": upload, **params}, result, timeout)
+            except NotFound as exc:
+                if not moves_left or "upload" not in exc.data or exc.data.get("applied") == "unknown":
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def _upload(self, document: str | bytes, timeout: float | None) -> str:
         """Hand in a document; returns the name of the upload."""

@@ -141,6 +141,10 @@ class Node:
             self._disconnected,
             self._handlers(),
         )
+        self._lag, self._collections = LoopLag(), CollectionTimes()
+        self._role_changes = 0
+        self._told_membership: tuple[Membership, LogId] | None = None
+        self.metrics = Exposition(self._observed)
         self.forwarding: Forwarding | None = None
         """Requests to the node that leads and from other nodes; None for a node alone."""
 
@@ -154,11 +158,6 @@ class Node:
         self.forwarding = self._proposals.forwarder = forwarding
         self.router.gate.ask_by(forwarding.read_barrier)
         return forwarding
-
-        self._lag, self._collections = LoopLag(), CollectionTimes()
-        self._role_changes = 0
-        self._told_membership: tuple[Membership, LogId] | None = None
-        self.metrics = Exposition(self._observed)
 
     def _observed(self) -> Observed:
         self.counts.count()

@@ -191,6 +191,51 @@ async def test_after_a_loss_the_next_url_is_used(stack: AsyncExitStack) -> None:
     assert (bad.connections, good.connections) == (1, 1)
 
 
+async def test_a_server_that_sends_its_clients_elsewhere_is_left_for_the_next_url(stack: AsyncExitStack) -> None:
+    async def stopping(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        data = {"applied": "no"} if request["method"] != "exists" else {}
+        await reply(socket, request, kind="busy", elsewhere=True, **data)
+
+    first = await stack.enter_async_context(serving(stopping))
+    second = await stack.enter_async_context(serving())
+    store = await stack.enter_async_context(connect([first.url, second.url]))
+    await store.delete(1)
+    assert first.methods() == ["session.open"]
+    assert second.methods() == ["session.open", "delete"]
+
+
+@pytest.mark.parametrize("method", ["plan", "restore"])
+async def test_a_document_is_handed_in_anew_where_another_server_goes_on(stack: AsyncExitStack, method: str) -> None:
+    """The first one is gone when the document is there; of a restore that was sent to it nobody knows."""
+
+    async def leave(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["method"] == "snapshot.upload":
+            await reply(socket, request, {"upload": request["params"]["upload"], "size": 3})
+        elif request["method"] == "session.open":
+            await reply(socket, request, {"session": 5})
+        else:
+            await socket.close()
+
+    async def another(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["method"] == "snapshot.upload":
+            await reply(socket, request, {"upload": request["params"]["upload"], "size": 3})
+        elif "snapshot.upload" in peer.methods():
+            await reply(socket, request, {"revision": 4, "counts": {}, "lines": []})
+        else:
+            await reply(socket, request, kind="not_found", upload="it", applied="no")
+
+    first = await stack.enter_async_context(serving(leave))
+    second = await stack.enter_async_context(serving(another))
+    store = await stack.enter_async_context(connect([first.url, second.url]))
+    if method == "plan":
+        assert (await store.snapshot_plan("{ }")).revision == 4
+        assert second.methods() == ["snapshot.plan", "snapshot.upload", "snapshot.plan"]
+    else:
+        with pytest.raises(NotFound) as caught:
+            await store.snapshot_restore("{ }")
+        assert caught.value.data["applied"] == "unknown"
+
+
 async def test_a_forgotten_session_on_a_retry_leaves_the_outcome_unknown(stack: AsyncExitStack) -> None:
     async def forget(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
         if request["method"] == "session.open":

@@ -54,6 +54,9 @@ class Peer:
         assert opening["method"] == "session.open"
         self.answer(opening["id"], {"session": session})
 
+    def may_leave(self) -> bool:
+        return self.protocol.may_leave
+
     def reconnect(self) -> None:
         self.protocol.lost("broken")
         self.protocol.opened()
@@ -513,3 +516,83 @@ def test_an_event_that_is_none_ends_the_connection(peer: Peer) -> None:
 def test_other_notifications_are_passed_over(peer: Peer) -> None:
     peer.protocol.receive(b'{"jsonrpc":"2.0","method":"news","params":{"x":1}}')
     assert peer.protocol.finished() == []
+
+
+# -- elsewhere -----------------------------------------------------------------------------------------------
+
+
+STOPPING = ("busy", "the node is stopping")
+
+
+def test_what_a_stopping_server_refused_goes_to_the_next_one_in_its_order(peer: Peer) -> None:
+    peer.submit("delete", id=1)
+    peer.open_session()
+    read, write = peer.submit("exists", id=1), peer.submit("delete", id=2)
+    first, one, two = peer.sent()
+    peer.answer(one["id"], error=STOPPING, elsewhere=True)
+    peer.answer(two["id"], error=STOPPING, elsewhere=True, applied="no")
+    assert peer.may_leave()
+    peer.submit("delete", id=3)
+    assert peer.sent() == [], "nothing more for the server that stops"
+    peer.answer(first["id"], {})
+    peer.reconnect()
+    assert [frame["params"]["id"] for frame in peer.sent()] == [1, 2, 3]
+    peer.answer(one["id"], True)
+    peer.answer(two["id"], error=("busy", "too much waits"), applied="no")
+    assert read.result == b"true"
+    assert write.error is not None
+    assert write.error.data["applied"] == "no", "the attempt before was refused for certain"
+
+
+def test_a_write_without_a_number_goes_elsewhere_only_if_it_was_not_done(peer: Peer) -> None:
+    own = {"session": 3, "seq": 1}
+    one, two = peer.submit("delete", id=1, **own), peer.submit("delete", id=2, **own)
+    first, second = peer.sent()
+    peer.answer(first["id"], error=STOPPING, elsewhere=True, applied="no")
+    assert not peer.may_leave(), "the other one is under way"
+    peer.answer(second["id"], error=("timeout", "lost"), elsewhere=True, applied="unknown")
+    assert two.error is not None
+    assert peer.may_leave()
+    peer.reconnect()
+    assert [frame["params"]["id"] for frame in peer.sent()] == [1]
+    assert not one.done
+
+
+def test_a_numbered_write_that_may_be_done_stays_unknown_wherever_it_goes(peer: Peer) -> None:
+    write = peer.submit("delete", id=1)
+    peer.open_session()
+    (frame,) = peer.sent()
+    peer.answer(frame["id"], error=("no_quorum", "no leader"), elsewhere=True, applied="unknown")
+    peer.reconnect()
+    peer.answer(peer.sent()[0]["id"], error=("busy", "too much waits"), applied="no")
+    assert write.error is not None
+    assert write.error.data["applied"] == "unknown"
+
+
+def test_a_session_that_a_stopping_server_does_not_open_is_opened_by_the_next_one(peer: Peer) -> None:
+    write = peer.submit("delete", id=1)
+    (opening,) = peer.sent()
+    peer.answer(opening["id"], error=STOPPING, elsewhere=True, applied="no")
+    assert peer.may_leave()
+    assert peer.sent() == []
+    peer.reconnect()
+    peer.open_session()
+    peer.answer(peer.sent()[0]["id"], {})
+    assert write.error is None
+
+
+def test_a_subscription_that_a_stopping_server_refused_listens_at_the_next_one(peer: Peer) -> None:
+    subscription = Subscription({"target": "Thing"})
+    peer.protocol.subscribe(subscription)
+    peer.answer(peer.sent()[0]["id"], error=STOPPING, elsewhere=True)
+    assert peer.may_leave()
+    peer.reconnect()
+    assert [frame["method"] for frame in peer.sent()] == ["listen"]
+
+
+def test_a_session_of_which_nobody_knows_whether_it_was_opened_is_opened_again(peer: Peer) -> None:
+    write = peer.submit("delete", id=1)
+    peer.answer(peer.sent()[0]["id"], error=("timeout", "the lead is lost"), applied="unknown")
+    peer.open_session()
+    peer.answer(peer.sent()[0]["id"], {})
+    assert write.error is None

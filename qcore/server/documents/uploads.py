@@ -109,7 +109,8 @@ class Uploads:
         if anew:
             self._kept.drop(query.upload)
         elif upload is None:
-            raise NotFound(f"there is no upload {query.upload!r}: it was not begun at offset 0, or not used for long")
+            why = "it was not begun at offset 0 of this node, or not used for long"
+            raise NotFound(f"there is no upload {query.upload!r}: {why}", upload=query.upload)
         self._make_room(int(anew), more)
         if anew or upload is None:
             upload = self._kept.keep(query.upload, Upload, client)
@@ -125,7 +126,8 @@ class Uploads:
         """
         upload = self._kept.use(name, client)
         if upload is None:
-            raise NotFound(f"there is no upload {name[:60]!r} here: hand in the document by snapshot.upload")
+            how = "hand in the document by snapshot.upload"
+            raise NotFound(f"there is no upload {name[:60]!r} here: {how}", upload=name[:60])
         upload.users += 1
         try:
             yield upload
