@@ -186,8 +186,11 @@ class WebSocket(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return self._written, 0
         found: socket.socket = transport.get_extra_info("socket")
-        unconfirmed = int.from_bytes(fcntl.ioctl(found.fileno(), termios.TIOCOUTQ, bytes(4)), "little")
-        outstanding = transport.get_write_buffer_size() + unconfirmed
+        try:
+            answer = fcntl.ioctl(found.fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, RuntimeError):  # closed this moment
+            return self._written, 0
+        outstanding = transport.get_write_buffer_size() + int.from_bytes(answer, "little")
         return self._written - outstanding, outstanding
 
     # -- bytes and frames ----------------------------------------------------------------------------------

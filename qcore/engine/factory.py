@@ -29,6 +29,7 @@ def make_engine(
     on_slow: Callable[[float], None],
     *,
     cluster: bool = False,
+    timing: tuple[int, int, int] = (200, 400, 700),
 ) -> Engine:
     """An engine for a node's directory, not started.
 
@@ -39,6 +40,7 @@ def make_engine(
         slow_fsync: seconds above which storing one entry is slow.
         on_slow: hears of it on the loop, with the seconds it took.
         cluster: the node is to be one of several: on a blank disk it waits to be initialised or added.
+        timing: milliseconds between heartbeats, and the least and longest silence of a leader.
 
     Raises:
         ExtensionMissing: the engine is not installed, or its extension is of another version.
@@ -46,9 +48,9 @@ def make_engine(
     if name == "embedded" or (name == "auto" and not cluster):
         return EmbeddedEngine(directory, addr, slow_fsync, on_slow)
     _require_extension("--engine openraft" if name == "openraft" else "a cluster")
-    from qcore.engine.openraft.engine import OpenRaftEngine
+    from qcore.engine.openraft.engine import OpenRaftEngine, Timing
 
-    return OpenRaftEngine(directory, addr, slow_fsync, on_slow, alone=not cluster)
+    return OpenRaftEngine(directory, addr, slow_fsync, on_slow, alone=not cluster, timing=Timing(*timing))
 
 
 def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:
@@ -59,12 +61,13 @@ def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:
     """
     if name == "openraft":
         _require_extension("--engine openraft")
-    if discovery or peers:
-        wanted = "--enable-discovery" if discovery else "--peers"
-        _require_extension(wanted)
+    if peers:
+        _require_extension("--peers")
+    if discovery:
+        _require_extension("--enable-discovery")
         raise ExtensionMissing(
-            f"{wanted} asks for a cluster, and nodes of this version do not find each other yet: "
-            "one node alone runs without it"
+            "nodes of this version do not find each other by --enable-discovery yet: name them with --peers, "
+            "or run one node alone without it"
         )
 
 

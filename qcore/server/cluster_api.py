@@ -32,8 +32,6 @@ class ClusterApi:
 
     Args:
         membership: gives the last membership applied, None before the first.
-        formation: the node's part in forming a cluster, None where it runs alone. Who carries out its actions says
-            `init_done` for each `InitDone`, and is told by `on_wish` that there may be actions.
     """
 
     def __init__(
@@ -42,15 +40,14 @@ class ClusterApi:
         directory: Directory,
         addr: str,
         membership: Callable[[], Membership | None],
-        formation: Formation | None = None,
-        on_wish: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._directory = directory
         self._addr = addr
         self._membership = membership
-        self._formation = formation
-        self._on_wish = on_wish
+        self._formation: Formation | None = None
+        """The node's part in forming a cluster, None where it runs alone."""
+        self._on_wish: Callable[[], None]
         self._inits: list[Call] = []
         """Who waits for the cluster to be formed."""
         self._late = Alarm()
@@ -59,6 +56,13 @@ class ClusterApi:
             ClusterInit: self._init,
             ClusterTransfer: self._transfer,
         }
+
+    def form_by(self, formation: Formation, on_wish: Callable[[], None]) -> None:
+        """Be part of forming a cluster.
+
+        Who carries out its actions says `init_done` for each `InitDone`; `on_wish` tells that there may be some.
+        """
+        self._formation, self._on_wish = formation, on_wish
 
     def run(self, call: Call) -> None:
         """Carry a call out; the answer may come later."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import uvloop
 
+from qcore.cluster.hub import LinkSettings
 from qcore.disk.directory import Directory
 from qcore.engine.factory import make_engine, refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, Fatal
@@ -30,6 +31,7 @@ from qcore.server.config.sources import Loaded
 from qcore.server.front.http import FrontDoor
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
+from qcore.server.peers.peering import Peering
 from qcore.server.recovery import load
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
@@ -106,6 +108,8 @@ class _Daemon:
         self._stopped_reading = False
         """Whether a signal to stop came while snapshot and log were read: the loop stands still then."""
         self._fatal: Fatal | None = None
+        self._secrets = read_secrets(settings.cluster_secret_file)
+        self._peering: Peering | None = None
 
     async def serve(self) -> None:
         """Start, serve, stop."""
@@ -130,10 +134,15 @@ class _Daemon:
             self._stop.set()
         front = FrontDoor(node)
         front.max_connections = most
+        peering = self._peering = self._make_peering(node, addr)
         collector = Collector(lambda: node.last_activity)
         collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
         node.run()
+        if peering is not None:
+            peering.start()
+            front.take_peer = peering.accept
+            self._announce(addr)
         place = Periodic(budgets.PLACE_LOOK_SECONDS, lambda: self._is_in_place(node))
         place.start()
         await self._stop.wait()
@@ -146,7 +155,15 @@ class _Daemon:
 
     def _start_node(self, addr: str) -> Node:
         settings, directory = self._settings, self._directory
-        engine = make_engine(settings.engine, directory, addr, settings.slow_fsync_ms / 1000, _warn_slow_disk)
+        engine = make_engine(
+            settings.engine,
+            directory,
+            settings.advertise or addr,
+            settings.slow_fsync_ms / 1000,
+            _warn_slow_disk,
+            cluster=bool(settings.peers),
+            timing=(settings.heartbeat_ms, settings.election_timeout_min_ms, settings.election_timeout_max_ms),
+        )
         begun = time.monotonic()
         self._notifier.extend(600, "Reading snapshot and log")
         gc.disable()
@@ -182,6 +199,16 @@ class _Daemon:
         )
         return node
 
+    def _make_peering(self, node: Node, addr: str) -> Peering | None:
+        """The link to other nodes, None for a node that is to be alone."""
+        settings = self._settings
+        if not settings.peers:
+            return None
+        known = LinkSettings(secrets=self._secrets, insecure=settings.insecure)
+        told = settings.advertise or addr
+        others = [peer for peer in settings.peers if peer != told]
+        return Peering(node, self._directory, told, others, known, self._on_fatal)
+
     def _warn_of_level(self, level: int) -> None:
         most = self._settings.max_feature_level
         if most is not None and most < level:
@@ -205,7 +232,8 @@ class _Daemon:
             return
         self._announced = True
         url = f"ws://{addr}"
-        status = f"Node {self._settings.id} leads itself on {url}, data in {self._directory.path}"
+        whose = "leads itself" if self._peering is None else "serves"
+        status = f"Node {self._settings.id} {whose} on {url}, data in {self._directory.path}"
         log.info(
             "listening",
             message=f"{status}; talk to it with: {_client_words(url)}",
@@ -248,9 +276,14 @@ class _Daemon:
     async def _close(self, node: Node, front: FrontDoor, servers: list[asyncio.Server]) -> None:
         for server in servers:
             server.close()
+        peering = self._peering
         if self._fatal is None:
             await node.stop()
+        elif peering is not None:
+            peering.abandon()
         await front.close(budgets.GOODBYE_SECONDS)
+        if peering is not None:
+            await peering.stop(budgets.GOODBYE_SECONDS)
         if self._fatal is None:
             log.info("stopped", message="Stopped; everything acknowledged is on disk")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from qcore.cluster.formation.machine import Formation
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Engine, LoadDone
@@ -108,7 +109,7 @@ class Node:
             self._history,
             self.clients,
             self.slow_requests,
-            self._last_membership,
+            self.membership,
             lambda client: self._watch.listeners_of(client),
             lambda: self._reserve.look(),
         )
@@ -129,7 +130,7 @@ class Node:
         )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
-        self._cluster = ClusterApi(engine, directory, addr, self._last_membership)
+        self._cluster = ClusterApi(engine, directory, addr, self.membership)
         self.router = Router(
             state,
             engine,
@@ -147,6 +148,16 @@ class Node:
         self.metrics = Exposition(self._observed)
         self.forwarding: Forwarding | None = None
         """Requests to the node that leads and from other nodes; None for a node alone."""
+        self.on_membership: Callable[[Membership | None], None] = lambda membership: None
+        """Hears of each other membership, once it is applied."""
+
+    def form_by(self, formation: Formation, on_wish: Callable[[], None]) -> Callable[[RequestError | None], None]:
+        """Be part of forming a cluster; `on_wish` tells that there may be actions.
+
+        What is returned hears of each `InitDone`.
+        """
+        self._cluster.form_by(formation, on_wish)
+        return self._cluster.init_done
 
     def connect(self, link: ForwardLink) -> Forwarding:
         """Carry out requests by the node that leads, over a link to the others; to be called before `run`.
@@ -396,6 +407,7 @@ class Node:
         self._watch.applied()
         if self._applier.membership is not self._told_membership:
             self._tell_outlook()
+            self.on_membership(self.membership())
         if not self.stopping:
             self._leadership.applied()
         self._check_idle()
@@ -423,7 +435,8 @@ class Node:
         """See `ApplierHost.apply_failed`."""
         self._fail(error)
 
-    def _last_membership(self) -> Membership | None:
+    def membership(self) -> Membership | None:
+        """The members as far as entries are applied, None before the first."""
         return None if self._applier.membership is None else self._applier.membership[0]
 
     def _membership(self) -> tuple[Membership, LogId]:

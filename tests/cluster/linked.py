@@ -33,6 +33,7 @@ __all__ = [
     "CLUSTER",
     "DEADLINE",
     "LinkedNode",
+    "ScriptedEngine",
     "hello",
     "linked_nodes",
     "own",

@@ -14,7 +14,7 @@ from qcore.cluster import budgets
 from qcore.engine.base import RpcKind
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import NoQuorum, RequestError
-from tests.cluster.linked import CLUSTER, DEADLINE, LinkedNode, linked_nodes, started, until
+from tests.cluster.linked import CLUSTER, DEADLINE, LinkedNode, ScriptedEngine, linked_nodes, started, until
 from tests.cluster.relay import Relay, relayed
 
 
@@ -167,6 +167,15 @@ def test_requests_that_find_no_room_behind_a_slow_peer_fail(tmp_path: Path) -> N
         assert all(one.result(DEADLINE) for one in asked if one not in failed)
 
 
+def test_heartbeats_go_on_while_the_main_thread_computes(tmp_path: Path) -> None:
+    with linked_nodes(tmp_path, 1, 2, 3) as (first, _, _):
+        asked = [first.engine.ask(id, "heartbeat", b"%d" % number) for number in range(100) for id in (2, 3)]
+        computed = 0
+        while not all(one.done() for one in asked):  # never waits, never gives way by itself
+            computed += sum(range(1000))
+        assert all(one.result() is not None for one in asked)
+
+
 # -- lost and found again -------------------------------------------------------------------------------------
 
 
@@ -315,6 +324,32 @@ def test_a_second_node_of_the_same_number_is_refused(tmp_path: Path, same_disk: 
             assert first.reaches(second)
 
 
+def test_a_disk_that_is_not_the_members_is_refused(tmp_path: Path) -> None:
+    with linked_nodes(tmp_path, 1, linked=False) as (first,):
+        first.link.set_members({2 * 65_536: "ff" * 16})
+        second = LinkedNode(2, tmp_path / "2")
+        with started(second):
+            second.dial(first.address)
+            until(lambda: "second_incarnation" in second.host.reasons())
+            assert first.engine.links == []
+
+
+def test_a_log_without_what_it_has_acknowledged_is_refused(tmp_path: Path) -> None:
+    with linked_nodes(tmp_path, 1, linked=False) as (first,):
+        second = LinkedNode(2, tmp_path / "2")
+        second.host.vote, second.host.last = Vote(7, 65_536, True), LogId(6, 65_536, 40)
+        with started(second):
+            second.dial(first.address)
+            until(lambda: first.reaches(second))
+            first.link.acknowledged(second.own.incarnation, LogId(6, 65_536, 35))
+        until(lambda: not first.reaches(second))
+        older = LinkedNode(2, tmp_path / "2")
+        older.host.vote, older.host.last = Vote(8, 65_536, False), LogId(6, 65_536, 34)
+        with started(older):
+            older.dial(first.address)
+            until(lambda: "log_behind" in older.host.reasons())
+
+
 def test_a_disk_that_was_put_back_is_refused(tmp_path: Path) -> None:
     with linked_nodes(tmp_path, 1, linked=False) as (first,):
         second = LinkedNode(2, tmp_path / "2")
@@ -424,6 +459,21 @@ def test_a_stopped_link_takes_nothing_any_more(tmp_path: Path) -> None:
         first.dial(second.address)
         first.link.set_members({})
         until(lambda: not second.reaches(first))
+
+
+def test_a_link_that_cannot_go_on_says_so(tmp_path: Path) -> None:
+    node = LinkedNode(1, tmp_path / "1")
+
+    def fail() -> ScriptedEngine:
+        raise OSError("no queue")
+
+    node.engine.rpc_queue = fail  # type: ignore[method-assign]
+    node.link.start()
+    until(lambda: node.host.failures)
+    assert [str(failure) for failure in node.host.failures] == ["no queue"]
+    assert node.link.stop(DEADLINE)
+    node.door.close()
+    node.engine.close()
 
 
 def test_an_abandoned_link_is_cut_at_once(tmp_path: Path) -> None:

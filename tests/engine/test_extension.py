@@ -35,6 +35,16 @@ def test_an_extension_of_another_version_is_refused_and_says_what_builds_it(monk
 
 
 @pytest.mark.parametrize(("discovery", "flag"), [(True, "--enable-discovery"), (False, "--peers")])
-def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(discovery: bool, flag: str) -> None:
-    with pytest.raises(ExtensionMissing, match=f"^{flag} "):
+def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, discovery: bool, flag: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "qcore_openraft", None)
+    with pytest.raises(ExtensionMissing, match=f"^{flag} needs OpenRaft"):
         refuse_cluster("auto", discovery=discovery, peers=not discovery)
+
+
+def test_nodes_are_named_by_hand_until_they_find_each_other() -> None:
+    pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
+    refuse_cluster("auto", discovery=False, peers=True)
+    with pytest.raises(ExtensionMissing, match="name them with --peers"):
+        refuse_cluster("auto", discovery=True, peers=False)

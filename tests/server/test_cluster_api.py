@@ -94,9 +94,9 @@ class House:
         self.asked = Asked()
         members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in (SELF, OTHER, LEARNER)}
         membership = Membership([[SELF, OTHER]], members) if formation is None else None
-        self.api = ClusterApi(
-            self.engine, directory, "127.0.0.1:1", lambda: membership, formation, lambda: setattr(self, "wished", True)
-        )
+        self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership)
+        if formation is not None:
+            self.api.form_by(formation, lambda: setattr(self, "wished", True))
         self.wished = False
 
     def run(self, params: Any, seconds: float = 3600.0) -> Call:

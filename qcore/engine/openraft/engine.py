@@ -22,7 +22,7 @@ from qcore.disk.log.cache import CACHE_BYTES
 from qcore.disk.log.record import encode_body
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.writer import Completion, DiskWriter
-from qcore.engine.base import BarrierDone, ChangeDone, EngineStatus, Host, Proposal, RpcKind
+from qcore.engine.base import BarrierDone, ChangeDone, EngineStatus, Host, PeerStatus, Proposal, RpcKind
 from qcore.engine.openraft.barriers import Barriers
 from qcore.engine.openraft.calls import Calls
 from qcore.engine.openraft.entries import entry_parts, log_id_parts, membership_parts
@@ -113,6 +113,10 @@ class OpenRaftEngine:
         self._lease_barriers = Barriers(self._ask_lease, self._call_soon)
         self._roles = Roles(self._self, self._leading, self._following)
         self._committed = self._applied = -1
+        self._links: dict[int, bool] = {}
+        """Whether each other node can be reached, by Raft NodeId."""
+        self._quorum_at: float | None = None
+        """Monotonic time at which a quorum was last known to be there."""
         self._pause: asyncio.TimerHandle | None = None
         self._stopping = False
         self._ended = False
@@ -312,13 +316,31 @@ class OpenRaftEngine:
             in_flight=len(self._in_flight),
             appended=self._log_items.appended,
             quorum_age=self._quorum_age(),
+            peers=self._peers(log.last),
         )
 
     def _quorum_age(self) -> float | None:
         if self._roles.leads and self._roles.alone:
             return 0.0
+        self._note_quorum()
+        return None if self._quorum_at is None else time.monotonic() - self._quorum_at
+
+    def _note_quorum(self) -> None:
+        """Who leads knows of a quorum by the answers of the others."""
         found = self._border.status() if self._roles.leads else None
-        return None if found is None else found[5]
+        if found is not None and found[5] is not None:
+            self._quorum_at = max(self._quorum_at or 0.0, time.monotonic() - found[5])
+
+    def _peers(self, last: LogId | None) -> tuple[PeerStatus, ...]:
+        """The nodes that the link was told of; how far each one is only the leader knows."""
+        found = self._border.status() if self._roles.leads else None
+        matched = {} if found is None else dict(found[6])
+        peers = {}
+        for node, up in sorted(self._links.copy().items()):
+            at = matched.get(node)
+            lag = None if at is None or last is None else max(last.index - at, 0)
+            peers[public_id(node)] = PeerStatus(public_id(node), up, lag)
+        return tuple(peers.values())
 
     # -- the cluster ---------------------------------------------------------------------------------------
 
@@ -355,7 +377,9 @@ class OpenRaftEngine:
         return self._rpc_queue
 
     def rpc_in(self, node: int, kind: RpcKind, call: int, body: bytes) -> None:
-        """See `Engine.rpc_in`."""
+        """See `Engine.rpc_in`; who follows knows of a quorum by what the leader sends."""
+        if kind == "heartbeat" or kind == "append":
+            self._quorum_at = time.monotonic()
         self._border.rpc_in(kind, call, body)
 
     def snapshot_in(self, node: int, call: int, body: bytes, found: SnapshotFile) -> None:
@@ -369,6 +393,7 @@ class OpenRaftEngine:
 
     def set_link(self, node: int, up: bool) -> None:
         """See `Engine.set_link`."""
+        self._links[node] = up
         self._border.set_link(node, up)
 
     # -- what the core says; on the loop -------------------------------------------------------------------
@@ -416,6 +441,7 @@ class OpenRaftEngine:
 
     def role(self, name: str, term: int, leader: int | None, leads: bool, members: list[int], stretch: int) -> None:
         """Who leads."""
+        self._note_quorum()
         self._in_flight.stretch = stretch
         self._in_flight.most = 1 if members == [self._self] else _WINDOW
         self._roles.heard(name, term, leader, leads, members, stretch)

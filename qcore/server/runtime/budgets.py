@@ -285,3 +285,6 @@ CLIENTS_STEP = 500
 
 LOGGED_DEPTH = 6
 """Nesting of a detail of a log line; what is deeper is shown as text."""
+
+FORMATION_ANSWER_SECONDS = 2.0
+"""So long a message of formation may be under way."""

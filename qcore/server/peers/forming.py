@@ -68,6 +68,11 @@ class Forming:
         self._timer.start()
         self.go_on()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this node is a member and its promise is kept: there is nothing left to form."""
+        return bool(self.formation.identity.cluster) and self.formation.identity.promise is None
+
     def stop(self) -> None:
         """Say nothing more."""
         self._timer.stop()
@@ -136,4 +141,4 @@ class Forming:
     def _tick(self) -> bool:
         self.formation.tick()
         self.go_on()
-        return True
+        return not self.is_over

@@ -15,7 +15,7 @@ from qcore.disk.identity import Identity
 from qcore.engine.base import ChangeDone
 from qcore.model.entry import Membership
 from qcore.model.errors import NoQuorum, RequestError
-from qcore.server.forming import Forming
+from qcore.server.peers.forming import Forming
 from qcore.server.runtime import budgets
 from tests.cluster.formation.explorer import candidate, identity
 from tests.disk.samples import Unsynced

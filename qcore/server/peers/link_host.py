@@ -1,0 +1,78 @@
+"""What the link asks of the node, and tells it: all of it comes on the link's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from qcore.cluster.crossing import Crossing
+from qcore.cluster.forwards import Forwarded
+from qcore.cluster.hello import Hello, Refusal
+from qcore.cluster.notices import Notice
+from qcore.cluster.questions import Question
+from qcore.disk.directory import Directory
+from qcore.disk.space import default_reserve, last_slice, space
+from qcore.model.entry import LogId, Vote
+from qcore.model.errors import Fatal
+from qcore.server.config.settings import Settings
+from qcore.server.runtime import budgets, logs
+
+__all__ = ["NodeLinkHost"]
+
+log = logs.get("qcore.peers")
+
+_TELL = {"debug": log.debug, "info": log.info, "warning": log.warning, "error": log.error}
+
+
+class NodeLinkHost:
+    """The `LinkHost` of a node; what concerns the loop crosses to it."""
+
+    def __init__(
+        self, directory: Directory, settings: Settings, crossing: Crossing, failed: Callable[[Fatal], None]
+    ) -> None:
+        self.take_forwards: Callable[[Sequence[Forwarded]], None]
+        self.take_question: Callable[[Question], None]
+        self.look: Callable[[], None]
+        """Sees who is linked."""
+        self.take_own_address: Callable[[str], None]
+        self._directory = directory
+        self._wanted = settings.disk_reserve_mb
+        self._crossing = crossing
+        self._failed = failed
+
+    def facts(self) -> tuple[Vote | None, LogId | None]:
+        """See `LinkHost.facts`."""
+        return self._directory.vote, self._directory.log.last
+
+    def snapshot_reserve(self) -> int:
+        """See `LinkHost.snapshot_reserve`: the last slice is the log's."""
+        if self._wanted is not None:
+            return last_slice(self._wanted * budgets.MEGABYTE)
+        found = space(str(self._directory.path))
+        return 0 if found is None else last_slice(default_reserve(found.total))
+
+    def tell(self, notice: Notice) -> None:
+        """See `LinkHost.tell`."""
+        _TELL[notice.level](notice.event, message=notice.message, peer=notice.key, count=notice.count)
+
+    def met(self, hello: Hello) -> None:
+        """See `LinkHost.met`."""
+        self._crossing.call(self.look)
+
+    def refused(self, refusal: Refusal, proved: bool) -> None:
+        """See `LinkHost.refused`: the link has logged it."""
+
+    def forwards(self, batch: Sequence[Forwarded]) -> None:
+        """See `LinkHost.forwards`."""
+        self._crossing.call(self.take_forwards, batch)
+
+    def found_itself(self, address: str) -> None:
+        """See `LinkHost.found_itself`."""
+        self._crossing.call(self.take_own_address, address)
+
+    def asked(self, question: Question) -> None:
+        """See `LinkHost.asked`."""
+        self._crossing.call(self.take_question, question)
+
+    def link_failed(self, error: BaseException) -> None:
+        """See `LinkHost.link_failed`."""
+        self._crossing.call(self._failed, Fatal(f"the link to other nodes ended: {error!r}"))

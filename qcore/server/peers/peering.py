@@ -1,0 +1,194 @@
+"""The peer link of a running node: it lives on a thread of its own, and what it says reaches the loop from here."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from qcore.cluster.crossing import Crossing
+from qcore.cluster.formation.machine import Formation
+from qcore.cluster.forwards import Forward
+from qcore.cluster.hub import LinkSettings, PeerStatus
+from qcore.cluster.known_nodes import Own
+from qcore.cluster.link import PeerLink
+from qcore.cluster.questions import Question
+from qcore.disk.directory import Directory
+from qcore.disk.identity import Identity
+from qcore.model.entry import FEATURE_LEVEL, Membership, raft_node_id
+from qcore.model.errors import Fatal, RequestError
+from qcore.model.initial_cluster import Candidate
+from qcore.server.config.settings import Settings
+from qcore.server.forwarding.link import ReplyDone
+from qcore.server.node import Node
+from qcore.server.peers.forming import Forming
+from qcore.server.peers.link_host import NodeLinkHost
+from qcore.server.runtime import budgets
+from qcore.server.runtime.timers import Periodic
+from qcore.version import VERSION
+
+__all__ = ["Peering"]
+
+_FORMATION = "formation"
+"""The kind of question in which nodes form a cluster."""
+
+
+class Peering:
+    """Links `node`, which others reach at `addr`, with the nodes at the addresses `peers` and with all members.
+
+    Made and used on the loop's thread, between the node's start and its `run`. `failed` hears why the link has ended
+    by itself, or why node.json cannot be written.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        directory: Directory,
+        addr: str,
+        peers: Sequence[str],
+        settings: LinkSettings,
+        failed: Callable[[Fatal], None],
+    ) -> None:
+        self._node = node
+        self._directory = directory
+        self._failed = failed
+        self._peers = tuple(peers)
+        self._crossing = Crossing(asyncio.get_running_loop())
+        self._own = _own(directory.identity, node, addr)
+        host = NodeLinkHost(directory, node.settings, self._crossing, failed)
+        self._link = PeerLink(self._own, settings, host, node.engine, directory.snapshots)
+        host.take_forwards = node.connect(self).take
+        host.take_question, host.look, host.take_own_address = self._asked, self._look, self._found_itself
+        formation = Formation(directory.identity, addr, peers, joins=_only_joins(node.settings))
+        self.forming = Forming(formation, node.engine, self)
+        self.init_done = node.form_by(formation, self.forming.go_on)
+        self._membership: Membership | None = None
+        self._met: dict[int, PeerStatus] = {}
+        """The nodes that formation was told of, by Raft NodeId."""
+        self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
+        self._saving: asyncio.Future[None] | None = None
+
+    @property
+    def status(self) -> tuple[PeerStatus, ...]:
+        """The nodes that this one is linked with, by Raft NodeId."""
+        return self._link.status
+
+    def start(self) -> None:
+        """Begin to dial and to take sockets: `accept` is there from now on."""
+        self._link.start()
+        self.accept = self._link.accept
+        self._link.name_addresses("peers", self._peers)
+        self._node.on_membership = self._changed
+        self._changed(self._node.membership())
+        self.forming.start(has_log=self._directory.log.last is not None)
+        self._looks.start()
+
+    async def stop(self, limit: float) -> bool:
+        """End in `limit` seconds at the most; whether everything has ended."""
+        self.forming.stop()
+        self._looks.stop()
+        if self._saving is not None:
+            await asyncio.wait([self._saving], timeout=limit)
+        self._crossing.close()
+        return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
+
+    def abandon(self) -> None:
+        """End at once, without a word to anybody."""
+        self._link.abandon()
+
+    def _changed(self, membership: Membership | None) -> None:
+        """Another membership is applied."""
+        if membership is None or membership == self._membership:
+            return
+        self._membership = membership
+        self._link.set_members({node: member.incarnation for node, member in membership.nodes.items()})
+        self._link.name_addresses("membership", [member.addr for member in membership.nodes.values()])
+        self.forming.established()
+
+    # -- forwards: see `ForwardLink` -----------------------------------------------------------------------
+
+    def forward(self, node: int, bodies: Sequence[bytes], left: float, done: ReplyDone) -> None:
+        """See `ForwardLink.forward`."""
+        calls = [Forward(body, left) for body in bodies]
+
+        def cross(place: int, body: bytes, error: RequestError | None) -> None:
+            self._crossing.call(done, place, body, error)
+
+        self._link.forward(node, calls, cross)
+
+    # -- formation: see `FormingHost` ----------------------------------------------------------------------
+
+    def save_identity(self, identity: Identity, done: Callable[[], None]) -> None:
+        """See `FormingHost.save_identity`."""
+        self._saving = asyncio.ensure_future(self._save(identity, done))
+
+    async def _save(self, identity: Identity, done: Callable[[], None]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._directory.save_identity, identity)
+        except Fatal as error:
+            self._failed(error)
+            return
+        self._saving = None
+        done()
+
+    def send_formation(self, node: int, data: bytes) -> None:
+        """See `FormingHost.send_formation`."""
+        self._link.ask(node, _FORMATION, data, budgets.FORMATION_ANSWER_SECONDS, _ignore)
+
+    def identity_changed(self, identity: Identity) -> None:
+        """See `FormingHost.identity_changed`: with another cluster every connection begins anew."""
+        if identity.cluster != self._own.cluster:
+            self._own = msgspec.structs.replace(self._own, cluster=identity.cluster)
+            self._link.identify(self._own)
+
+    def _asked(self, question: Question) -> None:
+        asker = question.asker
+        question.answer(b"")
+        if question.kind == _FORMATION:
+            self.forming.receive(Candidate(asker.node, asker.incarnation, asker.addr), question.body)
+
+    def _found_itself(self, address: str) -> None:
+        formation = self.forming.formation
+        self.forming.met(formation.own, formation.identity.cluster, address)
+
+    def _look_again(self) -> bool:
+        self._look()
+        return not self.forming.is_over
+
+    def _look(self) -> None:
+        """Tell formation who is linked now, and by which addresses."""
+        linked = {each.hello.node: each for each in self._link.status}
+        for node in self._met.keys() - linked.keys():
+            self.forming.lost(node)
+        before, self._met = self._met, linked
+        for node, each in linked.items():
+            known = before.get(node)
+            hello = each.hello
+            if known is None or (known.hello.run, known.hello.cluster) != (hello.run, hello.cluster):
+                addresses: tuple[str, ...] = each.addresses
+            else:
+                addresses = tuple(address for address in each.addresses if address not in known.addresses)
+            for address in addresses:
+                self.forming.met(Candidate(hello.node, hello.incarnation, hello.addr), hello.cluster, address)
+
+
+def _ignore(_body: bytes, _error: RequestError | None) -> None:
+    """What gets lost is said again."""
+
+
+def _only_joins(settings: Settings) -> bool:
+    return settings.bootstrap == "join" or settings.cluster_id is not None
+
+
+def _own(identity: Identity, node: Node, addr: str) -> Own:
+    return Own(
+        cluster=identity.cluster,
+        node=raft_node_id(identity.node, identity.generation),
+        incarnation=identity.incarnation,
+        run=secrets.token_hex(16),
+        levels=(1, node.settings.max_feature_level or FEATURE_LEVEL),
+        addr=addr,
+        version=VERSION,
+    )
