@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.faults import WITHOUT_COMPILER, Faults, compile_library
 from tests.process import SCHEMA_FILE, NodeProcess, adopt_orphans, children
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
 
@@ -58,3 +59,17 @@ def node(node_factory: NodeFactory) -> NodeProcess:
     made = node_factory("--config-file", str(SCHEMA_FILE))
     made.start()
     return made
+
+
+@pytest.fixture(scope="session")
+def fault_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that lets disk and clock fail, to preload; without a compiler its tests are skipped."""
+    if WITHOUT_COMPILER:
+        pytest.skip(WITHOUT_COMPILER)
+    return compile_library(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def faults(fault_library: Path, tmp_path: Path) -> Faults:
+    """Faults for one node, `node_factory(env=faults.env)`; none at first."""
+    return Faults(fault_library, tmp_path / "faults")
