@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qcore.client import QcoreError, connect
-from tests.faults import Faults, Rule
+from tests.faults import Call, Faults, Rule
 from tests.process import NodeProcess
 
 NodeFactory = Callable[..., NodeProcess]

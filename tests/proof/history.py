@@ -2,7 +2,7 @@
 
 An operation has one step, or several that were done as one. It is `ok` (answered), `failed` (the server says that it
 was not applied; of a read: no answer), or `unknown`: it may have been applied at any time after it was invoked, or may
-be applied later, or never.
+be applied later, or never, whenever the client gave it up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Step(msgspec.Struct, omit_defaults=True):
 
 
 class Operation(msgspec.Struct, omit_defaults=True):
-    """One request of a client; times in ns of the monotonic clock, `returned` None while there is no answer.
+    """One request of a client; times in ns of the monotonic clock, `returned` None while it is under way.
 
     `error` is the kind of the error that ended it; a compare-and-set that did not hold has failed with `conflict`.
     """
@@ -52,7 +52,7 @@ class Operation(msgspec.Struct, omit_defaults=True):
 
 
 class History:
-    """The operations of all clients, in the order in which they were invoked. Recorded by one thread."""
+    """The operations of all clients. Recorded by one thread; others may look."""
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
         self.operations = list(operations)
@@ -80,8 +80,15 @@ class History:
             operation.steps[0].result = found
 
     def unknown(self, operation: Operation, error: str) -> None:
-        """Nobody knows whether it is applied, or will be."""
+        """The client gave up: nobody knows whether it is applied, or will be."""
+        operation.returned = time.monotonic_ns()
         operation.error = error
+
+    def part_reads(self, operation: Operation) -> None:
+        """Make the reads of an operation one of their own in the same time: they were done, but not with its writes."""
+        reads = [step for step in operation.steps if step.kind == "read"]
+        operation.steps = [step for step in operation.steps if step.kind != "read"]
+        self.operations.append(msgspec.structs.replace(operation, steps=reads))
 
     def spanning(self, begin: int, end: int) -> list[Operation]:
         """The operations that were under way from `begin` to `end`, ns."""

@@ -74,6 +74,10 @@ class Proxy:
         """Reset all connections between two ends, whoever dialled; returns how many there were."""
         return self._call(self._reset({one, other}))
 
+    def connected(self, one: int, other: int) -> int:
+        """How many connections there are between two ends, whoever dialled."""
+        return sum({found.source, found.target} == {one, other} for found in list(self._connections))
+
     def held(self, source: int, target: int) -> int:
         """How often something has stood before a cut from source to target."""
         return self._flows[source, target].held

@@ -136,6 +136,7 @@ def test_a_reset_ends_all_connections_of_a_pair_and_no_later_one(proxy: Proxy, a
     with socket.create_connection(address, DEADLINE) as one, socket.create_connection(address, DEADLINE) as two:
         echoed(one)
         echoed(two)
+        assert proxy.connected(1, CLIENTS) == 2
         assert proxy.reset(1, CLIENTS) == 2
         for client in (one, two):
             with pytest.raises(ConnectionResetError):

@@ -122,11 +122,10 @@ class _Check:
             _order_by_list(graph, name, key, committed)
         _order_by_time(graph, self.operations, committed)
         for cycle in graph.cycles():
-            lines = [f"  {describe(self.operations[node])}\n    {why}" for node, why in cycle]
             words = "strictly serializable" if any("returned" in why for _, why in cycle) else "serializable"
-            self.problems.append(
-                "\n".join([f"not {words}: each of these comes before the next, the last first", *lines])
-            )
+            lines = [f"not {words}: each of these comes before the next one, and the last before the first"]
+            lines += [f"  {describe(self.operations[node])}\n    {why}" for node, why in cycle]
+            self.problems.append("\n".join(lines))
 
     def _report(self, what: str, *transactions: int) -> None:
         lines = [f"  {describe(self.operations[number])}" for number in transactions]

@@ -1,0 +1,157 @@
+"""Real nodes as processes, alone or as a cluster, that reach each other, and are reached, through the fault proxy only.
+
+Blocking calls, for a thread beside the loop of the clients. Everything that was started is ended, by its pid.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from qcore.client import InfoResult, QcoreError
+from qcore.client.blocking import connect
+from tests.faults import Faults
+from tests.process import DEADLINE, NodeProcess
+from tests.proof.proxy import CLIENTS, Proxy
+from tests.proof.sockets import holds_socket, socket_inode
+
+__all__ = ["Nodes", "until"]
+
+BRIEF = 1.0
+"""Seconds that a node gets to say who leads; one that hangs does not answer."""
+
+
+def until(condition: Callable[[], object], what: Callable[[], str], deadline: float = DEADLINE) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it did not come; says what `what` says then.
+    """
+    end = time.monotonic() + deadline
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {deadline:g} s: {what()}")
+        pause.wait(0.005)
+
+
+class Nodes:
+    """`count` nodes with ids from 1 in `folder`, each with data, faults and a proxy address of its own.
+
+    Attributes:
+        processes, faults: by id.
+        urls: where clients find the nodes, by id; the proxy's addresses.
+    """
+
+    def __init__(self, folder: Path, count: int, library: Path, flags: Sequence[str] = ()) -> None:
+        self.ids = range(1, count + 1)
+        self.proxy = Proxy(self._who)
+        self.faults = {id: Faults(library, folder / f"faults_{id}") for id in self.ids}
+        self.processes: dict[int, NodeProcess] = {}
+        self.urls: dict[int, str] = {}
+        self._folder = folder
+        self._flags = flags
+        self._open = ExitStack()
+
+    def __enter__(self) -> Nodes:
+        with ExitStack() as stack:
+            stack.enter_context(self.proxy)
+            addresses = {id: self.proxy.listen(id) for id in self.ids}
+            self.urls = {id: f"ws://{address}" for id, address in addresses.items()}
+            for id in self.ids:
+                flags = *self._flags, *cluster_flags(id, addresses)
+                env = self.faults[id].env
+                process = NodeProcess(self._folder / f"data_{id}", *flags, node=id, env=env)
+                stack.callback(process.kill)
+                self.processes[id] = process
+            for id in self.ids:
+                self.start(id)
+            if len(self.ids) > 1:
+                self._form_cluster()
+            self.leader()
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def start(self, id: int) -> None:
+        """Start a node, which listens on return, and lead the proxy to it."""
+        self.processes[id].start()
+        self.proxy.point(id, self.processes[id].address)
+
+    def others(self, id: int) -> list[int]:
+        return [other for other in self.ids if other != id]
+
+    def info(self, id: int) -> InfoResult | None:
+        """What a node says of itself, None if it says nothing."""
+        if not self.processes[id].running:
+            return None
+        try:
+            with connect(self.processes[id].url, client="proof", timeout=BRIEF) as store:
+                return store.info()
+        except QcoreError:
+            return None
+
+    def leader(self) -> int:
+        """The node that leads, waited for."""
+        found: list[int] = []
+
+        def led() -> bool:
+            infos = [info for info in map(self.info, self.ids) if info is not None and info.role == "leader"]
+            found[:] = [info.node for info in sorted(infos, key=lambda info: -info.term)]
+            return bool(found)
+
+        until(led, lambda: f"a node leads\n{self.logs()}")
+        return found[0]
+
+    def digests(self) -> dict[int, tuple[int, str]]:
+        """Revision and digest of each node."""
+        found = {}
+        for id, process in self.processes.items():
+            with connect(process.url, client="proof") as store:
+                now = store.digest(consistency="local")
+                found[id] = now.revision, now.digest
+        return found
+
+    def settled_digest(self) -> tuple[int, str]:
+        """Revision and digest of all nodes, once they have the same revision.
+
+        Raises:
+            AssertionError: the digests differ.
+        """
+        found: dict[int, tuple[int, str]] = {}
+
+        def level() -> bool:
+            found.update(self.digests())
+            return len({revision for revision, _ in found.values()}) == 1
+
+        until(level, lambda: f"all nodes have one revision: {found}")
+        assert len(set(found.values())) == 1, f"nodes of one revision differ: {found}"
+        return found[1]
+
+    def logs(self) -> str:
+        """What all nodes have logged since their last start."""
+        return "\n".join(f"--- node {id}\n{process.log()}" for id, process in self.processes.items())
+
+    def _form_cluster(self) -> None:
+        with connect(self.processes[1].url, client="proof", timeout=DEADLINE) as store:
+            store.call("cluster.init", ids=list(self.ids))
+
+    def _who(self, host: str, port: int) -> int | None:
+        inode = socket_inode(host, port)
+        if inode is None:
+            return None
+        owners: Iterable[int] = (id for id, node in self.processes.items() if node.running)
+        return next((id for id in owners if holds_socket(self.processes[id].pid, inode)), CLIENTS)
+
+
+def cluster_flags(id: int, addresses: dict[int, str]) -> list[str]:
+    """What tells a node of the others, and under which address they are told of it: the proxy's, all of them."""
+    if len(addresses) == 1:
+        return []
+    peers = [flag for other, address in addresses.items() if other != id for flag in ("--peers", address)]
+    return [*peers, "--advertise", addresses[id]]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.proof.schedule import CLUSTER_FAULTS, FAULTS, Action, describe_schedule, faults_for, make_schedule
+
+
+def test_the_same_seed_makes_the_same_schedule_and_another_seed_another() -> None:
+    first = make_schedule(7, 3, 40)
+    assert make_schedule(7, 3, 40) == first
+    assert make_schedule(8, 3, 40) != first
+
+
+def test_a_schedule_is_told_in_words() -> None:
+    assert Action("kill", 0, 0.5, 30).describe() == "after 30 operations kill of leader for 0.50 s"
+    assert describe_schedule([Action("pause", 2, 1, 30)]) == "1. after 30 operations pause of follower 2 for 1.00 s"
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 5])
+def test_every_fault_comes_before_any_comes_again(nodes: int) -> None:
+    faults = faults_for(nodes)
+    schedule = make_schedule(7, nodes, 2 * len(faults))
+    assert Counter(action.fault for action in schedule) == dict.fromkeys(faults, 2)
+    assert {action.fault for action in schedule[: len(faults)]} == set(faults)
+    assert {action.target for action in schedule} <= set(range(nodes))
+
+
+def test_a_lone_node_has_no_faults_that_take_several() -> None:
+    assert set(faults_for(1)) == set(FAULTS)
+    assert set(faults_for(3)) == {*FAULTS, *CLUSTER_FAULTS}
+
+
+def test_faults_may_be_chosen() -> None:
+    assert {action.fault for action in make_schedule(7, 1, 9, ["kill", "pause"])} == {"kill", "pause"}
