@@ -114,6 +114,7 @@ class Protocol:
     def opened(self) -> None:
         """A connection is there: send again what may be sent again, then what waits."""
         self.connected = True
+        self._drop_done()  # given up while there was no connection: nothing of them is left to send
         self._frames.extend(group.frame() for group in dict.fromkeys(group for _, group in self._sent.values()))
         self._pump()
 
@@ -133,7 +134,7 @@ class Protocol:
         for request, _ in self._sent.values():
             if not (request.done or request.repeatable or request.aside):
                 self._finish(request, error=ConnectionFailed(f"{request.method}: {reason}", applied="unknown"))
-        self._sent = {id: pair for id, pair in self._sent.items() if not pair[0].done}
+        self._drop_done()
 
     def receive(self, data: bytes) -> None:
         """Take a frame from the server.
@@ -164,6 +165,9 @@ class Protocol:
         """Return the requests that ended since the last call, abandoned ones left out."""
         finished, self._finished = self._finished, []
         return finished
+
+    def _drop_done(self) -> None:
+        self._sent = {id: pair for id, pair in self._sent.items() if not pair[0].done}
 
     def _pump(self) -> None:
         if not self.connected or self._leaving:

@@ -340,6 +340,19 @@ def test_an_abandoned_write_frees_its_number_and_is_not_sent_again(peer: Peer) -
     assert numbers(peer.sent()[0])[1:] == (2, 2)
 
 
+@pytest.mark.parametrize("method", ["ping", "delete"])
+def test_what_is_abandoned_without_a_connection_leaves_no_frame_for_the_next_one(peer: Peer, method: str) -> None:
+    peer.submit("delete", id=1)
+    peer.open_session()
+    late, kept = peer.submit(method), peer.submit("exists", id=1)
+    peer.sent()
+    peer.protocol.lost("broken")
+    peer.protocol.abandon(late, Timeout("too late"))
+    peer.protocol.opened()
+    assert [frame["method"] for frame in peer.sent()] == ["delete", "exists"]
+    assert not kept.done
+
+
 def test_an_answer_that_comes_too_late_is_dropped(peer: Peer) -> None:
     request = peer.submit("ping")
     (frame,) = peer.sent()
