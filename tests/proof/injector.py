@@ -118,7 +118,7 @@ class Injector:
 
     def _failed_fsync(self, id: int, seconds: float) -> bool:
         process, faults = self._nodes.processes[id], self._nodes.faults[id]
-        faults.set(Rule("fsync", "fail", errno.EIO, LOG_FILES, 1))
+        faults.set(Rule("fsync", "fail", errno.EIO, LOG_FILES))
         code = process.wait()
         assert code == DISK_FAILED, f"node {id} ended with {code} at a failed fsync:\n{process.log()}"
         faults.clear()
