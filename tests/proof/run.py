@@ -106,7 +106,9 @@ async def _under_load(plan: Plan, nodes: Nodes, load: Load) -> set[str]:
             load.stopped.set()
             await asyncio.wait([faults])  # a thread cannot be cancelled: it sees that the load has ended
             nodes.proxy.heal()
-    faults.result()
+            ended = faults.exception()
+    if ended is not None:
+        raise ended
     return injector.met
 
 

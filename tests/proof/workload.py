@@ -175,13 +175,12 @@ class Client:
 
         async def act() -> list[Any]:
             results = (await store.transaction(commands)).results
-            return [
-                read_value(step.key, result[self._places[step.key].field]) if step.kind == "read" else None
-                for step, result in zip(steps, results, strict=True)
-            ]
+            return [self._value_of(step, result) for step, result in zip(steps, results, strict=True)]
 
         lost = self._lost
         operation = await self._record(act, *steps)
+        if operation.outcome == "ok":  # done, though the server may have had no time left to read
+            operation.steps = [step for step in operation.steps if step.kind != "read" or step.result is not None]
         if self._lost > lost and operation.outcome == "ok" and operation.writes:
             self._load.history.part_reads(operation)
 
@@ -216,9 +215,17 @@ class Client:
 
         async def act() -> list[Any]:
             found = (await store.transaction([Get(id, [field]) for id, field in places])).results
+            for late in (result for result in found if isinstance(result, QcoreError)):
+                raise late
             return [entity[field] for entity, (_, field) in zip(found, places, strict=True)]
 
         await self._record(act, *(Step("read", key) for key in keys))
+
+    def _value_of(self, step: Step, result: Any) -> Any:
+        """What a step of a transaction read, None if it is a write or the read failed."""
+        if step.kind != "read" or isinstance(result, QcoreError):
+            return None
+        return read_value(step.key, result[self._places[step.key].field])
 
     def _on_lost(self, _reason: str) -> None:
         self._lost += 1
