@@ -18,6 +18,7 @@ import msgspec
 from qcore_openraft import Border
 
 from qcore.disk.directory import Directory
+from qcore.disk.identity import Identity
 from qcore.disk.log.cache import CACHE_BYTES
 from qcore.disk.log.record import encode_body
 from qcore.disk.snapshot_files import SnapshotFile
@@ -367,6 +368,13 @@ class OpenRaftEngine:
         """See `Engine.transfer`."""
         self._change(lambda call: self._border.transfer(call, node), done)
 
+    def save_identity(self, identity: Identity, saved: Callable[[], None]) -> None:
+        """Replace node.json in the order of the log's writer; `saved` is called on the loop when it is durable.
+
+        It is not called if that fails, which ends the node.
+        """
+        self._writer.save_identity(identity, saved)
+
     def _change(self, ask: Callable[[int], None], done: ChangeDone) -> None:
         self._calls.begin(ask, lambda _index, error: done(error))
 
@@ -475,7 +483,10 @@ class OpenRaftEngine:
     # -- what the log's thread says ------------------------------------------------------------------------
 
     def _written(self, completions: Sequence[Completion]) -> None:
-        complete(self._border, completions)
+        complete(self._border, [each for each in completions if isinstance(each.token, int)])
+        for each in completions:
+            if not isinstance(each.token, int) and each.error is None:
+                self._soon(each.token)
         slow = max(each.seconds for each in completions)
         if slow > self._slow_fsync:
             self._soon(lambda: self._on_slow(slow))

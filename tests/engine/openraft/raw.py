@@ -69,6 +69,10 @@ class RawNode:
         """Tell whether a call is answered, be it by nothing."""
         return self.answers[call] is not ...
 
+    def fetch_link(self) -> None:
+        """Take what waits for the link."""
+        self.border.deliver_link(_Link(self))
+
     def complete_log(self) -> None:
         """Complete what the log was asked for, in its order."""
         self.open, ids = [], self.open
@@ -157,10 +161,10 @@ class _Link:
 def raw_node() -> Iterator[RawNode]:
     """A border whose three queues are fetched on the loop; ended with the block."""
     node, loop = RawNode(), asyncio.get_running_loop()
-    border, link = node.border, _Link(node)
+    border = node.border
     loop.add_reader(border.log_fd(), border.deliver_log, node)
     loop.add_reader(border.main_fd(), border.deliver_main, node)
-    loop.add_reader(border.link_fd(), border.deliver_link, link)
+    loop.add_reader(border.link_fd(), node.fetch_link)
     try:
         yield node
     finally:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from qcore_openraft import IS_TORTURE_BUILD, Border
 
@@ -159,6 +160,18 @@ def test_a_forked_process_is_refused() -> None:
     child.start()
     child.join(20)
     assert child.exitcode == 0
+
+
+async def test_node_json_is_replaced_in_the_order_of_the_log(tmp_path: Path) -> None:
+    async with lone(tmp_path) as host:
+        host.accepting()
+        await until(lambda: host.said)
+        directory, saved = host.engine._directory, asyncio.Event()
+        host.engine.save_identity(msgspec.structs.replace(directory.identity, cluster="ab" * 16), saved.set)
+        await asyncio.wait_for(saved.wait(), 20)
+    again = Directory.open(tmp_path, 1, machine="testbed")
+    assert again.identity.cluster == "ab" * 16
+    again.close()
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------

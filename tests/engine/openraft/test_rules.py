@@ -97,6 +97,22 @@ async def test_a_node_without_connections_wakes_nobody_and_its_term_stays() -> N
         assert not node.log
 
 
+async def test_a_node_whose_messages_lie_unread_does_not_stand_for_election() -> None:
+    loop = asyncio.get_running_loop()
+    with raw_node() as node, raw_node() as stalled:
+        loop.remove_reader(stalled.border.link_fd())
+        for each in (node, stalled):
+            each.start_as_one_of_three((4, OTHER, False))
+            for other in (OTHER, THIRD):
+                each.border.set_link(other, True)
+        await until(lambda: len(node.sent) >= 20)
+        stalled.fetch_link()
+        assert len(stalled.sent) <= 4
+        stalled.sent.clear()
+        loop.add_reader(stalled.border.link_fd(), stalled.fetch_link)
+        await until(lambda: stalled.sent)
+
+
 # -- the log (rules 1, 9, 37, 38) --------------------------------------------------------------------------------
 
 
