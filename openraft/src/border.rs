@@ -190,11 +190,10 @@ impl Border {
         self.check_process()?;
         let bytes = body.as_bytes().to_vec().into();
         let core = lock(&self.core);
-        let sent = core.as_ref().map(|core| core.proposals.send(Proposal { token, stretch, term, bytes }));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(PyRuntimeError::new_err("the core does not run")),
-        }
+        let core = core.as_ref().ok_or_else(|| PyRuntimeError::new_err("the core does not run"))?;
+        // A core that has ended takes none, and `stopped` says so.
+        let _ = core.proposals.send(Proposal { token, stretch, term, bytes });
+        Ok(())
     }
 
     fn read_barrier(&self, call: u64, limit: f64, lease: bool) -> PyResult<()> {

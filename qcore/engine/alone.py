@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import ChangeDone, RpcKind, RpcQueue
 from qcore.model.entry import Membership
@@ -32,6 +35,10 @@ class Alone:
     def transfer(self, node: int, done: ChangeDone) -> None:
         """Refuse: there is nobody to lead instead."""
         done(_alone("led by another node"))
+
+    def save_identity(self, identity: Identity, saved: Callable[[], None]) -> None:
+        """Not called: who is alone has nothing to promise."""
+        raise AssertionError("one node alone forms no cluster with others")
 
     def rpc_queue(self) -> RpcQueue:
         """Not called: there is no peer link."""

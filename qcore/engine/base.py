@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.model.entry import Entry, EntryBody, LogId, Membership
 from qcore.model.errors import Fatal, QcoreError, RequestError
@@ -274,6 +275,12 @@ class Engine(Protocol):
         """Hand leadership to another voter."""
 
     # -- what the peer link brings; from any thread ----------------------------------------------------------
+
+    def save_identity(self, identity: Identity, saved: Callable[[], None]) -> None:
+        """Replace node.json in the order of the log; `saved` is called on the loop when it is durable.
+
+        It is not called if that fails, which ends the node.
+        """
 
     def rpc_queue(self) -> RpcQueue:
         """What this engine asks of the link; the same one each time, and valid until the engine has stopped."""

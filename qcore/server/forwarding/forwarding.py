@@ -77,6 +77,7 @@ class Forwarding:
         self._retry = Alarm()
         self._grace = Alarm()
         self._grace_runs = False
+        self._ended = False
 
     # -- who leads -----------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class Forwarding:
 
     def accepts(self) -> bool:
         """See `Forwarder.accepts`."""
-        return self._outgoing.accepts()
+        return not self._ended and self._outgoing.accepts()
 
     def send(self, calls: list[Call]) -> None:
         """See `Forwarder.send`."""
@@ -140,11 +141,15 @@ class Forwarding:
 
     def stop(self) -> None:
         """See `Forwarder.stop`."""
-        self.abandon()
+        self._cancel_timers()
         self._outgoing.stop()
 
     def abandon(self) -> None:
-        """Do nothing more by itself."""
+        """Send, take and answer nothing more."""
+        self._ended = True
+        self._cancel_timers()
+
+    def _cancel_timers(self) -> None:
         self._retry.cancel()
         self._grace.cancel()
 
@@ -185,7 +190,7 @@ class Forwarding:
         elif not self._grace_runs:
             self._grace_runs = True
             self._grace.set(budgets.FORWARD_GRACE_SECONDS, self._give_up)
-        if self._outgoing.idle or self._outgoing.accepts():
+        if self._outgoing.idle or self.accepts():
             self._proposals.flush_later()
         self._host.forwards_settled()
 
@@ -215,7 +220,7 @@ class Forwarding:
     def take(self, batch: Sequence[Forwarded]) -> None:
         """Take what came over the link, in its order; each is answered later."""
         for asked in batch:
-            if not asked.cancelled:
+            if not (asked.cancelled or self._ended):
                 self._take(asked)
 
     def _take(self, asked: Forwarded) -> None:

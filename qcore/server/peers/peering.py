@@ -39,7 +39,7 @@ class Peering:
     """Links `node`, which others reach at `addr`, with the nodes at the addresses `peers` and with all members.
 
     Made and used on the loop's thread, between the node's start and its `run`. `failed` hears why the link has ended
-    by itself, or why node.json cannot be written.
+    by itself.
     """
 
     def __init__(
@@ -53,7 +53,6 @@ class Peering:
     ) -> None:
         self._node = node
         self._directory = directory
-        self._failed = failed
         self._peers = tuple(peers)
         self._crossing = Crossing(asyncio.get_running_loop())
         self._own = _own(directory.identity, node, addr)
@@ -68,7 +67,6 @@ class Peering:
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
-        self._saving: asyncio.Future[None] | None = None
 
     @property
     def status(self) -> tuple[PeerStatus, ...]:
@@ -89,8 +87,6 @@ class Peering:
         """End in `limit` seconds at the most; whether everything has ended."""
         self.forming.stop()
         self._looks.stop()
-        if self._saving is not None:
-            await asyncio.wait([self._saving], timeout=limit)
         self._crossing.close()
         return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
 
@@ -122,16 +118,7 @@ class Peering:
 
     def save_identity(self, identity: Identity, done: Callable[[], None]) -> None:
         """See `FormingHost.save_identity`."""
-        self._saving = asyncio.ensure_future(self._save(identity, done))
-
-    async def _save(self, identity: Identity, done: Callable[[], None]) -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, self._directory.save_identity, identity)
-        except Fatal as error:
-            self._failed(error)
-            return
-        self._saving = None
-        done()
+        self._node.engine.save_identity(identity, done)
 
     def send_formation(self, node: int, data: bytes) -> None:
         """See `FormingHost.send_formation`."""

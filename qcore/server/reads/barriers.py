@@ -41,15 +41,17 @@ class Barriers:
     def __len__(self) -> int:
         return len(self._round) + len(self._next)
 
-    def enter(self, call: Call) -> None:
-        """Take a read, which passes behind a barrier that was asked for after this."""
-        if len(self) >= self._max_waiting:
-            call.fail(Busy(f"{len(self)} reads are waiting for a read barrier already (max_pending)"))
-        elif self._round:
-            self._next.append(call)
-        else:
+    def enter(self, call: Call) -> bool:
+        """Take a read, which passes behind a barrier that was asked for after this; whether it has to wait."""
+        if not self._round:
             self._round = [call]
             self._ask(call.deadline)
+            return bool(self._round)
+        if len(self) >= self._max_waiting:
+            call.fail(Busy(f"{len(self)} reads are waiting for a read barrier already (max_pending)"))
+        else:
+            self._next.append(call)
+        return True
 
     def ask_again(self) -> None:
         """Another node may lead: do not wait for what the one before has to say."""
@@ -81,15 +83,14 @@ class Barriers:
         if isinstance(error, NoQuorum) and self._may_ask_again(error):
             self._retry.set(budgets.FORWARD_RETRY_SECONDS, self.ask_again)
             return
-        self._round, self._next = self._next, []
+        self._round = self._next
         if self._round:
+            self._next = []
             self._ask(max(call.deadline for call in self._round))
         for call in calls:
-            if call.done:
-                continue
             if error is not None:
                 call.fail(error)
-            else:
+            elif not call.done:
                 self._passed(call, index)
 
     def _may_ask_again(self, error: RequestError) -> bool:

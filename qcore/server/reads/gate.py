@@ -60,16 +60,13 @@ class ReadGate:
 
     def enter(self, call: Call) -> None:
         """Take a read; it is ready at once where there is nothing to wait for."""
-        if not self._needs_barrier(call):
+        consistency = getattr(call.params, "consistency", "linearizable")  # of what a write would do, or did before
+        if not self._needs_barrier(call, consistency):
             self._wait_for_revision(call, passed=False)
         elif self._holds:
             self._wait(self._for_schemas, 0, call)
-        else:
-            consistency = getattr(call.params, "consistency", "linearizable")
-            barriers = self._leases if consistency == "leader" else self._barriers
-            barriers.enter(call)
-            if len(barriers):
-                self._sweeps.start()
+        elif (self._leases if consistency == "leader" else self._barriers).enter(call):
+            self._sweeps.start()
 
     def ask_by(self, ask: AskBarrier) -> None:
         """Ask for read barriers in another way from now on."""
@@ -80,12 +77,12 @@ class ReadGate:
         self._barriers.ask_again()
         self._leases.ask_again()
 
-    def _needs_barrier(self, call: Call) -> bool:
+    def _needs_barrier(self, call: Call, consistency: str) -> bool:
         spec = call.spec
         assert spec is not None
         if not spec.barrier:
             return spec.dry_run is not None  # what a write would do
-        return getattr(call.params, "consistency", "linearizable") != "local" or self._names_unheard_epoch(call)
+        return consistency != "local" or self._names_unheard_epoch(call)
 
     def _names_unheard_epoch(self, call: Call) -> bool:
         """Whether a read goes on in an epoch that this node has not heard of: perhaps it has not applied it yet."""

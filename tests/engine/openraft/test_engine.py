@@ -132,6 +132,19 @@ async def test_a_node_stopped_under_load_ends_each_time_and_leaves_no_thread(tmp
         assert sum(entry.body.kind == "commands" for entry in host.entries) == tokens
 
 
+async def test_an_engine_that_never_ran_stops_at_once(tmp_path: Path) -> None:
+    for end in ("stop", "abandon"):
+        directory = Directory.open(tmp_path, 1, machine="testbed")
+        engine = OpenRaftEngine(directory, "127.0.0.1:1", 3600.0, lambda _seconds: None)
+        host = LoneHost()
+        engine.start(host, host.replay, None)
+        if end == "stop":
+            assert await engine.stop(5.0)
+        else:
+            engine.abandon()
+        directory.close()
+
+
 async def test_a_border_that_nobody_stops_ends_when_it_goes(tmp_path: Path) -> None:
     made = border()
     made.start(vote=None, purged=None, last=None, leaders=[], applied=None, tail=[], membership=None, snapshot=None)

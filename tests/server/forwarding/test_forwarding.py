@@ -341,6 +341,19 @@ async def test_what_waits_at_a_leader_that_stops_is_done_by_the_next_one(nodes: 
     assert nodes.names(2) == ["a", "b"]
 
 
+async def test_a_node_that_failed_sends_nothing_and_takes_nothing(nodes: Cluster) -> None:
+    forwarding = nodes.runs[2].node.forwarding
+    assert forwarding is not None
+    assert forwarding.accepts()
+    forwarding.abandon()
+    assert not forwarding.accepts()
+    nodes.lead(2)
+    create(nodes.client(3), "a", timeout=0.1)
+    await until(lambda: nodes.links[3].open)
+    await asyncio.sleep(0.01)
+    assert nodes.links[3].open
+
+
 # -- reads ---------------------------------------------------------------------------------------------------
 
 
