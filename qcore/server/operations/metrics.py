@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from qcore.disk.directory import Directory
-from qcore.disk.space import default_reserve, kept, space
+from qcore.disk.space import Space, default_reserve, kept, space
 from qcore.engine.base import Engine, EngineStatus
 from qcore.model.histogram import Histogram
 from qcore.model.requests.events import LostReason
@@ -86,10 +86,10 @@ def _open_requests(node: Observed) -> int:
     return node.clients.requests - node.counts.outcomes.total()
 
 
-def _disk(total: bool) -> Callable[[Observed], Reading]:
+def _disk(number: Callable[[Space], int | None]) -> Callable[[Observed], Reading]:
     def read(node: Observed) -> Reading:
         found = space(str(node.directory.path))
-        return None if found is None else found.total if total else found.free
+        return None if found is None else number(found)
 
     return read
 
@@ -198,8 +198,13 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge("qcore_log_entries", "Entries in the log.", _log_entries),
     _counter("qcore_log_appended_bytes_total", "Bytes appended to the log.", lambda node: node.status.appended),
-    _gauge("qcore_disk_size_bytes", "Size of the data directory's file system.", _disk(total=True)),
-    _gauge("qcore_disk_free_bytes", "Bytes that are free there.", _disk(total=False)),
+    _gauge("qcore_disk_size_bytes", "Size of the data directory's file system.", _disk(lambda disk: disk.total)),
+    _gauge("qcore_disk_free_bytes", "Bytes that are free there.", _disk(lambda disk: disk.free)),
+    _gauge(
+        "qcore_disk_free_files",
+        "Files (inodes) that are free there, where it bounds them.",
+        _disk(lambda disk: disk.free_files),
+    ),
     _gauge("qcore_disk_reserve_bytes", "Free bytes below which writes but deletions are refused.", _disk_reserve),
     # -- snapshots -----------------------------------------------------------------------------------------
     _counter(
