@@ -135,14 +135,10 @@ class Call:
 
     def _fail(self, error: bytes, kind: str) -> None:
         if not self.done:
-            self.error = kind
-            self._end(None if self.id is None else error_text(self.id, error))
-
-    def _end(self, text: bytes | None) -> None:
-        self.done = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._sink.answered(self, text)
+            self.done, self.error = True, kind
+            if self._timer is not None:
+                self._timer.cancel()
+            self._sink.answered(self, None if self.id is None else error_text(self.id, error))
 
     def result(self, result: Any) -> None:
         """Answer with a result that is not JSON yet."""

@@ -69,7 +69,7 @@ class Conversation:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message that came at `now`, in monotonic seconds."""
-        if is_batch(data):
+        if data[:1] != b"{" and is_batch(data):
             self._receive_batch(data, now)
         else:
             count = 1 + len(data) // budgets.OPEN_CALL_BYTES
