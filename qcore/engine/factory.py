@@ -54,13 +54,16 @@ def make_engine(
 
 
 def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:
-    """Refuse settings that ask for what is not installed, before anything is opened.
+    """Refuse settings that ask for what is not installed, or not there, before anything is opened.
 
     Raises:
         ExtensionMissing: they do; says which setting.
     """
     if name == "openraft":
         _require_extension("--engine openraft")
+    if name == "embedded" and (discovery or peers):
+        wanted = "--enable-discovery" if discovery else "--peers"
+        raise ExtensionMissing(f"{wanted} asks for a cluster, and --engine embedded is for one node alone")
     if peers:
         _require_extension("--peers")
     if discovery:

@@ -48,3 +48,9 @@ def test_nodes_are_named_by_hand_until_they_find_each_other() -> None:
     refuse_cluster("auto", discovery=False, peers=True)
     with pytest.raises(ExtensionMissing, match="name them with --peers"):
         refuse_cluster("auto", discovery=True, peers=False)
+
+
+@pytest.mark.parametrize(("discovery", "flag"), [(True, "--enable-discovery"), (False, "--peers")])
+def test_the_engine_of_one_node_is_refused_in_a_cluster(discovery: bool, flag: str) -> None:
+    with pytest.raises(ExtensionMissing, match=f"^{flag} asks for a cluster, and --engine embedded is for one node"):
+        refuse_cluster("embedded", discovery=discovery, peers=not discovery)

@@ -154,4 +154,4 @@ def cluster_flags(id: int, addresses: dict[int, str]) -> list[str]:
     if len(addresses) == 1:
         return []
     peers = [flag for other, address in addresses.items() if other != id for flag in ("--peers", address)]
-    return [*peers, "--advertise", addresses[id]]
+    return ["--engine", "auto", *peers, "--advertise", addresses[id]]

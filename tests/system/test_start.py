@@ -117,7 +117,14 @@ def test_a_bad_schema_file_is_refused_with_its_lines(node_factory: NodeFactory, 
     assert "bad.yaml:4:" in said
 
 
-@pytest.mark.parametrize("flags", [["--engine", "openraft"], ["--enable-discovery"], ["--peers", "127.0.0.1:9"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--engine", "openraft"],
+        ["--engine", "auto", "--enable-discovery"],
+        ["--engine", "auto", "--peers", "127.0.0.1:9"],
+    ],
+)
 def test_a_cluster_is_refused_while_the_extension_is_missing(
     node_factory: NodeFactory, flags: list[str], tmp_path: Path
 ) -> None:
