@@ -18,8 +18,8 @@ WINDOW = 128
 ARRAY_BYTES = 256 * 1024
 """Batch arrays are cut at this size, far below what a server refuses."""
 
-_ONCE = ("listen", "unlisten")
-"""Reads that mean one connection: sent again word for word they would mean another thing."""
+_ONCE = ("listen", "unlisten", "cluster.init", "cluster.transfer")
+"""Neither writes nor to be sent twice: what means one connection, and orders to a cluster."""
 
 
 class Session:

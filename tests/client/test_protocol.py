@@ -170,8 +170,9 @@ def test_reads_and_numbered_writes_are_sent_again_word_for_word_after_a_lost_con
     assert peer.protocol.finished() == []
 
 
-def test_what_the_client_does_not_know_is_never_sent_twice(peer: Peer) -> None:
-    request = peer.submit("cluster.transfer", id=2)
+@pytest.mark.parametrize("method", ["of.tomorrow", "cluster.transfer", "cluster.init"])
+def test_what_the_client_does_not_know_and_orders_to_a_cluster_are_never_sent_twice(peer: Peer, method: str) -> None:
+    request = peer.submit(method, id=2)
     peer.sent()
     peer.reconnect()
     assert peer.sent() == []

@@ -41,8 +41,7 @@ class ForwardedCall(Call):
         """See `Call.answer`."""
         self._tell(result, None)
 
-    def fail_raw(self, error: bytes) -> None:
-        """See `Call.fail_raw`."""
+    def _fail(self, error: bytes, kind: str) -> None:
         self._tell(None, error)
 
     def go_back(self) -> bool:

@@ -184,6 +184,7 @@ class Cluster:
         self._files = files
         self._cut: set[tuple[int, int]] = set()
         self._tokens = itertools.count(1)
+        self._unacknowledged: set[int] = set()
 
     # -- nodes -----------------------------------------------------------------------------------------------
 
@@ -287,18 +288,31 @@ class Cluster:
         return token
 
     async def write(self, host: PlainHost) -> int:
-        """Propose an entry and wait until it is committed; returns its token."""
-        await until(host.engine.accepts_proposals)
+        """Have an entry committed, and return its token: on `host`, or on who leads if that one does not any more."""
+        while True:
+            token = await self._try_to_write(host)
+            if token is not None:
+                return token
+            host = await self.leader()
+
+    async def _try_to_write(self, host: PlainHost) -> int | None:
+        """Have an entry committed; None if the node does not lead any more, or the proposal was lost."""
+        await until(lambda: host.engine.accepts_proposals() or host.term is None)
+        if host.term is None:
+            return None
         token = self.propose(host)
         await until(lambda: [said for said in host.said if said[1] == token])
-        assert ("committed", token) in host.said, host.said[-3:]
-        return token
+        if ("committed", token) in host.said:
+            return token
+        self._unacknowledged.add(token)
+        return None
 
     async def settle(self, *nodes: int) -> list[int]:
-        """Wait until the nodes have applied the same; returns the tokens of the commands in it."""
+        """Wait until the nodes have applied the same; returns the tokens of what was acknowledged."""
         hosts = [self.hosts[node] for node in nodes or self.engines]
         await until(lambda: len({host.last for host in hosts if host.entries}) == 1 and all(h.entries for h in hosts))
-        return [entry.body.time for entry in hosts[0].entries if entry.body.kind == "commands"]
+        tokens = [entry.body.time for entry in hosts[0].entries if entry.body.kind == "commands"]
+        return [token for token in tokens if token not in self._unacknowledged]
 
 
 def _ignore(_seconds: float) -> None:

@@ -169,7 +169,11 @@ PARAMS: dict[str, dict[str, Any]] = {
     "snapshot.plan": {"upload": "up"},
 }
 ROOT_ALONE = '{"tree": {"entityType": "Root", "Name": "Root"}}'
-READS = sorted(name for name, method in METHODS.items() if not issubclass(method.params, Command))
+OF_A_CLUSTER = ("cluster.init", "cluster.transfer")
+"""No reads: see tests/server/test_cluster_api.py."""
+READS = sorted(
+    name for name, method in METHODS.items() if not issubclass(method.params, Command) and name not in OF_A_CLUSTER
+)
 LISTENING = ("listen", "unlisten")
 """Reads of a connection: see test_watching.py."""
 
