@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
             protocol.receive_data(request.serialize())
             protocol.events_received()
         protocol.send_response(response)
-        self._schedule_flush()
+        self._flush()  # before any answer to what came right behind it
         if accepted:
             query = request.path.partition("?")[2].partition("#")[0]
             name = parse_qs(query).get("client", [""])[0][:64]

@@ -543,3 +543,15 @@ async def test_when_others_have_used_up_the_turn_a_connection_does_the_least_and
     connection.data_received(b"".join(frames))
     assert len(connection._inbox) == 19
     assert [(await client.answer())["id"] for _ in range(20)] == list(range(20))
+
+
+async def test_a_request_that_comes_with_the_handshake_is_answered_behind_it(tmp_path: Path) -> None:
+    async with running(tmp_path, listen=True) as run:
+        client = await run.dial()
+        head = (
+            b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        client.writer.write(head + Frame(Opcode.TEXT, request("ping", 1)).serialize(mask=True))
+        assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        assert b'"PONG"' in (await client.receive())[1]
