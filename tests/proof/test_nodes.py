@@ -31,7 +31,7 @@ def test_a_condition_that_never_comes_is_named() -> None:
 
 def test_nodes_of_a_cluster_are_told_of_each_other_by_the_addresses_of_the_proxy() -> None:
     addresses = {1: "127.0.0.1:11", 2: "127.0.0.1:12", 3: "127.0.0.1:13"}
-    expected = ["--peers", "127.0.0.1:11", "--peers", "127.0.0.1:13", "--advertise", "127.0.0.1:12"]
+    expected = ["--engine", "auto", "--peers", "127.0.0.1:11", "--peers", "127.0.0.1:13", "--advertise", "127.0.0.1:12"]
     assert cluster_flags(2, addresses) == expected
     assert cluster_flags(1, {1: "127.0.0.1:11"}) == []
 
