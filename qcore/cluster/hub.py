@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ipaddress
 import itertools
 import secrets
 import time
@@ -35,6 +34,7 @@ from qcore.cluster.snapshot_transfer import IncomingSnapshots
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import NoQuorum, RequestError
+from qcore.model.hosts import is_loopback
 
 __all__ = ["Hub", "LinkHost", "LinkSettings", "PeerStatus"]
 
@@ -224,7 +224,11 @@ class Hub:
 
     def may_dial(self, address: str) -> Refusal | None:
         """See `Dials`: without a secret nodes talk on one machine only."""
-        if any(self._settings.secrets) or self._settings.insecure or _is_loopback(address):
+        if (
+            any(self._settings.secrets)
+            or self._settings.insecure
+            or is_loopback(address.rpartition(":")[0].strip("[]"))
+        ):
             return None
         return Refusal("no_secret", f"{address} is another machine and this node has no cluster secret")
 
@@ -394,11 +398,3 @@ class Hub:
 
 def _source(incarnation: str) -> str:
     return f"node {incarnation}"
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address.rpartition(":")[0].strip("[]").partition("%")[0])
-    except ValueError:
-        return False
-    return (getattr(found, "ipv4_mapped", None) or found).is_loopback

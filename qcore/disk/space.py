@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-__all__ = ["Space", "default_reserve", "files_reserve", "kept", "last_files", "last_slice", "space"]
+__all__ = ["Space", "default_reserve", "files_reserve", "kept", "last_files", "last_slice", "space", "wanted_reserve"]
 
 _MOST = 512 << 20
 _SHARE = 20
@@ -39,6 +39,13 @@ def space(folder: str) -> Space | None:
 def default_reserve(total: int) -> int:
     """Bytes to keep free on a file system of `total` bytes: a twentieth, at most 512 MiB."""
     return min(_MOST, total // _SHARE)
+
+
+def wanted_reserve(found: Space | None, wanted: int | None) -> int:
+    """Bytes to keep free: `wanted`, or where that is None the default of this file system, 0 for an unknown one."""
+    if wanted is not None:
+        return wanted
+    return 0 if found is None else default_reserve(found.total)
 
 
 def last_slice(reserve: int) -> int:

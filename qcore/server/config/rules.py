@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from qcore.disk.identity import Identity
 from qcore.model.errors import ConfigError
+from qcore.model.hosts import host_address
 from qcore.server.config.settings import Settings, split_addr
 
 __all__ = ["check_identity", "contradictions"]
@@ -77,18 +76,10 @@ def _addresses(settings: Settings) -> list[str]:
 
 
 def _is_loopback(host: str) -> bool:
-    address = _address(host)
+    address = host_address(host)
     return host.lower() == "localhost" if address is None else address.is_loopback
 
 
 def _is_wildcard(host: str) -> bool:
-    address = _address(host)
+    address = host_address(host)
     return address is not None and address.is_unspecified
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from http import HTTPStatus
 
 from websockets.http11 import Request, Response
@@ -17,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from qcore.cluster.hello import PATH
 from qcore.model.api import SUBPROTOCOL
+from qcore.model.hosts import is_loopback
 from qcore.server.config.settings import Settings, check_origin
 from qcore.server.front.handover import TakeSocket
 from qcore.server.front.service import Limits, Service
@@ -163,7 +163,7 @@ class FrontDoor:
         for origin in request.headers.get_all("Origin"):
             if origin.lower() not in allowed:
                 return _unwelcome(origin[:200])
-        if not self._settings.insecure and not _is_loopback(peer.rpartition(":")[0]):
+        if not self._settings.insecure and not is_loopback(peer.rpartition(":")[0]):
             return f"{peer} is another machine and there are no logins yet; serve it all the same with --insecure"
         return None
 
@@ -211,18 +211,9 @@ def _own_origins(local: Address) -> list[str]:
     Another name can be made to lead here by whoever owns it.
     """
     host, port = local
-    if not _is_loopback(host):
+    if not is_loopback(host):
         return []
     names = [f"[{host}]" if ":" in host else host]
     if host in ("127.0.0.1", "::1"):
         names.append("localhost")
     return [f"http://{name}" if port == 80 else f"http://{name}:{port}" for name in names]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

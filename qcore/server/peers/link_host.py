@@ -10,7 +10,7 @@ from qcore.cluster.hello import Hello, Refusal
 from qcore.cluster.notices import Notice
 from qcore.cluster.questions import Question
 from qcore.disk.directory import Directory
-from qcore.disk.space import default_reserve, last_slice, space
+from qcore.disk.space import last_slice, space, wanted_reserve
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal
 from qcore.server.config.settings import Settings
@@ -35,7 +35,7 @@ class NodeLinkHost:
         """Sees who is linked."""
         self.take_own_address: Callable[[str], None]
         self._directory = directory
-        self._wanted = settings.disk_reserve_mb
+        self._wanted = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb * budgets.MEGABYTE
         self._crossing = crossing
         self._failed = failed
 
@@ -45,10 +45,7 @@ class NodeLinkHost:
 
     def snapshot_reserve(self) -> int:
         """See `LinkHost.snapshot_reserve`: the last slice is the log's."""
-        if self._wanted is not None:
-            return last_slice(self._wanted * budgets.MEGABYTE)
-        found = space(str(self._directory.path))
-        return 0 if found is None else last_slice(default_reserve(found.total))
+        return last_slice(wanted_reserve(space(str(self._directory.path)), self._wanted))
 
     def tell(self, notice: Notice) -> None:
         """See `LinkHost.tell`."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from qcore.disk.space import Space, default_reserve, files_reserve, kept, last_files, last_slice, space
+from qcore.disk.space import Space, files_reserve, kept, last_files, last_slice, space, wanted_reserve
 from qcore.model.errors import DiskFull
 from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
@@ -52,7 +52,7 @@ class DiskReserve:
         self, folder: str, wanted: int | None, snapshot: NextSnapshot, set_room: Callable[[int], None]
     ) -> None:
         self._folder = folder
-        self._wanted = wanted
+        self._wanted = None if wanted is None else wanted * budgets.MEGABYTE
         self._snapshot = snapshot
         self._set_room = set_room
         self._looked = -budgets.DISK_LOOK_SECONDS
@@ -88,7 +88,7 @@ class DiskReserve:
         found = space(self._folder)
         if found is None:
             return
-        reserve = default_reserve(found.total) if self._wanted is None else self._wanted * budgets.MEGABYTE
+        reserve = wanted_reserve(found, self._wanted)
         keep = kept(reserve, self._snapshot.expected())
         left = found.free - coming - keep
         full = None if left >= 0 or not reserve else _full_disk(self._folder, found, coming, keep, reserve)

@@ -1,0 +1,22 @@
+"""Which machine a host stands for, as far as its text says: who may come in without more depends on it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+__all__ = ["host_address", "is_loopback"]
+
+
+def host_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that `host` is, without brackets; None for a name. One of IPv4 within IPv6 is that of IPv4."""
+    try:
+        found = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is an address of this machine alone; a name is none, whatever it resolves to."""
+    address = host_address(host)
+    return address is not None and address.is_loopback
