@@ -14,23 +14,23 @@ from typing import Any, Protocol
 import msgspec
 
 from qcore.cluster import budgets
-from qcore.cluster.accepting import Acceptor
-from qcore.cluster.asked import Done
-from qcore.cluster.connection import Connection
+from qcore.cluster.connections.accepting import Acceptor
+from qcore.cluster.connections.asked import Done
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.connections.dialler import Dialler
+from qcore.cluster.connections.linked_nodes import LinkedNodes
+from qcore.cluster.connections.messages import Request
 from qcore.cluster.crossing import Crossing
-from qcore.cluster.dialler import Dialler
 from qcore.cluster.file_thread import FileThread
-from qcore.cluster.forward_traffic import CALL, ForwardTraffic
-from qcore.cluster.forwards import Forwarded
-from qcore.cluster.handshake import Handshake
-from qcore.cluster.hello import Channel, Hello, Refusal
-from qcore.cluster.known_nodes import KnownNodes, Own
-from qcore.cluster.linked_nodes import LinkedNodes
-from qcore.cluster.messages import Request
+from qcore.cluster.handshake.exchange import Handshake
+from qcore.cluster.handshake.hello import Channel, Hello, Refusal
+from qcore.cluster.handshake.known_nodes import KnownNodes, Own
 from qcore.cluster.notices import Level, Notice, Notices
-from qcore.cluster.questions import Question
-from qcore.cluster.raft_traffic import Raft, RaftTraffic
-from qcore.cluster.snapshot_transfer import IncomingSnapshots
+from qcore.cluster.traffic.forward_traffic import CALL, ForwardTraffic
+from qcore.cluster.traffic.forwards import Forwarded
+from qcore.cluster.traffic.questions import Question
+from qcore.cluster.traffic.raft_traffic import Raft, RaftTraffic
+from qcore.cluster.traffic.snapshot_transfer import IncomingSnapshots
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import NoQuorum, RequestError

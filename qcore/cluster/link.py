@@ -16,12 +16,12 @@ from typing import Protocol
 import uvloop
 
 from qcore.cluster import budgets
-from qcore.cluster.asked import Done
+from qcore.cluster.connections.asked import Done
 from qcore.cluster.crossing import Crossing
-from qcore.cluster.forwards import Forward, ForwardDone
+from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import Hub, LinkHost, LinkSettings, PeerStatus
-from qcore.cluster.known_nodes import Own
-from qcore.cluster.raft_traffic import Raft, RaftTraffic
+from qcore.cluster.traffic.forwards import Forward, ForwardDone
+from qcore.cluster.traffic.raft_traffic import Raft, RaftTraffic
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId
 from qcore.model.errors import NoQuorum

@@ -15,14 +15,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from qcore.cluster.forwards import Forward, Forwarded
-from qcore.cluster.hello import Hello, Refusal
+from qcore.cluster.handshake.hello import Hello, Refusal
+from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import LinkSettings
-from qcore.cluster.known_nodes import Own
 from qcore.cluster.link import PeerLink
 from qcore.cluster.notices import Notice
-from qcore.cluster.questions import Question
-from qcore.cluster.raft_traffic import RaftTraffic
+from qcore.cluster.traffic.forwards import Forward, Forwarded
+from qcore.cluster.traffic.questions import Question
+from qcore.cluster.traffic.raft_traffic import RaftTraffic
 from qcore.disk.files import Files
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles, SnapshotHeader
 from qcore.engine.base import RpcKind

@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from qcore.cluster.hello import PATH
+from qcore.cluster.handshake.hello import PATH
 from qcore.model.api import SUBPROTOCOL
 from qcore.model.hosts import is_loopback
 from qcore.server.config.settings import Settings, check_origin

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qcore.cluster.crossing import Crossing
-from qcore.cluster.forwards import Forwarded
-from qcore.cluster.hello import Hello, Refusal
+from qcore.cluster.handshake.hello import Hello, Refusal
 from qcore.cluster.notices import Notice
-from qcore.cluster.questions import Question
+from qcore.cluster.traffic.forwards import Forwarded
+from qcore.cluster.traffic.questions import Question
 from qcore.disk.directory import Directory
 from qcore.disk.space import last_slice, space, wanted_reserve
 from qcore.model.entry import LogId, Vote

@@ -10,11 +10,11 @@ import msgspec
 
 from qcore.cluster.crossing import Crossing
 from qcore.cluster.formation.machine import Formation
-from qcore.cluster.forwards import Forward
+from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import LinkSettings, PeerStatus
-from qcore.cluster.known_nodes import Own
 from qcore.cluster.link import PeerLink
-from qcore.cluster.questions import Question
+from qcore.cluster.traffic.forwards import Forward
+from qcore.cluster.traffic.questions import Question
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
 from qcore.model.entry import FEATURE_LEVEL, Membership, raft_node_id

@@ -8,9 +8,9 @@ import socket
 from collections.abc import Callable
 
 from qcore.cluster import budgets
-from qcore.cluster.connection import Connection
-from qcore.cluster.hello import Refusal
-from qcore.cluster.websocket import accepted
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.connections.websocket import accepted
+from qcore.cluster.handshake.hello import Refusal
 
 __all__ = ["Acceptor"]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.cluster.messages import Answer, Ping, Request, size
-from qcore.cluster.send_queue import SendQueue
+from qcore.cluster.connections.messages import Answer, Ping, Request, size
+from qcore.cluster.connections.send_queue import SendQueue
 
 
 def request(id: int, length: int = 0) -> Request:

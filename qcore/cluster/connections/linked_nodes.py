@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qcore.cluster.connection import Connection
-from qcore.cluster.hello import Channel, Hello
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.handshake.hello import Channel, Hello
 
 __all__ = ["LinkedNodes"]
 

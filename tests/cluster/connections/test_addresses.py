@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcore.cluster.addresses import Addresses, split_address
+from qcore.cluster.connections.addresses import Addresses, split_address
 
 
 def test_an_address_is_known_as_long_as_a_source_names_it() -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from qcore.cluster.connection import Connection
-from qcore.cluster.hello import Channel
-from qcore.cluster.linked_nodes import LinkedNodes
-from qcore.cluster.messages import Request
-from qcore.cluster.snapshot_transfer import TRANSFER_KINDS, IncomingSnapshots, send_snapshot
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.connections.linked_nodes import LinkedNodes
+from qcore.cluster.connections.messages import Request
+from qcore.cluster.handshake.hello import Channel
+from qcore.cluster.traffic.snapshot_transfer import TRANSFER_KINDS, IncomingSnapshots, send_snapshot
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import RpcKind
 from qcore.model.errors import Internal, NoQuorum, NotInitialized, RequestError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from qcore.cluster.messages import Message, Request, size
+from qcore.cluster.connections.messages import Message, Request, size
 
 __all__ = ["SendQueue"]
 

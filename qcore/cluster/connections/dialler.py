@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from qcore.cluster import budgets
-from qcore.cluster.addresses import Addresses, split_address
-from qcore.cluster.backoff import Backoff
-from qcore.cluster.connection import Connection
-from qcore.cluster.hello import CHANNELS, Channel, Refusal
-from qcore.cluster.websocket import dialled
+from qcore.cluster.connections.addresses import Addresses, split_address
+from qcore.cluster.connections.backoff import Backoff
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.connections.websocket import dialled
+from qcore.cluster.handshake.hello import CHANNELS, Channel, Refusal
 
 __all__ = ["Dialler", "Dials"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from qcore.cluster.questions import Answering
+from qcore.cluster.traffic.questions import Answering
 from qcore.model.errors import RequestError
 
 __all__ = ["Forward", "ForwardDone", "Forwarded", "TakeForwards"]

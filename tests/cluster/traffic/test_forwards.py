@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qcore.cluster.forwards import Forward, Forwarded
+from qcore.cluster.traffic.forwards import Forward, Forwarded
 from qcore.model.errors import Conflict, NoQuorum, NotInitialized, Timeout
 from tests.cluster.linked import DEADLINE, LinkedNode, linked_nodes, started, until
 from tests.cluster.relay import relayed

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.cluster.hello import Hello
-from qcore.cluster.known_nodes import KnownNodes, Own
+from qcore.cluster.handshake.hello import Hello
+from qcore.cluster.handshake.known_nodes import KnownNodes, Own
 from qcore.model.entry import LogId, Vote, raft_node_id
 from tests.cluster.linked import hello, own
 

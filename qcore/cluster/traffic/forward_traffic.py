@@ -6,11 +6,11 @@ import asyncio
 import functools
 from collections.abc import Sequence
 
-from qcore.cluster.connection import Connection
+from qcore.cluster.connections.connection import Connection
+from qcore.cluster.connections.linked_nodes import LinkedNodes
+from qcore.cluster.connections.messages import Request
 from qcore.cluster.crossing import Crossing
-from qcore.cluster.forwards import Forward, ForwardDone, Forwarded, TakeForwards
-from qcore.cluster.linked_nodes import LinkedNodes
-from qcore.cluster.messages import Request
+from qcore.cluster.traffic.forwards import Forward, ForwardDone, Forwarded, TakeForwards
 from qcore.model.errors import NoQuorum, NotInitialized, RequestError
 
 __all__ = ["CALL", "ForwardTraffic"]

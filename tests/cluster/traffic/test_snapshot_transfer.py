@@ -12,7 +12,7 @@ import pytest
 
 from qcore.cluster import budgets
 from qcore.cluster.file_thread import FileThread
-from qcore.cluster.snapshot_transfer import Ask, Begin, Begun, Chunk, End, IncomingSnapshots, send_snapshot
+from qcore.cluster.traffic.snapshot_transfer import Ask, Begin, Begun, Chunk, End, IncomingSnapshots, send_snapshot
 from qcore.disk.files import Files
 from qcore.disk.received_snapshot import checksum_of
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles

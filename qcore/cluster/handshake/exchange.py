@@ -23,7 +23,7 @@ from typing import Literal
 
 import msgspec
 
-from qcore.cluster.hello import Hello, Refusal
+from qcore.cluster.handshake.hello import Hello, Refusal
 
 __all__ = ["Handshake", "Judge", "Proof", "Verdict"]
 

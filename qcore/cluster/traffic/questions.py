@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from qcore.cluster.hello import Hello
+from qcore.cluster.handshake.hello import Hello
 from qcore.model.errors import RequestError
 
 __all__ = ["Answering", "Question"]

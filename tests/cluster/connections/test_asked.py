@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qcore.cluster.asked import Asked
+from qcore.cluster.connections.asked import Asked
 from qcore.model.errors import NoQuorum, RequestError
 
 

@@ -23,7 +23,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from qcore.cluster import budgets
-from qcore.cluster.hello import PATH, PROTOCOLS, Reason, Refusal, common_protocol
+from qcore.cluster.handshake.hello import PATH, PROTOCOLS, Reason, Refusal, common_protocol
 
 __all__ = ["Upper", "WebSocket", "accepted", "dialled"]
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.cluster.messages import Answer, Cancel, Failure, Message, Ping, Pong, Request, decode, encode, size
+from qcore.cluster.connections.messages import (
+    Answer,
+    Cancel,
+    Failure,
+    Message,
+    Ping,
+    Pong,
+    Request,
+    decode,
+    encode,
+    size,
+)
 
 MESSAGES: list[Message] = [
     Request(1, "append", 0.5, b"\x00\xff"),

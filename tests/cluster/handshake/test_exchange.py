@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.cluster.handshake import Handshake, Proof, Verdict
-from qcore.cluster.hello import Hello, Refusal, common_protocol
+from qcore.cluster.handshake.exchange import Handshake, Proof, Verdict
+from qcore.cluster.handshake.hello import Hello, Refusal, common_protocol
 from tests.cluster.linked import hello, own
 
 FIRST, SECOND = hello(own(1)), hello(own(2))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qcore.cluster.silence import Silence
+from qcore.cluster.connections.silence import Silence
 
 
 def test_a_silent_peer_is_pinged_and_then_given_up() -> None:

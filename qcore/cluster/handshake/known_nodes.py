@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from qcore.cluster.hello import Hello, Refusal
+from qcore.cluster.handshake.hello import Hello, Refusal
 from qcore.model.entry import LogId, Vote, public_id
 
 __all__ = ["KnownNodes", "Own"]

@@ -7,13 +7,24 @@ import time
 from typing import Protocol
 
 from qcore.cluster import budgets
-from qcore.cluster.asked import Asked, Done
-from qcore.cluster.handshake import Handshake
-from qcore.cluster.hello import Channel, Hello, Refusal
-from qcore.cluster.messages import Answer, Cancel, Failure, Message, Ping, Pong, Request, decode, encode, size
-from qcore.cluster.send_queue import SendQueue
-from qcore.cluster.silence import Silence
-from qcore.cluster.websocket import WebSocket
+from qcore.cluster.connections.asked import Asked, Done
+from qcore.cluster.connections.messages import (
+    Answer,
+    Cancel,
+    Failure,
+    Message,
+    Ping,
+    Pong,
+    Request,
+    decode,
+    encode,
+    size,
+)
+from qcore.cluster.connections.send_queue import SendQueue
+from qcore.cluster.connections.silence import Silence
+from qcore.cluster.connections.websocket import WebSocket
+from qcore.cluster.handshake.exchange import Handshake
+from qcore.cluster.handshake.hello import Channel, Hello, Refusal
 from qcore.model.errors import Busy, NoQuorum, RequestError, Timeout, TooLarge, error_from_wire
 
 __all__ = ["Connection", "Owner"]
