@@ -37,11 +37,12 @@ __all__ = [
     "raft_node_id",
 ]
 
-FEATURE_LEVEL = 3
+FEATURE_LEVEL = 4
 """Highest rules of apply this code knows; the level in force is part of the state.
 
 2: epochs, session ids made of them, the state's time from `commands` entries alone.
 3: what one command may do is bounded, complete types have so many fields, values are reset only where that is wanted.
+4: digest checks compare what is replicated beside the digest, too.
 """
 
 GENERATIONS = 65_536

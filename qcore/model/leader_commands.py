@@ -6,9 +6,30 @@ them carries it out as if it stood there itself.
 
 from __future__ import annotations
 
+import msgspec
+
 from qcore.model.requests.commands import Command
 
-__all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RunStaged", "StagePart"]
+__all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RestDigest", "RunStaged", "StagePart"]
+
+
+class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is replicated and not in the digest, when the log was applied up to an index: it goes with that, not with
+    the revision.
+
+    Attributes:
+        time: that of the state, ns since 1970, UTC.
+        level: the feature level in force.
+        sessions: hash of all sessions and of which of their numbers were answered, 128 bits in hex.
+        staged: the same of the parts of long commands.
+        epochs: the same of the names of histories.
+    """
+
+    time: int
+    level: int
+    sessions: str
+    staged: str
+    epochs: str
 
 
 class StagePart(Command, tag="stage"):
@@ -31,12 +52,16 @@ class RunStaged(Command, tag="commit"):
 
 
 class CheckDigest(Command, tag="check"):
-    """The leader's digest in hex when it had applied the log up to `index`: who has another one stops."""
+    """The leader's digest in hex when it had applied the log up to `index`: who has another one stops.
+
+    From level 4 on it goes for what is not in the digest, too.
+    """
 
     method = "check"
 
     index: int
     digest: str
+    rest: RestDigest | None = None
 
 
 class RaiseLevel(Command, tag="raise"):

@@ -129,4 +129,6 @@ def field_exists(state: State, query: FieldExists) -> bool:
 
 def digest(state: State, _query: Digest) -> DigestNow:
     """Revision and digest of the state now, and the last checks, newest first."""
-    return DigestNow(state.revision, state.digest(), list(reversed(state.checks.last)))
+    checks = list(reversed(state.checks.last))
+    index, rest = state.checks.rest or (state.applied, state.rest())  # the state may be in the middle of an entry
+    return DigestNow(state.revision, state.digest(), checks, index, rest.digest())

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Protocol
 
 from qcore.model.documents.text import read_document
-from qcore.model.leader_commands import CheckDigest, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import RaiseLevel, RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.model.requests.restore import Restore
 from qcore.model.schema_file.reader import SchemaFile
@@ -204,7 +204,9 @@ def _some_write(node: Driver) -> tuple[str, dict[str, Any]]:
 
 async def _check(node: Driver) -> None:
     """A digest check, which a node proposes after a minute, or 10,000 entries."""
-    await node.propose(CheckDigest(node.state.applied, node.state.digest()))
+    check = node.state.checks.newest(node.state.level)
+    assert check is not None
+    await node.propose(check)
 
 
 # -- the second term ---------------------------------------------------------------------------------------

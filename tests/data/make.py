@@ -61,6 +61,7 @@ def facts(state: State) -> dict[str, Any]:
         "sessions": sessions,
         "staged": {stage: parts.texts for stage, parts in state.staged.open.items()},
         "checks": msgspec.to_builtins(list(state.checks.last)),
+        "rest": msgspec.to_builtins(state.rest().digest()),
         "epochs": [list(each) for each in state.epochs.all],
     }
 

@@ -11,7 +11,7 @@ import msgspec
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.documents.text import read_document
 from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId
-from qcore.model.leader_commands import OpenEpoch, RaiseLevel
+from qcore.model.leader_commands import OpenEpoch, RaiseLevel, RestDigest
 from qcore.model.requests.commands import (
     Command,
     Create,
@@ -34,7 +34,18 @@ from qcore.store import read
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.documents.export import export
 from qcore.store.search import find as search
-from qcore.store.state.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
+from qcore.store.sessions.digest_checks import Rest
+from qcore.store.state.digest import (
+    MODULUS,
+    answer_hash,
+    counters_hash,
+    entity_hash,
+    epoch_hash,
+    field_hash,
+    schema_hash,
+    session_hash,
+    staged_hash,
+)
 from qcore.store.state.entity import CHILDREN, PARENT
 from qcore.store.state.state import State
 
@@ -47,6 +58,7 @@ __all__ = [
     "epoch",
     "field",
     "full_digest",
+    "full_rest",
     "replay",
     "some_command",
     "through",
@@ -158,6 +170,7 @@ def dump(state: State) -> dict[str, Any]:
         "sessions": state.sessions.dump(),
         "epochs": (state.level, state.epochs.all),
         "digest": state.digest(),
+        "rest": state.rest()[1:],
     }
 
 
@@ -190,6 +203,20 @@ def full_digest(state: State) -> str:
                 total += field_hash(entity.id, schema.name, value, entity.time(slot), entity.revision(slot))
     counters = counters_hash(state.revision, state.next_id, state.mark)
     return f"{(total + counters) % MODULUS:032x}"
+
+
+def full_rest(state: State) -> RestDigest:
+    """What is beside the digest, computed from nothing but what is there."""
+    sessions = session_hash(0, 0, state.sessions.next_number)
+    for id, used, low, answers in state.sessions.dump():
+        sessions += session_hash(id, used, low)
+        sessions += sum(answer_hash(id, seq, hash, failed) for seq, hash, failed, _ in answers)
+    staged = sum(
+        staged_hash(stage, parts.used, len(parts.texts), sum(map(len, parts.texts)))
+        for stage, parts in state.staged.open.items()
+    )
+    epochs = sum(epoch_hash(*each) for each in state.epochs.all)
+    return Rest(state.time, state.level, sessions, staged, epochs).digest()
 
 
 PART = type_of(

@@ -21,7 +21,7 @@ from qcore.store import read
 from qcore.store.apply import Outcome, apply_entry
 from qcore.store.sessions.sessions import Sessions
 from qcore.store.state.state import State
-from tests.store.samples import Log, busy_log, dump, epoch, field, full_digest, type_of
+from tests.store.samples import Log, busy_log, dump, epoch, field, full_digest, full_rest, type_of
 from tests.store.state.test_snapshot_lines import again, everything, written
 
 THING = type_of("Thing", field("Age"))
@@ -130,7 +130,7 @@ def test_a_log_of_level_2_gives_what_it_always_gave(seed: int, digest: str, answ
     assert (state.level, state.digest(), found) == (2, digest, answers)
 
 
-@pytest.mark.parametrize(("seed", "level"), [(1, 2), (2, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize(("seed", "level"), [(1, 2), (2, 2), (1, 3), (2, 3), (1, 4), (2, 4)])
 def test_a_log_that_rises_gives_the_same_again(seed: int, level: int) -> None:
     """With a clock that steps back, blank entries that bear times, epochs and their sessions; and from a snapshot."""
     records = [*busy_log(seed, 40).records, *busy_log(seed, 80, level=level).records]
@@ -141,6 +141,7 @@ def test_a_log_that_rises_gives_the_same_again(seed: int, level: int) -> None:
     assert len({id for id, *_ in state.sessions.dump()}) > 3
     assert (everything(state), answers) == (everything(twin), same)
     assert state.digest() == full_digest(state)
+    assert state.rest().digest() == full_rest(state) == again(state).rest().digest()
     assert everything(again(state)) == everything(state)
     assert written(again(state)) == written(state)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from qcore.model.leader_commands import RestDigest
 from qcore.model.requests.restore import PlanLine
 
 __all__ = [
@@ -190,20 +191,26 @@ class MachineResult(msgspec.Struct):
     node: int
 
 
-class DigestCheck(msgspec.Struct):
-    """When the log was applied up to `index`, every replica had this digest."""
+class DigestCheck(msgspec.Struct, omit_defaults=True):
+    """When the log was applied up to `index`, every replica had this digest, and this `rest` if that was checked."""
 
     index: int
     revision: int
     digest: str
+    rest: RestDigest | None = None
 
 
 class DigestNow(AgedAnswer):
-    """`digest` is 128 bits in hex; equal revisions have equal digests. `checks` are the last ones, newest first."""
+    """`digest` is 128 bits in hex; equal revisions have equal digests. `checks` are the last ones, newest first.
+
+    `rest` is equal wherever the log is applied up to the same `index`.
+    """
 
     revision: int
     digest: str
     checks: list[DigestCheck]
+    index: int
+    rest: RestDigest
 
 
 class ExportPage(AgedAnswer, omit_defaults=True):

@@ -35,7 +35,7 @@ class DigestCheckProposals:
 
     def _check(self) -> None:
         self._timer.cancel()
-        newest = self._state.checks.newest  # the state itself may be in the middle of an entry
+        newest = self._state.checks.newest(self._state.level)  # the state itself may be in the middle of an entry
         if newest is not None:
-            self._index = newest[0] + 1  # where the check itself will stand, or near it
-            self._propose(CheckDigest(*newest))
+            self._index = newest.index + 1  # where the check itself will stand, or near it
+            self._propose(newest)

@@ -4,6 +4,9 @@ A session's id is given by the state machine: a number, or where there are epoch
 that a session of another history is not taken for one of this. Each numbered write leaves its answer here, refusals
 too, until the client says it has it (`acked`) or the window is full. What fell out of the window is never applied
 again: its number is answered `session_expired`. Expiry happens only inside apply, by entry time.
+
+A running sum of hashes, as that of the digest, lets replicas compare their sessions. A session's part of it is brought
+up to date when another one is used, or the sum is read: never for many at once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from hashlib import blake2b
 
 from qcore.model.errors import InvalidRequest, SessionExpired
 from qcore.model.times import NS
+from qcore.store.state.digest import answer_hash, session_hash
 from qcore.store.state.pins import Pins, Retire, Work
 
 __all__ = [
@@ -40,9 +44,11 @@ IDLE_LIMIT = 3600 * NS
 class Answer:
     """`raw` is the JSON of the result, or of the error object where `failed`."""
 
-    __slots__ = ("failed", "hash", "raw")
+    __slots__ = ("counted", "failed", "hash", "raw")
 
     def __init__(self, hash: str, failed: bool, raw: bytes) -> None:
+        self.counted = 0
+        """Its part of the sum of all sessions."""
         self.hash = hash
         self.failed = failed
         self.raw = raw
@@ -51,10 +57,14 @@ class Answer:
 class Session:
     """One of `all`; `low` is the lowest number that may still be applied or answered."""
 
-    __slots__ = ("_all", "answers", "low", "size", "used")
+    __slots__ = ("_all", "_head", "answers", "counted", "id", "low", "size", "used")
 
-    def __init__(self, used: int, all: Sessions) -> None:
+    def __init__(self, id: int, used: int, all: Sessions) -> None:
         self._all = all
+        self._head = 0
+        self.id = id
+        self.counted = 0
+        """Its part of the sum of all sessions, with its answers."""
         self.used = used
         self.low = 1
         self.size = 0
@@ -64,11 +74,27 @@ class Session:
         if low > self.low:
             self.low = low
             for seq in [seq for seq in self.answers if seq < low]:
-                self._grow(-len(self.answers.pop(seq).raw))
+                answer = self.answers.pop(seq)
+                self._grow(-len(answer.raw))
+                self._count(-answer.counted)
 
     def _grow(self, bytes: int) -> None:
         self.size += bytes
         self._all.size += bytes
+
+    def _count(self, hash: int) -> None:
+        self.counted += hash
+        self._all.sum += hash
+
+    def count_head(self) -> None:
+        """Bring its part of the sum up to date with its use and its lowest number."""
+        head, self._head = self._head, session_hash(self.id, self.used, self.low)
+        self._count(self._head - head)
+
+    def count_answer(self, seq: int, answer: Answer) -> None:
+        """Add an answer to its part of the sum."""
+        answer.counted = answer_hash(self.id, seq, answer.hash, answer.failed)
+        self._count(answer.counted)
 
     def find(self, seq: int, acked: int, hash: str) -> Answer | None:
         """The answer a number was given before, None if it is new.
@@ -89,6 +115,7 @@ class Session:
         """Keep an answer; the lowest numbers make room, and other sessions where all have too much."""
         self.answers[seq] = answer
         self._grow(len(answer.raw))
+        self.count_answer(seq, answer)
         while len(self.answers) > WINDOW or (self.size > WINDOW_BYTES and len(self.answers) > 1):
             self._drop_below(min(self.answers) + 1)
         self._all.fit()
@@ -101,6 +128,10 @@ class Sessions:
         self.next_number = 1
         self.size = 0
         """Bytes of all answers."""
+        self.sum = 0
+        """Of the hashes of all sessions, but for what `digest` has not brought up to date yet."""
+        self._used: Session | None = None
+        """The one that was used last: it may have changed since it was counted."""
         self._open: OrderedDict[int, Session] = OrderedDict()
         self._pins: Pins[PinnedSessions] = Pins()
 
@@ -113,7 +144,8 @@ class Sessions:
         while len(self._open) >= MAX_SESSIONS:
             self._drop_oldest()
         id = self._next_id(epoch)
-        self._open[id] = Session(time, self)
+        self._open[id] = session = Session(id, time, self)
+        self._note_use(session)
         return id
 
     def _next_id(self, epoch: str | None) -> int:
@@ -144,8 +176,14 @@ class Sessions:
         for pinned in self._pins.open:
             pinned.keep(id, session)
         session.used = time
+        self._note_use(session)
         self._open.move_to_end(id)
         return session
+
+    def _note_use(self, session: Session | None) -> None:
+        used, self._used = self._used, session
+        if used is not None and used is not session:
+            used.count_head()
 
     def expire(self, time: int) -> None:
         """Forget what was unused too long at entry time `time`."""
@@ -163,6 +201,9 @@ class Sessions:
     def _drop_oldest(self) -> None:
         id, session = self._open.popitem(last=False)
         self.size -= session.size
+        self.sum -= session.counted
+        if session is self._used:
+            self._used = None
         for pinned in self._pins.open:
             pinned.keep(id, session)
 
@@ -172,10 +213,18 @@ class Sessions:
 
     def load(self, id: int, used: int, low: int, answers: dict[int, Answer]) -> None:
         """Take a session of a snapshot; they come with the longest unused first."""
-        session = self._open[id] = Session(used, self)
+        session = self._open[id] = Session(id, used, self)
         session.low, session.answers = low, answers
+        session.count_head()
+        for seq, answer in answers.items():
+            session.count_answer(seq, answer)
         session.size = sum(len(answer.raw) for answer in answers.values())
         self.size += session.size
+
+    def counted(self) -> int:
+        """The sum of the hashes of all sessions, and of the number that the next id is made of."""
+        self._note_use(None)
+        return self.sum + session_hash(0, 0, self.next_number)
 
     def pin(self) -> PinnedSessions:
         """All sessions as they are now, for a reader that takes its time."""

@@ -1,6 +1,7 @@
 """Commands on their way in parts: too long for one entry of the log, kept until all are there and it is run.
 
-What is staged is part of the replicated state but not of the digest: it changes nothing that anyone can read.
+What is staged is part of the replicated state but not of the digest: it changes nothing that anyone can read. A sum of
+its own lets replicas compare it.
 A leader that died between two parts leaves them behind, so they go by entry time.
 """
 
@@ -11,6 +12,7 @@ from collections import OrderedDict
 from qcore.model.errors import Timeout, TooLarge
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.times import NS
+from qcore.store.state.digest import staged_hash
 from qcore.store.state.pins import Work
 
 __all__ = ["IDLE_LIMIT", "MAX_STAGED", "Parts", "Staged"]
@@ -25,9 +27,11 @@ IDLE_LIMIT = 600 * NS
 class Parts:
     """The parts of one command so far."""
 
-    __slots__ = ("size", "texts", "used")
+    __slots__ = ("counted", "size", "texts", "used")
 
     def __init__(self) -> None:
+        self.counted = 0
+        """Their part of the sum of all that is staged."""
         self.used = 0
         self.size = 0
         self.texts: list[str] = []
@@ -38,6 +42,8 @@ class Staged:
 
     def __init__(self) -> None:
         self.size = 0
+        self.sum = 0
+        """Of the hashes of all that is staged."""
         self.open: OrderedDict[str, Parts] = OrderedDict()
 
     def add(self, command: StagePart, now: int) -> None:
@@ -57,6 +63,7 @@ class Staged:
         parts.used = now
         parts.size += len(command.text)
         self.size += len(command.text)
+        self._count(command.stage, parts)
         self.open.move_to_end(command.stage)
 
     def text(self, command: RunStaged, now: int) -> str:
@@ -78,11 +85,18 @@ class Staged:
         parts = self.open[stage] = Parts()
         parts.used, parts.texts, parts.size = used, texts, sum(map(len, texts))
         self.size += parts.size
+        self._count(stage, parts)
 
     def drop(self, stage: str) -> None:
         """Forget a command's parts, if there are any."""
         parts = self.open.pop(stage, None)
-        self.size -= 0 if parts is None else parts.size
+        if parts is not None:
+            self.size -= parts.size
+            self.sum -= parts.counted
+
+    def _count(self, stage: str, parts: Parts) -> None:
+        before, parts.counted = parts.counted, staged_hash(stage, parts.used, len(parts.texts), parts.size)
+        self.sum += parts.counted - before
 
     def take_apart(self) -> Work:
         """Free everything in pieces; it is of no state any more."""

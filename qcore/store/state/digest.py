@@ -2,7 +2,8 @@
 
 A sum is O(change) to keep and does not depend on order. Hashed are: each entity with type, parent and place,
 each written field with value, time and revision, each schema, and (when read) the counters. Sessions are left
-out, so that equal revisions have equal digests whoever retried what.
+out, so that equal revisions have equal digests whoever retried what. They have sums of their own, by the same rule, and
+so have staged parts and epochs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from typing import Any
 from qcore.model.schema import EntitySchema
 from qcore.model.wire import encode_json
 
-__all__ = ["MODULUS", "counters_hash", "entity_hash", "field_hash", "schema_hash"]
+__all__ = [
+    "MODULUS",
+    "answer_hash",
+    "counters_hash",
+    "entity_hash",
+    "epoch_hash",
+    "field_hash",
+    "schema_hash",
+    "session_hash",
+    "staged_hash",
+]
 
 MODULUS = 1 << 128
 
@@ -55,3 +66,23 @@ def schema_hash(schema: EntitySchema) -> int:
 def counters_hash(revision: int, next_id: int, mark: str) -> int:
     """Hash of what is only read, never summed."""
     return _hash(f"c {revision} {next_id} {mark}".encode())
+
+
+def session_hash(id: int, used: int, low: int) -> int:
+    """Hash of a session without its answers."""
+    return _hash(f"s {id} {used} {low}".encode())
+
+
+def answer_hash(id: int, seq: int, command_hash: str, failed: bool) -> int:
+    """Hash of a session having answered a number; never of the answer's text, which may be worded anew."""
+    return _hash(f"a {id} {seq} {command_hash} {failed:d}".encode())
+
+
+def staged_hash(stage: str, used: int, parts: int, size: int) -> int:
+    """Hash of the parts of a command so far, `size` characters of text; the text is in the log."""
+    return _hash(f"p {stage} {used} {parts} {size}".encode())
+
+
+def epoch_hash(epoch: str, first: int) -> int:
+    """Hash of an epoch that begins with the revision `first`."""
+    return _hash(f"h {epoch} {first}".encode())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from qcore.store.state.digest import epoch_hash
+
 __all__ = ["EPOCHS_LEVEL", "MAX_EPOCHS", "Epochs", "Judgement"]
 
 EPOCHS_LEVEL = 2
@@ -27,6 +29,8 @@ class Epochs:
     def __init__(self) -> None:
         self.current: str | None = None
         """The newest epoch."""
+        self.sum = 0
+        """Of the hashes of all epochs, for comparisons of replicas."""
         self._bounds: dict[str, tuple[int, int | None]] = {}
         """Epoch -> its first revision and that of the next one, the oldest first."""
 
@@ -48,9 +52,11 @@ class Epochs:
         if self.current is not None:
             self._bounds[self.current] = self._bounds[self.current][0], first
         self._bounds[epoch] = first, None
+        self.sum += epoch_hash(epoch, first)
         self.current = epoch
         if len(self._bounds) > MAX_EPOCHS:
-            del self._bounds[next(iter(self._bounds))]
+            oldest = next(iter(self._bounds))
+            self.sum -= epoch_hash(oldest, self._bounds.pop(oldest)[0])
 
     def load(self, listed: Iterable[tuple[str, int]]) -> None:
         """Take the epochs of a snapshot."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qcore.model.ids import ROOT_ID
 from qcore.model.schema import CompleteField, CompleteSchema, Types
 from qcore.model.work import Work
-from qcore.store.sessions.digest_checks import DigestChecks
+from qcore.store.sessions.digest_checks import DigestChecks, Rest
 from qcore.store.sessions.sessions import Sessions
 from qcore.store.sessions.staged import Staged
 from qcore.store.state.digest import MODULUS, counters_hash, entity_hash, field_hash, schema_hash
@@ -136,7 +136,7 @@ class State:
         """Every command of the entry at a log index has ended; its time is from now on that of the state."""
         self.applied = index
         self.time = time
-        self.checks.note(index, self.revision, self.digest())
+        self.checks.note(index, self.revision, self.digest(), self.rest())
         self._tables.compact()
 
     # -- primitives ----------------------------------------------------------------------------------------
@@ -289,8 +289,12 @@ class State:
         return self._tables.ids(type_name)
 
     def digest(self) -> str:
-        """128 bits in hex over everything but the sessions and what is staged."""
+        """128 bits in hex over everything but what `rest` has."""
         return f"{(self._sum + counters_hash(self.revision, self._tables.next_id, self.mark)) % MODULUS:032x}"
+
+    def rest(self) -> Rest:
+        """What is replicated beside the digest; no command may be under way."""
+        return Rest(self.time, self.level, self.sessions.counted(), self.staged.sum, self.epochs.sum)
 
     def pin(self) -> Pinned:
         """The state as it is now, for a read that lasts; no command may be under way."""
@@ -316,7 +320,7 @@ class State:
         self.applied, self.time, self.revision = applied, time, revision
         self.level, self.mark = level, mark
         self._sum = int(digest, 16) - counters_hash(revision, next_id, mark)
-        self.checks.note(applied, revision, digest)
+        self.checks.note(applied, revision, digest, self.rest())
         self.begin()
 
     # -- another in its place ------------------------------------------------------------------------------

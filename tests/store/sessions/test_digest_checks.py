@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from qcore.model.entry import Entry, EntryBody, LogId
 from qcore.model.errors import Diverged
-from qcore.model.leader_commands import CheckDigest
+from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, StagePart
+from qcore.model.requests.commands import Create, SessionOpen
 from qcore.model.requests.queries import Digest
+from qcore.model.requests.results import SessionOpened
+from qcore.model.times import NS
 from qcore.store import read
-from tests.store.samples import Log, dump, field, replay, type_of
+from qcore.store.apply import apply_entry
+from tests.store.samples import Log, dump, epoch, field, full_rest, replay, type_of
+from tests.store.state.test_snapshot_lines import again, written
 
 THING = type_of("Thing", field("Age"))
 
 
 def checked(log: Log) -> CheckDigest:
-    newest = log.state.checks.newest
+    newest = log.state.checks.newest(log.state.level)
     assert newest is not None
-    return CheckDigest(*newest)
+    return newest
 
 
 def test_a_check_of_the_same_state_is_kept_and_changes_nothing() -> None:
@@ -80,3 +89,85 @@ def test_only_so_many_entries_are_remembered() -> None:
         log.entry()
     log.do(CheckDigest(old.index, "0" * 32))
     assert not log.state.checks.last
+
+
+# -- what is not in the digest -----------------------------------------------------------------------------
+
+
+def at_level(level: int) -> Log:
+    """A log with a session that was used once."""
+    log = Log(THING)
+    log.do(RaiseLevel(level))
+    log.do(OpenEpoch(epoch(1)))
+    session: SessionOpened = log.do(SessionOpen())
+    log.entry(Create("Thing", "a", session=session.session, seq=1, hash="ab"))
+    return log
+
+
+def test_below_level_4_a_check_is_of_the_digest_alone() -> None:
+    log = at_level(3)
+    assert checked(log).rest is None
+    log.do(checked(log))
+    assert log.state.checks.last[0].rest is None
+    assert b"rest" not in log.records[-1]
+    assert b"rest" not in written(log.state)
+
+
+def test_from_level_4_on_the_rest_is_checked_told_and_in_a_snapshot() -> None:
+    log = at_level(4)
+    check = checked(log)
+    assert check.rest == full_rest(log.state)
+    log.do(check)
+    answer = read.digest(log.state, Digest())
+    assert answer.checks[0].rest == check.rest
+    assert (answer.index, answer.rest) == (log.state.applied, full_rest(log.state))
+    assert again(log.state).checks.last == log.state.checks.last
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("time", 5, "the state's time is"),
+        ("level", 3, "the feature level is 4 on this node and was 3 on the leader"),
+        ("sessions", "0" * 32, "the hash of the sessions is"),
+        ("staged", "1" * 32, "the hash of what is staged is"),
+        ("epochs", "2" * 32, "the hash of the epochs is"),
+    ],
+)
+def test_another_rest_stops_the_node_which_says_what_differs(name: str, value: Any, words: str) -> None:
+    log = at_level(4)
+    check = checked(log)
+    assert check.rest is not None
+    with pytest.raises(Diverged, match=words) as caught:
+        log.do(msgspec.structs.replace(check, rest=msgspec.structs.replace(check.rest, **{name: value})))
+    assert str(getattr(check.rest, name)) in caught.value.message
+    assert str(value) in caught.value.message
+    assert caught.value.message.count("on this node") == 1, "nothing else differs"
+    assert "digest" not in caught.value.message
+
+
+@pytest.mark.parametrize("change", ["answered", "staged", "named"])
+def test_a_replica_whose_rest_differs_stops(change: str) -> None:
+    """Its digest is the leader's; without the second hash it would go on, and answer a retry otherwise."""
+    log = at_level(4)
+    log.do(StagePart("s", 0, "text"))
+    log.do(checked(log))
+    broken = {
+        "answered": (b'"hash":"ab"', b'"hash":"ac"'),
+        "staged": (b'"text":"text"', b'"text":"texts"'),
+        "named": (epoch(1).encode(), epoch(2).encode()),
+    }[change]
+    records = [record.replace(*broken) for record in log.records]
+    assert records != log.records
+    with pytest.raises(Diverged, match="the hash of"):
+        replay(records)
+
+
+def test_of_a_half_applied_entry_the_rest_before_it_is_told() -> None:
+    log = at_level(4)
+    before = log.state.applied, full_rest(log.state)
+    body = EntryBody(4, log.time + NS, "commands", [SessionOpen(), Create("Thing", "b")])
+    outcomes = apply_entry(log.state, Entry(LogId(1, 65_536, log.state.applied + 1), body))
+    next(outcomes)
+    answer = read.digest(log.state, Digest())
+    assert (answer.index, answer.rest) == before

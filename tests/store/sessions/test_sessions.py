@@ -11,6 +11,7 @@ from qcore.model.requests.results import SessionOpened
 from qcore.model.times import NS
 from qcore.model.values import Kind
 from qcore.store.apply import Outcome
+from qcore.store.sessions import sessions
 from qcore.store.sessions.sessions import (
     IDLE_LIMIT,
     MAX_BYTES,
@@ -21,7 +22,7 @@ from qcore.store.sessions.sessions import (
     Session,
     Sessions,
 )
-from tests.store.samples import Log, dump, field, replay, type_of
+from tests.store.samples import Log, dump, field, full_rest, replay, type_of
 
 THING = type_of("Thing", field("Age"), field("Text", Kind.String))
 
@@ -165,7 +166,7 @@ def test_a_late_number_below_a_full_window_is_not_applied(log: Log, session: int
 
 
 def test_the_lowest_number_may_be_applied_into_a_full_window_but_once() -> None:
-    session = Session(0, Sessions())
+    session = Session(1, 0, Sessions())
     for seq in range(2, WINDOW + 2):
         session.keep(seq, Answer("h", False, b"1"))
     assert session.find(1, 0, "h") is None
@@ -176,7 +177,7 @@ def test_the_lowest_number_may_be_applied_into_a_full_window_but_once() -> None:
 
 
 def test_the_window_holds_a_mebibyte_of_answers() -> None:
-    session = Session(0, Sessions())
+    session = Session(1, 0, Sessions())
     quarter = b"x" * (WINDOW_BYTES // 4)
     for seq in range(1, 5):
         session.keep(seq, Answer("h", False, quarter))
@@ -190,7 +191,7 @@ def test_the_window_holds_a_mebibyte_of_answers() -> None:
 
 def test_the_newest_answer_is_kept_whatever_its_size() -> None:
     """Otherwise the outcome of a long pipeline could not be told to a client that lost its connection."""
-    session = Session(0, Sessions())
+    session = Session(1, 0, Sessions())
     session.keep(1, Answer("h", False, b"x" * (WINDOW_BYTES + 1)))
     assert session.find(1, 0, "h") is not None
     session.keep(2, Answer("h", False, b"x"))
@@ -272,3 +273,52 @@ def test_sessions_are_the_same_after_a_replay(log: Log, session: int) -> None:
     again = replay(log.records)
     assert again.sessions.dump() == log.state.sessions.dump()
     assert dump(again) == dump(log.state)
+
+
+# -- the sum that replicas compare -------------------------------------------------------------------------
+
+
+def summed(log: Log) -> str:
+    """Hash of the sessions as the state has it, once it is known that it is that of what is there."""
+    found = log.state.rest().digest().sessions
+    assert found == full_rest(log.state).sessions
+    return found
+
+
+def test_the_hash_of_the_sessions_tells_every_change_of_them(log: Log, session: int) -> None:
+    seen = {summed(log)}
+
+    def changed() -> bool:
+        before = len(seen)
+        seen.add(summed(log))
+        return len(seen) > before
+
+    send(log, Create("Thing", "a"), session, 1)
+    assert changed(), "a number was answered"
+    send(log, Create("Thing", "a", 99), session, 2)
+    assert changed(), "a number was refused"
+    send(log, Create("Thing", "b"), session, 3, acked=2)
+    assert changed(), "the client has an answer"
+    send(log, Create("Thing", "b"), session, 3, acked=2)
+    assert changed(), "the session was used again"
+    log.do(SessionOpen())
+    assert changed(), "there is one more"
+    log.do(Create("Thing", "c"))
+    assert not changed(), "a write without a session is none of this"
+    log.time += IDLE_LIMIT + 2
+    log.do(SessionOpen())
+    assert changed(), "the others have expired"
+    assert len(log.state.sessions) == 1
+
+
+def test_the_hash_of_the_sessions_is_kept_up_where_they_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    monkeypatch.setattr(sessions, "MAX_BYTES", 150)
+    log = Log(THING)
+    opened: list[SessionOpened] = [log.do(SessionOpen()) for _ in range(5)]
+    for seq in range(1, 5):
+        for each in opened[2:]:
+            send(log, Create("Thing", f"n{seq}"), each.session, seq)
+            summed(log)
+    assert len(log.state.sessions) < 3
+    assert dump(replay(log.records)) == dump(log.state)

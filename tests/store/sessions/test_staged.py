@@ -12,7 +12,7 @@ from qcore.model.values import Kind
 from qcore.model.wire import cut_text, encode_json
 from qcore.store.sessions import staged
 from qcore.store.sessions.staged import IDLE_LIMIT, Staged
-from tests.store.samples import Log, dump, field, full_digest, replay, type_of
+from tests.store.samples import Log, dump, field, full_digest, full_rest, replay, type_of
 
 THING = type_of("Thing", field("Text", Kind.String))
 
@@ -124,3 +124,26 @@ def test_what_is_staged_is_bounded(monkeypatch: Any) -> None:
     with pytest.raises(TooLarge, match="5 characters of unfinished commands"):
         parts.add(StagePart("b", 0, "123456"), 0)
     assert parts.size == 5
+
+
+def test_the_hash_of_what_is_staged_is_kept_up() -> None:
+    log = Log(THING)
+    seen = set()
+    text = "x" * 30
+    for command in [
+        StagePart("a", 0, text),
+        StagePart("a", 1, text),
+        StagePart("b", 0, text),
+        StagePart("b", 7, text),  # does not follow: all of it goes
+        RunStaged("a", 3),  # nor does that fit
+    ]:
+        log.entry(command)
+        found = log.state.rest().digest()
+        assert found == full_rest(log.state)
+        seen.add(found.staged)
+    assert len(seen) == 4, "b alone came and went"
+    log.do(StagePart("c", 0, text))
+    log.time += IDLE_LIMIT + 2
+    log.do(StagePart("d", 0, text))
+    assert log.state.rest().digest() == full_rest(log.state)
+    assert dump(replay(log.records)) == dump(log.state)
