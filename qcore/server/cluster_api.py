@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qcore.cluster.formation.machine import Formation
@@ -23,6 +23,7 @@ from qcore.model.requests.cluster import (
 from qcore.server.calls import Call
 from qcore.server.operations.members import Cluster
 from qcore.server.runtime.timers import Alarm
+from qcore.server.writes.full_disks import DiskReport
 
 __all__ = ["ClusterApi"]
 
@@ -32,6 +33,7 @@ class ClusterApi:
 
     Args:
         membership: gives the last membership applied, None before the first.
+        full_disks: gives the members whose disk is below its reserve, by public id.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class ClusterApi:
         directory: Directory,
         addr: str,
         membership: Callable[[], Membership | None],
+        full_disks: Callable[[], Mapping[int, DiskReport]],
     ) -> None:
         self._engine = engine
         self._directory = directory
         self._addr = addr
         self._membership = membership
+        self._full_disks = full_disks
         self._formation: Formation | None = None
         """The node's part in forming a cluster, None where it runs alone."""
         self._on_wish: Callable[[], None]
@@ -82,12 +86,18 @@ class ClusterApi:
     def status(self) -> ClusterState:
         """What this node knows of the cluster."""
         status, identity, formation = self._engine.status(), self._directory.identity, self._formation
-        membership = self._membership()
-        cluster = Cluster(identity.node, self._addr, membership, status)
+        membership, full = self._membership(), self._full_disks()
+        cluster = Cluster(identity.node, self._addr, membership, status, full)
         voters = set() if membership is None else set(cluster.voters)
         members = [
             ClusterMember(
-                each.node, each.addr, each.role, "voter" if each.node in voters else "learner", each.lag, each.alive
+                each.node,
+                each.addr,
+                each.role,
+                "voter" if each.node in voters else "learner",
+                each.lag,
+                each.alive,
+                disk=full[each.node].full if each.node in full else None,
             )
             for each in cluster.members()
         ]

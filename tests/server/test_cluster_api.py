@@ -40,6 +40,7 @@ async def test_a_node_alone_has_a_status_and_forms_nothing(tmp_path: Path) -> No
             "lag": 0,
             "alive": True,
             "waiting": None,
+            "disk": None,
         }
         assert (state["leader"], state["formation"], state["tolerates"], state["waiting"]) == (1, "member", 0, None)
         assert state["cluster"] == run.directory.identity.cluster
@@ -94,7 +95,7 @@ class House:
         self.asked = Asked()
         members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in (SELF, OTHER, LEARNER)}
         membership = Membership([[SELF, OTHER]], members) if formation is None else None
-        self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership)
+        self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership, dict)
         if formation is not None:
             self.api.form_by(formation, lambda: setattr(self, "wished", True))
         self.wished = False

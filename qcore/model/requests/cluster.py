@@ -36,7 +36,10 @@ class ClusterTransfer(Query, tag="cluster.transfer"):
 
 
 class ClusterMember(msgspec.Struct):
-    """A member: `lag` counts log entries behind the leader, as far as this node knows; `waiting` why it has no vote."""
+    """A member: `lag` counts log entries behind the leader, as far as this node knows; `waiting` why it has no vote.
+
+    `disk` is why its disk takes nothing but deletions, where it says so; such a voter holds the writes of all.
+    """
 
     node: int
     addr: str
@@ -45,6 +48,7 @@ class ClusterMember(msgspec.Struct):
     lag: int
     alive: bool
     waiting: str | None = None
+    disk: str | None = None
 
 
 class ClusterState(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from qcore.disk.directory import Directory
@@ -59,7 +59,7 @@ class AboutNode:
     """Answers what is asked about the node at `addr`.
 
     `membership` gives the last one applied, `listeners_of` how many listeners a client has, `disk_full` why writes are
-    refused, None where they are not.
+    refused, None where they are not; `full_disks` which members are below their reserve.
 
     Attributes:
         stopping: whether the node is about to end.
@@ -79,6 +79,7 @@ class AboutNode:
         membership: Callable[[], Membership | None],
         listeners_of: Callable[[Client], int],
         disk_full: Callable[[], str | None],
+        full_disks: Callable[[], Collection[int]],
     ) -> None:
         self.stopping = False
         self.set_up = False
@@ -93,6 +94,7 @@ class AboutNode:
         self._membership = membership
         self._listeners_of = listeners_of
         self._disk_full = disk_full
+        self._full_disks = full_disks
         self._begun = time.monotonic()
         self.runs: dict[type[Any], Callable[[Any], Any]] = {
             queries.Info: self._info,
@@ -103,7 +105,13 @@ class AboutNode:
 
     def cluster(self) -> Cluster:
         """The members, as this node sees them now."""
-        return Cluster(self._directory.identity.node, self._addr, self._membership(), self._engine.status())
+        own, membership = self._directory.identity.node, self._membership()
+        return Cluster(own, self._addr, membership, self._engine.status(), self._full_disks())
+
+    @property
+    def full_disks(self) -> int:
+        """Members whose disk is below its reserve, as far as this node knows."""
+        return len(self._full_disks())
 
     def not_ready(self) -> NotReady | None:
         """Why the node should not get requests now, None when it should."""

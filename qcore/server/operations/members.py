@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qcore.engine.base import EngineStatus
 from qcore.model.entry import Membership, public_id
 from qcore.model.requests.results import MemberInfo
@@ -12,10 +14,13 @@ __all__ = ["Cluster"]
 class Cluster:
     """A membership, None before the first one is applied, and which of its nodes answer the node `own` at `addr`.
 
+    `full` are the members whose disk is below its reserve.
     Of whom the engine says nothing is taken to be there as long as somebody leads.
     """
 
-    def __init__(self, own: int, addr: str, membership: Membership | None, status: EngineStatus) -> None:
+    def __init__(
+        self, own: int, addr: str, membership: Membership | None, status: EngineStatus, full: Collection[int] = ()
+    ) -> None:
         self._own = own
         self._status = status
         nodes = {} if membership is None else membership.nodes
@@ -24,6 +29,7 @@ class Cluster:
         self._configs = [{public_id(node) for node in config} for config in configs] or [{own}]
         known = {peer.node: peer.alive for peer in status.peers}
         led = status.leader is not None
+        self._full = full
         self._alive = {own} | {node for node in self._addrs if known.get(node, led)}
 
     @property
@@ -51,6 +57,10 @@ class Cluster:
             return "no other node has this data: keep a copy of it elsewhere (snapshot.export)"
         if self.tolerates < 0:
             return f"no quorum: {self._reachable()}; start {_named(missing)}, and writes go on"
+        full = [node for node in voters if node in self._full]
+        if full:
+            refused = "writes but deletions are refused until there is room"
+            return f"the disk of {_named(full)} is full: {refused}; {self._tolerance()}"
         if missing:
             until = "until it is back; start it, or remove it"
             if missing[1:]:

@@ -249,6 +249,11 @@ METRICS: tuple[Metric, ...] = (
         "Time since a quorum was known to be there; absent where this node does not know.",
         lambda node: node.status.quorum_age,
     ),
+    _gauge(
+        "qcore_raft_full_disks",
+        "Members whose disk is below its reserve, as they say, this node among them; a voter holds the writes of all.",
+        lambda node: node.about.full_disks,
+    ),
     _gauge("qcore_raft_voters", "Members that vote.", lambda node: len(node.about.cluster().voters)),
     _gauge(
         "qcore_raft_tolerates_failures",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,7 @@ from qcore.model.initial_cluster import Candidate
 from qcore.server.config.settings import Settings
 from qcore.server.forwarding.link import ReplyDone
 from qcore.server.node import Node
+from qcore.server.peers.disk_reports import DiskReports
 from qcore.server.peers.forming import Forming
 from qcore.server.peers.link_host import NodeLinkHost
 from qcore.server.runtime import budgets
@@ -33,6 +35,9 @@ __all__ = ["Peering"]
 
 _FORMATION = "formation"
 """The kind of question in which nodes form a cluster."""
+
+_DISK = "disk"
+"""The kind in which they report on their disks."""
 
 
 class Peering:
@@ -66,6 +71,7 @@ class Peering:
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
+        self._disk_reports = DiskReports(node.disk_report, node.disk_reports, self._linked, self._send_disk_report)
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
 
     @property
@@ -82,16 +88,19 @@ class Peering:
         self._changed(self._node.membership())
         self.forming.start(has_log=self._directory.log.last is not None)
         self._looks.start()
+        self._disk_reports.start()
 
     async def stop(self, limit: float) -> bool:
         """End in `limit` seconds at the most; whether everything has ended."""
         self.forming.stop()
         self._looks.stop()
+        self._disk_reports.stop()
         self._crossing.close()
         return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
 
     def abandon(self) -> None:
         """End at once, without a word to anybody."""
+        self._disk_reports.stop()
         self._link.abandon()
 
     def _changed(self, membership: Membership | None) -> None:
@@ -133,8 +142,17 @@ class Peering:
     def _asked(self, question: Question) -> None:
         asker = question.asker
         question.answer(b"")
-        if question.kind == _FORMATION:
+        if question.kind == _DISK and asker.cluster == self._own.cluster:
+            with contextlib.suppress(ValueError):  # of another version
+                self._disk_reports.take(asker.node, question.body)
+        elif question.kind == _FORMATION:
             self.forming.receive(Candidate(asker.node, asker.incarnation, asker.addr), question.body)
+
+    def _linked(self) -> list[int]:
+        return [each.hello.node for each in self._link.status]
+
+    def _send_disk_report(self, node: int, report: bytes) -> None:
+        self._link.ask(node, _DISK, report, budgets.DISK_REPORT_SECONDS, _ignore)
 
     def _found_itself(self, address: str) -> None:
         formation = self.forming.formation

@@ -158,6 +158,12 @@ BACKLOG_CONNECTIONS = 1024
 SPARE_FILES = BACKLOG_CONNECTIONS + 256
 """Open files that must be left for what is no connection, above all the log's: without one, a write fails."""
 
+DISK_REPORT_SECONDS = 1.0
+"""Time between two looks of a node of a cluster at its disk, and two times that it says that it is full."""
+
+DISK_REPORT_LIFE_SECONDS = 3.5
+"""So long what another node has said of its disk counts: it may be gone."""
+
 FORMATION_TICK_SECONDS = 1.0
 """Between two times that a node says again where it stands while a cluster is formed."""
 

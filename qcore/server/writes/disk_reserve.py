@@ -4,12 +4,14 @@ It is kept in bytes and in files (inodes), as each entry is a file; where a file
 
 Free space has three parts. Above what is `kept` every write is taken; below it only what deletes, and a snapshot is
 asked for, since with it the log can go. The last slice is left by deletions too: it is that snapshot's and the purge's.
+
+A leader goes by the disks of the other voters likewise, as they say: all of them write the same entries.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from qcore.disk.space import Space, files_reserve, kept, last_files, last_slice, space, wanted_reserve
@@ -17,6 +19,7 @@ from qcore.model.errors import DiskFull
 from qcore.model.requests.commands import Command, Delete, SessionOpen
 from qcore.model.requests.compound import COMPOUND
 from qcore.server.runtime import budgets, logs
+from qcore.server.writes.full_disks import DiskReport
 
 __all__ = ["DiskReserve", "NextSnapshot"]
 
@@ -62,6 +65,15 @@ class DiskReserve:
         self._full: str | None = None
         self._last: str = ""
         """Why not even deletions are taken, where they are not."""
+        self.others: Callable[[], Mapping[int, DiskReport]] = dict
+        """The other voters below their reserve, by public id, where this node leads."""
+
+    @property
+    def report(self) -> DiskReport:
+        """What the last look has found, for other nodes."""
+        if self._full is None:
+            return DiskReport()
+        return DiskReport(self._full, self._last if self._left_to_deletions < 0 else "")
 
     def look(self) -> str | None:
         """See how full the disk is before anything is asked for; why writes are refused, None if they are not."""
@@ -76,12 +88,18 @@ class DiskReserve:
         if now - self._looked >= budgets.DISK_LOOK_SECONDS or self._left < 0:
             self._looked = now
             self._look(cost + waiting)
-        if type(command) not in _FREEING or not _frees(command):
-            full = self._full
-            return None if full is None else DiskFull(f"{full}; deletions are taken all the same", applied="no")
-        if self._full is not None and self._left_to_deletions < 0:
-            return DiskFull(self._last, applied="no")
-        self._snapshot.deletes(size)
+        frees = type(command) in _FREEING and _frees(command)
+        problem = _refused(self.report, frees) or self._refused_elsewhere(frees)
+        if problem is None and frees:
+            self._snapshot.deletes(size)
+        return problem
+
+    def _refused_elsewhere(self, frees: bool) -> DiskFull | None:
+        for node, report in self.others().items():
+            problem = _refused(report, frees, f"node {node}: ")
+            if problem is not None:
+                problem.data["node"] = node
+                return problem
         return None
 
     def _look(self, coming: int) -> None:
@@ -125,6 +143,13 @@ class DiskReserve:
         if (before is None) != (full is None):
             word = full or f"the disk of {self._folder} has room again: writes are taken"
             log.warning("disk_full" if full else "disk_has_room", message=word, free=found.free)
+
+
+def _refused(report: DiskReport, frees: bool, whose: str = "") -> DiskFull | None:
+    """Why a command is refused that frees something, or does not."""
+    if not frees and report.full:
+        return DiskFull(f"{whose}{report.full}; deletions are taken all the same", applied="no")
+    return DiskFull(f"{whose}{report.last}", applied="no") if report.last else None
 
 
 def _full_disk(folder: str, found: Space, coming: int, keep: int, reserve: int) -> str:

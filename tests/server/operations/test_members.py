@@ -13,12 +13,14 @@ def status(role: str = "leader", leader: int | None = 1, peers: tuple[PeerStatus
     return EngineStatus(role, leader, 3, "c", 0, 9, 9, 0, 0, 0.0, peers)
 
 
-def cluster(voters: int, down: tuple[int, ...] = (), learners: int = 0, leader: int | None = 1) -> Cluster:
+def cluster(
+    voters: int, down: tuple[int, ...] = (), learners: int = 0, leader: int | None = 1, full: tuple[int, ...] = ()
+) -> Cluster:
     everybody = [raft_node_id(node, 0) for node in range(1, voters + learners + 1)]
     nodes = {node: Member(f"host{place}:8080", "00" * 16) for place, node in enumerate(everybody, 1)}
     peers = [PeerStatus(node, node not in down, 5 * node) for node in range(2, voters + learners + 1)]
     role = "leader" if leader == 1 else "follower"
-    return Cluster(1, "here:1", Membership([everybody[:voters]], nodes), status(role, leader, tuple(peers)))
+    return Cluster(1, "here:1", Membership([everybody[:voters]], nodes), status(role, leader, tuple(peers)), full)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,13 @@ def test_the_outlook_says_what_fails_next_and_what_to_do(
 ) -> None:
     found = cluster(voters, down)
     assert (found.tolerates, found.outlook()) == (tolerates, outlook)
+
+
+def test_the_outlook_names_the_voter_whose_disk_is_full() -> None:
+    refused = "writes but deletions are refused until there is room"
+    assert cluster(3, full=(2,)).outlook() == f"the disk of node 2 is full: {refused}; tolerates 1 failure"
+    assert cluster(3, down=(2, 3), full=(1,)).outlook().startswith("no quorum")
+    assert cluster(3, learners=1, full=(4,)).outlook() == "tolerates 1 failure"
 
 
 def test_a_node_without_a_membership_is_alone() -> None:

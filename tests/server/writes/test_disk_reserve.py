@@ -14,6 +14,7 @@ from qcore.model.requests.queries import Get
 from qcore.server.runtime import budgets
 from qcore.server.writes import disk_reserve as reserve
 from qcore.server.writes.disk_reserve import DiskReserve
+from qcore.server.writes.full_disks import DiskReport
 from tests.server.running import running
 
 
@@ -233,3 +234,40 @@ async def test_a_node_on_a_full_disk_reads_and_deletes_and_goes_on_when_there_is
         free[0] = 1 << 30
         assert (await client.result("info"))["waiting"] is None
         await client.result("create", type="T", name="b")
+
+
+# -- the disks of other voters -----------------------------------------------------------------------------
+
+
+def test_a_voter_whose_disk_is_full_holds_all_writes_but_deletions(free: list[int]) -> None:
+    free[0] = 500 << 20
+    kept = reserve_of(10)
+    kept.others = lambda: {2: DiskReport("the disk of /there is full")}
+    problem = kept.problem(Create("T", "a"), 1, 0)
+    assert problem is not None
+    assert problem.message == "node 2: the disk of /there is full; deletions are taken all the same"
+    assert (problem.kind, problem.data["node"], problem.data["applied"]) == ("disk_full", 2, "no")
+    assert kept.problem(Delete(5), 1, 0) is None
+
+
+def test_a_voter_without_room_for_deletions_holds_these_too(free: list[int]) -> None:
+    free[0] = 500 << 20
+    kept = reserve_of(10)
+    kept.others = lambda: {2: DiskReport("full"), 3: DiskReport("full", "nothing goes")}
+    problem = kept.problem(Delete(5), 1, 0)
+    assert problem is not None
+    assert (problem.message, problem.data["node"]) == ("node 3: nothing goes", 3)
+
+
+def test_what_others_are_told_is_what_the_last_look_found(free: list[int]) -> None:
+    kept = reserve_of(40)
+    free[0] = 100 << 20
+    kept.look()
+    assert kept.report == DiskReport()
+    free[0] = 39 << 20
+    kept.look()
+    assert "39.0 MB are free" in kept.report.full
+    assert not kept.report.last
+    free[0] = 1 << 20
+    kept.look()
+    assert "are left to a snapshot" in kept.report.last

@@ -53,7 +53,7 @@ class StatusView(View):
         yield f"Outlook: {result['outlook']}"
 
     def table(self, result: Any) -> Table:
-        keys = ["node", "addr", "role", "vote", "lag", "alive", "waiting"]
+        keys = ["node", "addr", "role", "vote", "lag", "alive", "waiting", "disk"]
         return keys, [[cell(member.get(key)) for key in keys] for member in result["members"]]
 
     def raw(self, result: Any) -> Iterable[str]:
@@ -72,6 +72,8 @@ def _words(member: Any) -> Iterable[str]:
     yield "alive" if member["alive"] else "not reachable"
     if member.get("waiting"):
         yield member["waiting"]
+    if member.get("disk"):
+        yield member["disk"]
 
 
 class FormedView(RecordView):
