@@ -155,6 +155,10 @@ class SnapshotFiles:
         """Take in a snapshot that is durable now."""
         self.found.insert(0, found)
 
+    def holds(self, found: SnapshotFile) -> bool:
+        """Whether a snapshot was taken in and not given up since; may be asked from any thread."""
+        return found in tuple(self.found)
+
     def surplus(self) -> list[SnapshotFile]:
         """Give up all but the newest `KEPT`, to be removed."""
         old, self.found = self.found[KEPT:], self.found[:KEPT]

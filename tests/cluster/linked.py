@@ -128,6 +128,8 @@ class ScriptedEngine:
         self.reply: Callable[[int, str, bytes], bytes | None] = lambda node, kind, body: kind.encode() + b":" + body
         self.came: list[tuple[int, str, bytes]] = []
         self.snapshots: list[SnapshotFile] = []
+        self.files: SnapshotFiles
+        self.refuses_snapshots = False
         self.links: list[tuple[int, bool]] = []
         self.threads: set[int] = set()
         self.up: dict[int, bool] = {}
@@ -194,7 +196,11 @@ class ScriptedEngine:
 
     def snapshot_in(self, node: int, call: int, body: bytes, found: SnapshotFile) -> None:
         self.snapshots.append(found)
-        self.answer(call, b"installed " + body)
+        if self.refuses_snapshots:
+            self.answer(call, b"refused " + body)
+        else:
+            self.files.add(found)  # as the node does when it is installed
+            self.answer(call, b"installed " + body)
 
     def rpc_done(self, request: int, body: bytes | None) -> None:
         future = self.asked[request]
@@ -319,7 +325,7 @@ class LinkedNode:
         self.host = ScriptedHost()
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.snapshots = SnapshotFiles(Files(), str(folder))
+        self.snapshots = self.engine.files = SnapshotFiles(Files(), str(folder))
         self.link = PeerLink(self.own, LinkSettings(secrets=secrets), self.host, self.engine, self.snapshots)
 
     def start(self) -> None:

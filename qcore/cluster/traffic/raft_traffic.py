@@ -57,6 +57,8 @@ class RaftTraffic:
         self._requests: dict[int, tuple[Connection, int]] = {}
         self._transfers: dict[int, asyncio.Task[Any]] = {}
         self._calls: dict[int, tuple[Connection, int]] = {}
+        self._received: dict[int, SnapshotFile] = {}
+        """Snapshots that the engine has not answered for yet, by call."""
         self._next_call = itertools.count(1)
 
     # -- `Peers` -------------------------------------------------------------------------------------------
@@ -102,6 +104,9 @@ class RaftTraffic:
         found = self._calls.pop(call, None)
         if found is None:
             return
+        received = self._received.pop(call, None)
+        if received is not None:
+            self._incoming.answered(received)
         connection, id = found
         if body is None:
             connection.fail(id, NoQuorum("the node cannot answer now", applied="unknown"))
@@ -142,7 +147,10 @@ class RaftTraffic:
             if isinstance(found, bytes):
                 connection.answer(request.id, found)
             else:
-                self._raft.snapshot_in(node, self._begin_call(connection, request.id), found[1], found[0])
+                file, meta = found
+                call = self._begin_call(connection, request.id)
+                self._received[call] = file
+                self._raft.snapshot_in(node, call, meta, file)
 
     # -- what this node asks -------------------------------------------------------------------------------
 

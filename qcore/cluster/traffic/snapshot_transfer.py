@@ -5,12 +5,14 @@
     end   {checksum, body}            ->  the answer of the receiver's engine
 
 A transfer is known by the hash of its file. The receiver keeps what came of the last ones in memory and in a file under
-a temporary name; only a file that is whole, checked and durable is handed to the engine.
+a temporary name; only a file that is whole, checked and durable is handed to the engine. Whoever takes it over
+enters it in `SnapshotFiles`; what is not there when the engine answers was refused or not wanted, and is removed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -127,6 +129,15 @@ class IncomingSnapshots:
             raise DiskFull(exc.message) from None
         except Damaged as exc:
             raise BadParams(exc.message) from None
+
+    def answered(self, found: SnapshotFile) -> None:
+        """The engine has answered for a file: one that it did not take over goes, lest the next start take it."""
+        if not self._snapshots.holds(found):
+            self._files.submit(self._remove, found)
+
+    def _remove(self, found: SnapshotFile) -> None:
+        with contextlib.suppress(DiskFailed):  # it was taken over, and removed for newer ones since
+            self._snapshots.remove([found])
 
     def abandon_all(self) -> None:
         """Remove what is not whole; on the thread of the files, or after it has ended."""

@@ -205,6 +205,23 @@ def test_a_snapshot_reaches_the_other_engine_as_a_durable_file(tmp_path: Path) -
         assert checksum(found) == checksum(sent)
 
 
+def test_a_snapshot_that_the_engine_refuses_is_removed_and_others_stay(tmp_path: Path) -> None:
+    """Under its name it would be the newest at the next start, which knows nothing of the refusal."""
+    with linked_nodes(tmp_path, 1, 2) as (first, second):
+        until(lambda: first.link.status and second.link.status)
+        kept, refused = take_snapshot(first.snapshots, 7, 100_000), take_snapshot(first.snapshots, 9, 100_000)
+        until(lambda: first.engine.send_snapshot(2, b"meta", kept).result(DEADLINE))
+        second.engine.refuses_snapshots = True
+        assert first.engine.send_snapshot(2, b"meta", refused).result(DEADLINE) == b"refused meta"
+        until(
+            lambda: (
+                [file.name for file in second.folder.iterdir()] == [os.path.basename(second.engine.files.found[0].path)]
+            )
+        )
+        second.snapshots.scan()
+        assert [found.header.last.index for found in second.snapshots.found] == [7]
+
+
 def checksum(found: SnapshotFile) -> tuple[int, str]:
     descriptor = os.open(found.path, os.O_RDONLY)
     try:
