@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from qcore.disk.directory import Directory
-from qcore.disk.space import Space, default_reserve, kept, space
+from qcore.disk.space import Space, kept, space, wanted_reserve
 from qcore.engine.base import Engine, EngineStatus
 from qcore.model.histogram import Histogram
 from qcore.model.requests.events import LostReason
@@ -98,7 +98,7 @@ def _disk_reserve(node: Observed) -> Reading:
     found, wanted = space(str(node.directory.path)), node.settings.disk_reserve_mb
     if found is None:
         return None
-    reserve = default_reserve(found.total) if wanted is None else wanted * budgets.MEGABYTE
+    reserve = wanted_reserve(found, None if wanted is None else wanted * budgets.MEGABYTE)
     return kept(reserve, node.snapshots.expected())
 
 

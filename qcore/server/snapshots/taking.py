@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile, SnapshotHeader
-from qcore.disk.space import Space, default_reserve, files_reserve, last_files, last_slice, space
+from qcore.disk.space import Space, files_reserve, last_files, last_slice, space, wanted_reserve
 from qcore.engine.base import Engine
-from qcore.model.entry import LogId, Membership
+from qcore.model.entry import LogId, Membership, raft_node_id
 from qcore.model.errors import Busy, DiskFull, RequestError, Timeout
 from qcore.model.requests.results import SnapshotTaken
 from qcore.server.calls import Call
@@ -24,6 +24,7 @@ from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.worker import Worker
 from qcore.server.snapshots.relief import Relief, Short
 from qcore.server.snapshots.size import SnapshotSize
+from qcore.server.snapshots.spread import Place, place_of
 from qcore.server.snapshots.writing import SnapshotInProgress, SnapshotMeasure
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
@@ -56,8 +57,9 @@ class SnapshotTaker:
         self._state = state
         self._engine = engine
         self._folder = directory.snapshots
+        self._node = raft_node_id(directory.identity.node, directory.identity.generation)
         self._path = str(directory.path)
-        self._reserve = settings.disk_reserve_mb
+        self._wanted = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb * budgets.MEGABYTE
         self._last_activity = last_activity
         self._between_entries = between_entries
         self._membership = membership
@@ -162,7 +164,13 @@ class SnapshotTaker:
             return False
         covered = -1 if self.newest is None else self.newest.header.last.index
         appended = self._engine.status().appended - self._appended
-        return last.index - covered >= self._most_entries or appended >= self._most_bytes
+        place = self._place()
+        return last.index >= place.due_index(covered, self._most_entries) or appended >= place.due_bytes(
+            self._most_bytes
+        )
+
+    def _place(self) -> Place:
+        return place_of(self._node, self._membership()[0])
 
     def _go_on(self) -> None:
         """Answer whom the newest snapshot serves; begin another for the rest, now or when an entry is through."""
@@ -302,8 +310,7 @@ class SnapshotTaker:
         return space(self._path) or Space(0, sys.maxsize)
 
     def _last_slice(self, found: Space) -> int:
-        wanted = None if self._reserve is None else self._reserve * budgets.MEGABYTE
-        return last_slice(wanted or default_reserve(found.total))
+        return last_slice(wanted_reserve(found, self._wanted))
 
     def _left(self, found: Space) -> int:
         """Bytes that a snapshot leaves to the log."""
@@ -348,7 +355,7 @@ class SnapshotTaker:
 
     def _durable(self, found: SnapshotFile, took: float) -> None:
         before, header = self.newest, found.header
-        self._not_before = time.monotonic() + budgets.SNAPSHOT_PAUSE * took
+        self._not_before = time.monotonic() + self._place().pause(budgets.SNAPSHOT_PAUSE * took)
         self._folder.add(found)
         self.succeeded, self.seconds = self.succeeded + 1, took
         self._size.count(found.size, self._appended, sum(header.counts.values()))

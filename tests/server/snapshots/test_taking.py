@@ -434,6 +434,16 @@ async def test_a_state_that_shrank_needs_no_more_room_than_it_takes_now(
         assert run.directory.snapshots.found[0].size < 20_000
 
 
+async def test_without_a_reserve_a_snapshot_leaves_nothing_to_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting 0 is no reserve, and not the default one."""
+    async with running(tmp_path, disk_reserve_mb=0) as run:
+        client = await begin(run)
+        monkeypatch.setattr("qcore.server.snapshots.taking.space", lambda _folder: Space(1 << 30, 100_000))
+        assert (await client.result("snapshot.take"))["index"] == run.state.applied
+
+
 async def test_a_disk_short_of_room_keeps_one_good_snapshot_and_the_log_behind_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
