@@ -443,7 +443,7 @@ class Store:
     ) -> T:
         """Hand in a document and ask what is to be done with it; anew if the connection has moved in between.
 
-        A document stays where it was handed in, and another node does not know it.
+        A node takes over what was handed in to another one, unless that is gone.
         """
         for moves_left in reversed(range(_UPLOAD_TRIES)):
             try:

@@ -24,6 +24,7 @@ from qcore.server.client import Client
 from qcore.server.cluster_api import ClusterApi
 from qcore.server.config.settings import Settings
 from qcore.server.documents.exports import Exports
+from qcore.server.documents.moving import MovingUploads
 from qcore.server.documents.restore import DocumentCalls
 from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
@@ -129,7 +130,9 @@ class Node:
         self._reserve.others = self._full_voters_of_leader
         self._proposals = Proposals(settings, state, engine, self._reserve)
         self._leadership = Leadership(settings, state, self._proposals, schema_file, self._set_up, self._fail)
-        self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, self._transfers.uploads)
+        uploads = self._transfers.uploads
+        self._moving = MovingUploads(uploads, self)
+        self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, uploads, self._moving)
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
         )
@@ -172,6 +175,7 @@ class Node:
         node = self._directory.identity.node
         forwarding = Forwarding(node, self, link, self.engine, self.state, self._proposals, self.router)
         self.forwarding = self._proposals.forwarder = forwarding
+        forwarding.take_upload, self._moving.ask = self._moving.asked, forwarding.ask_upload
         self.router.gate.ask_by(forwarding.read_barrier)
         return forwarding
 
@@ -203,12 +207,15 @@ class Node:
         def read(call: Call) -> None:
             run_read(call, self.scheduler, self._reads.run, call.params, stamp(call))
 
+        def transfer(call: Call) -> None:
+            run_read(call, self.scheduler, self._transfers.run, call, stamp(call))
+
         return {
             "write": self._proposals.put,
             "read": read,
             "local": read,
             "watch": lambda call: run_read(call, self.scheduler, self._watch.run, call, stamp(call)),
-            "transfer": lambda call: run_read(call, self.scheduler, self._transfers.run, call, stamp(call)),
+            "transfer": lambda call: self._moving.enter(call, transfer),
             "document": self._document_calls.start,
             "snapshot": self._snapshots.take,
             "cluster": self._cluster.run,
@@ -256,7 +263,7 @@ class Node:
         """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
         end = time.monotonic() + limit
         self._stops()
-        for part in (self.router, self._document_calls, self._transfers, self._watch, self._cluster):
+        for part in (self.router, self._document_calls, self._moving, self._transfers, self._watch, self._cluster):
             part.stop()
         if self.forwarding is not None:
             self.forwarding.refuse()
@@ -387,6 +394,11 @@ class Node:
         """See `ForwardingNode.peer`: the newest disk of the node counts."""
         known = self._applier.membership
         return max((node for node in known[0].nodes if public_id(node) == leader), default=None) if known else None
+
+    def others(self) -> list[int]:
+        """See `OtherNodes.others`."""
+        known, own = self.membership(), self._directory.identity.node
+        return [] if known is None else [node for node in sorted(known.nodes) if public_id(node) != own]
 
     def forwards_settled(self) -> None:
         """See `ForwardingNode.forwards_settled`."""

@@ -51,6 +51,17 @@ class Kept(Generic[K]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._items
+
+    def find(self, name: str) -> K | None:
+        """What is kept under a name, for another node whose client it is now; used, it stays for a moment."""
+        item = self._items.get(name)
+        if item is None:
+            return None
+        item.used = max(item.used, time.monotonic() - self._idle + budgets.ORPHAN_SECONDS)
+        return item.kept
+
     def all(self) -> list[K]:
         """What is kept now, in the order in which it came."""
         return [item.kept for item in self._items.values()]

@@ -24,6 +24,7 @@ from qcore.model.requests.results import PlanResult
 from qcore.server.calls import Call
 from qcore.server.client import Client
 from qcore.server.config.settings import Settings
+from qcore.server.documents.moving import MovingUploads
 from qcore.server.documents.uploads import Upload, Uploads
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.scheduler import Scheduler, step_of
@@ -43,13 +44,20 @@ class DocumentCalls:
     """Carries out `snapshot.plan` and `snapshot.restore`."""
 
     def __init__(
-        self, settings: Settings, state: State, scheduler: Scheduler, proposals: Proposals, uploads: Uploads
+        self,
+        settings: Settings,
+        state: State,
+        scheduler: Scheduler,
+        proposals: Proposals,
+        uploads: Uploads,
+        moving: MovingUploads,
     ) -> None:
         self._settings = settings
         self._state = state
         self._scheduler = scheduler
         self._proposals = proposals
         self._uploads = uploads
+        self._moving = moving
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: dict[str, Callable[[Call], Coroutine[Any, Any, None]]] = {
             "snapshot.plan": self._plan,
@@ -89,6 +97,7 @@ class DocumentCalls:
         query: SnapshotPlan = call.params
         if not 1 <= query.limit <= budgets.PLAN_LINES:
             raise BadParams(f"limit is 1 to {budgets.PLAN_LINES} lines, {query.limit} given")
+        await self._moving.bring(query.upload, _client(call))
         with self._uploads.using(query.upload, _client(call)) as upload:
             prepared = await self._prepared(upload)
             view = self._state.pin()
@@ -110,6 +119,7 @@ class DocumentCalls:
         seal(command)
         if self._answered_before(call, command):
             return
+        await self._moving.bring(command.upload, _client(call))
         with self._uploads.using(command.upload, _client(call)) as upload:
             prepared = await self._prepared(upload)
             view = self._state.pin()

@@ -1,14 +1,17 @@
 """Uploads: JSON snapshot documents that clients hand in by chunks, before they plan or restore them.
 
-They stay on this node and do not go into the log, as they may hold passwords in plain text. An upload is kept until it
-was restored or its client is gone; one that was planned makes room for others.
+They do not go into the log, as they may hold passwords in plain text, but stay on the node that they were handed to, or
+that their client goes on with (`moving`). An upload is kept until it was restored or its client is gone; one that was
+planned makes room for others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from qcore.model.documents.text import read_document
 from qcore.model.errors import BadParams, Busy, NotFound, RequestError, TooLarge
@@ -23,15 +26,22 @@ from qcore.store.documents.plan import Prepared, prepare
 __all__ = ["Upload", "Uploads"]
 
 
+class _Read(NamedTuple):
+    """What was read from a text, or is wrong with it; and the text, `packed` in case it moves to another node."""
+
+    found: Prepared | RequestError
+    packed: bytes
+
+
 class Upload:
     """The text that a client has handed in; once it was planned or restored, the document that was read from it."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.text = bytearray()
+    def __init__(self, text: bytearray | None = None) -> None:
+        self.text = bytearray() if text is None else text
+        self.size = len(self.text)
         self.users = 0
         """Requests under way that work on it."""
-        self._reading: asyncio.Future[Prepared | RequestError] | None = None
+        self._reading: asyncio.Future[_Read] | None = None
 
     @property
     def finished(self) -> bool:
@@ -51,19 +61,28 @@ class Upload:
         if self._reading is None:
             text, self.text = self.text, bytearray()
             self._reading = asyncio.get_running_loop().run_in_executor(None, _read, text)
-        read = await asyncio.shield(self._reading)
-        if isinstance(read, RequestError):
-            raise read
-        return read
+        found = (await asyncio.shield(self._reading)).found
+        if isinstance(found, RequestError):
+            raise found
+        return found
+
+    async def whole_text(self) -> bytearray:
+        """The text, also if it was read."""
+        if self._reading is None or self.text:
+            return self.text
+        packed = (await asyncio.shield(self._reading)).packed
+        text = bytearray(await asyncio.get_running_loop().run_in_executor(None, zlib.decompress, packed))
+        self.text = self.text or text
+        return self.text
 
     def taking_apart(self) -> Work[None]:
         """Free the document in pieces, if nobody works on it any more."""
         reading, self._reading = self._reading, None
         if reading is not None and not self.users and reading.done() and not reading.cancelled():
-            read = reading.result()
+            found = reading.result().found
             del reading
-            if not isinstance(read, RequestError):
-                yield from read.taking_apart()
+            if not isinstance(found, RequestError):
+                yield from found.taking_apart()
 
     def put(self, offset: int, chunk: bytes) -> None:
         """Add a chunk at `offset`, in bytes; one that is there already may be sent again.
@@ -109,13 +128,38 @@ class Uploads:
         if anew:
             self._kept.drop(query.upload)
         elif upload is None:
-            why = "it was not begun at offset 0 of this node, or not used for long"
+            why = "it was not begun at offset 0 of this node or of one that it reaches, or not used for long"
             raise NotFound(f"there is no upload {query.upload!r}: {why}", upload=query.upload)
         self._make_room(int(anew), more)
         if anew or upload is None:
             upload = self._kept.keep(query.upload, Upload, client)
         upload.put(query.offset, chunk)
         return Uploaded(query.upload, upload.size)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._kept
+
+    def take_over(self, name: str, text: bytearray, client: Client) -> None:
+        """Keep what was handed in to another node, for a client that goes on with it here.
+
+        Raises:
+            TooLarge, Busy: there is no room for it.
+        """
+        if len(text) > self._max_bytes:
+            raise TooLarge(f"an upload has at most {self._max_bytes} bytes (max_upload_mb)")
+        self._make_room(1, len(text))
+        self._kept.keep(name, lambda: Upload(text), client)
+
+    async def text(self, name: str) -> bytearray | None:
+        """What was handed in under a name, for another node; None where there is nothing, or it is worked on here."""
+        upload = self._kept.find(name)
+        return None if upload is None or upload.users else await upload.whole_text()
+
+    def moved(self, name: str, size: int) -> None:
+        """Let go of an upload that is at another node now, unless it has changed since."""
+        upload = self._kept.find(name)
+        if upload is not None and upload.size == size and not upload.users:
+            self._kept.drop(name, upload)
 
     @contextmanager
     def using(self, name: str, client: Client) -> Iterator[Upload]:
@@ -126,7 +170,7 @@ class Uploads:
         """
         upload = self._kept.use(name, client)
         if upload is None:
-            how = "hand in the document by snapshot.upload"
+            how = "it is on no node that this one reaches; hand in the document by snapshot.upload"
             raise NotFound(f"there is no upload {name[:60]!r} here: {how}", upload=name[:60])
         upload.users += 1
         try:
@@ -168,9 +212,10 @@ class Uploads:
         return sum(each.size for each in self._kept.all())
 
 
-def _read(text: bytearray) -> Prepared | RequestError:
+def _read(text: bytearray) -> _Read:
+    packed = zlib.compress(text, 1)
     try:
-        return prepare(read_document(text))
+        return _Read(prepare(read_document(text)), packed)
     except RequestError as exc:
         exc.__traceback__ = exc.__context__ = None  # its frames hold all that was read
-        return exc
+        return _Read(exc, packed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from qcore.engine.base import BarrierDone, Engine
@@ -24,6 +24,8 @@ from qcore.server.forwarding.messages import (
     Part,
     ReadIndex,
     Reply,
+    UploadPiece,
+    UploadText,
     Write,
     Writes,
     decode_reply,
@@ -68,6 +70,8 @@ class Forwarding:
         self._engine = engine
         self._state = state
         self._proposals = proposals
+        self.take_upload: Callable[[UploadText, Callable[[UploadPiece], None]], None]
+        """Answers for the uploads of this node."""
         self._run = secrets.token_hex(8)
         self._leader: int | None = None
         self._outgoing = Outgoing(node, proposals.take_back)
@@ -215,6 +219,17 @@ class Forwarding:
                 node, [encode(ReadIndex(lease))], left, lambda _, body, error: done(*_index(body, error))
             )
 
+    # -- uploads -------------------------------------------------------------------------------------------
+
+    def ask_upload(self, node: int, question: UploadText, done: Callable[[UploadPiece | None], None]) -> None:
+        """Ask another node for an upload; `done` hears its answer, None where it gives none."""
+
+        def hear(_place: int, body: bytes, error: RequestError | None) -> None:
+            reply = _read(body) if error is None else None
+            done(reply if isinstance(reply, UploadPiece) else None)
+
+        self._link.forward(node, [encode(question)], budgets.UPLOAD_ANSWER_SECONDS, hear)
+
     # -- what other nodes send -----------------------------------------------------------------------------
 
     def take(self, batch: Sequence[Forwarded]) -> None:
@@ -233,6 +248,8 @@ class Forwarding:
             self._incoming.take(asked, request)
         elif isinstance(request, Part):
             self._incoming.take_part(asked, request)
+        elif isinstance(request, UploadText):
+            self.take_upload(request, lambda piece: asked.answer(encode(piece)))
         elif self._incoming.leads:
             deadline = time.monotonic() + asked.call.left
             lease = request.lease

@@ -18,6 +18,8 @@ __all__ = [
     "ReadIndex",
     "Reply",
     "Request",
+    "UploadPiece",
+    "UploadText",
     "Write",
     "Writes",
     "decode_reply",
@@ -79,6 +81,24 @@ class ReadIndex(msgspec.Struct, tag="read_index", omit_defaults=True):
     lease: bool = False
 
 
+class UploadText(msgspec.Struct, tag="upload_text", omit_defaults=True):
+    """Asks any node for the piece of an upload's text from `offset` on.
+
+    `taken`: the sender has all `offset` bytes of it, and its client; the receiver lets go of it.
+    """
+
+    upload: str
+    offset: int
+    taken: bool = False
+
+
+class UploadPiece(msgspec.Struct, tag="upload_piece", omit_defaults=True):
+    """A piece of a text of `size` bytes, -1 where there is no such upload to be had."""
+
+    size: int = -1
+    text: bytes = b""
+
+
 class Outcome(msgspec.Struct, omit_defaults=True):
     """The JSON of a write's result or error; with neither it was not appended, and never will be."""
 
@@ -111,8 +131,8 @@ class Index(msgspec.Struct, tag="index"):
     index: int
 
 
-Request = Writes | Part | ReadIndex
-Reply = Outcomes | NotLeading | Index
+Request = Writes | Part | ReadIndex | UploadText
+Reply = Outcomes | NotLeading | Index | UploadPiece
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

@@ -237,6 +237,12 @@ UPLOADS = 64
 ORPHAN_SECONDS = 5.0
 """Time an upload or export stays after its connection was lost: its client may connect again and go on."""
 
+UPLOAD_PIECE_BYTES = 1 << 20
+"""Text of an upload that one node sends another one at a time."""
+
+UPLOAD_ANSWER_SECONDS = 5.0
+"""So long a node waits for a piece; who does not answer has nothing."""
+
 UPLOAD_NAME_CHARACTERS = 64
 """Length of an upload's name."""
 

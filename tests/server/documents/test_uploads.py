@@ -91,7 +91,7 @@ async def test_an_upload_that_was_never_begun_is_not_found() -> None:
     opened = Uploads(1000)
     with pytest.raises(NotFound, match="not begun at offset 0"):
         put(opened, 5, "x")
-    with pytest.raises(NotFound, match="no upload 'b' here"):
+    with pytest.raises(NotFound, match="no upload 'b' here: it is on no node"):
         await prepared(opened, "b")
 
 
