@@ -48,8 +48,8 @@ from qcore.server.snapshots.receiving import ReceivedSnapshots
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
 from qcore.server.writes.applier import Applier
+from qcore.server.writes.cluster_disks import ClusterDisks
 from qcore.server.writes.disk_reserve import DiskReserve
-from qcore.server.writes.full_disks import DiskReport, FullDisks
 from qcore.server.writes.inline_reads import InlineReads
 from qcore.server.writes.proposals import Proposals
 from qcore.store.state.state import State
@@ -95,8 +95,6 @@ class Node:
         self._on_fatal = on_fatal
         self._failed = False
         self._last_applied = 0.0
-        self.disk_reports = FullDisks(budgets.DISK_REPORT_LIFE_SECONDS)
-        """What other nodes say of their disks."""
         self.clients = ConnectedClients()
         self.slow_requests = SlowRequests(settings.slow_request_ms / 1000)
         self.counts = RequestCounts(self.slow_requests, lambda then: asyncio.get_running_loop().call_soon(then))
@@ -115,8 +113,8 @@ class Node:
             self.slow_requests,
             self.membership,
             lambda client: self._watch.listeners_of(client),
-            self._disk_full,
-            self.full_disks,
+            lambda: self.disks.problem(),
+            lambda: self.disks.full(),
         )
         self._reads = ReadTable(settings, state, self.about.runs)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
@@ -127,7 +125,7 @@ class Node:
         self._reserve = DiskReserve(
             str(directory.path), settings.disk_reserve_mb, self._snapshots, directory.log.ready_files.set_room
         )
-        self._reserve.others = self._full_voters_of_leader
+        self.disks = ClusterDisks(directory.identity.node, self._reserve, engine, self.membership)
         self._proposals = Proposals(settings, state, engine, self._reserve)
         self._leadership = Leadership(settings, state, self._proposals, schema_file, self._set_up, self._fail)
         uploads = self._transfers.uploads
@@ -138,7 +136,7 @@ class Node:
         )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
-        self._cluster = ClusterApi(engine, directory, addr, self.membership, self.full_disks)
+        self._cluster = ClusterApi(engine, directory, addr, self.membership, self.disks.full)
         self.router = Router(
             state,
             engine,
@@ -455,34 +453,6 @@ class Node:
     def membership(self) -> Membership | None:
         """The members as far as entries are applied, None before the first."""
         return None if self._applier.membership is None else self._applier.membership[0]
-
-    # -- disks ---------------------------------------------------------------------------------------------
-
-    def disk_report(self) -> DiskReport:
-        """Look at the disk, and say what the others should know of it."""
-        self._reserve.look()
-        return self._reserve.report
-
-    def full_disks(self) -> dict[int, DiskReport]:
-        """The members whose disk is below its reserve, as far as this node knows, by public id; itself among them."""
-        membership = self.membership()
-        found = self.disk_reports.of(() if membership is None else membership.nodes, time.monotonic())
-        own = self._reserve.report
-        return found if not own.full else {**found, self._directory.identity.node: own}
-
-    def _full_voters_of_leader(self) -> dict[int, DiskReport]:
-        membership = self.membership()
-        if membership is None or self.engine.status().role != "leader":
-            return {}
-        return self.disk_reports.of(set().union(*membership.configs), time.monotonic())
-
-    def _disk_full(self) -> str | None:
-        """Why writes are refused for want of room, here or at another voter."""
-        own = self._reserve.look()
-        if own is not None:
-            return own
-        voters = self.about.cluster().voters
-        return next((f"node {node}: {each.full}" for node, each in self.full_disks().items() if node in voters), None)
 
     def _membership(self) -> tuple[Membership, LogId]:
         assert self._applier.membership is not None

@@ -71,7 +71,7 @@ class Peering:
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
-        self._disk_reports = DiskReports(node.disk_report, node.disk_reports, self._linked, self._send_disk_report)
+        self._disk_reports = DiskReports(node.disks.look, node.disks.reported, self._linked, self._send_disk_report)
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
 
     @property

@@ -35,6 +35,9 @@ class FullDisks:
         self._seconds = seconds
         self._heard: dict[int, tuple[DiskReport, float]] = {}
 
+    def __len__(self) -> int:
+        return len(self._heard)
+
     def note(self, node: int, report: DiskReport, now: float) -> None:
         """A node reports, at a monotonic time."""
         if report.full:
@@ -44,8 +47,6 @@ class FullDisks:
 
     def of(self, nodes: Iterable[int], now: float) -> dict[int, DiskReport]:
         """Which of these nodes are below their reserve, by public id."""
-        if not self._heard:
-            return {}
         for node in [node for node, (_, until) in self._heard.items() if until <= now]:
             del self._heard[node]
         return {public_id(node): self._heard[node][0] for node in sorted(nodes) if node in self._heard}

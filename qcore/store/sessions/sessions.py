@@ -12,11 +12,11 @@ up to date when another one is used, or the sum is read: never for many at once.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from hashlib import blake2b
 
 from qcore.model.errors import InvalidRequest, SessionExpired
 from qcore.model.times import NS
+from qcore.store.sessions.pinned_sessions import PinnedSessions
 from qcore.store.state.digest import answer_hash, session_hash
 from qcore.store.state.pins import Pins, Retire, Work
 
@@ -27,7 +27,6 @@ __all__ = [
     "WINDOW",
     "WINDOW_BYTES",
     "Answer",
-    "PinnedSessions",
     "Session",
     "Sessions",
 ]
@@ -253,29 +252,3 @@ class Sessions:
 def _id_of(epoch: str, number: int) -> int:
     """53 bits, which every JSON reader keeps."""
     return int.from_bytes(blake2b(f"{epoch} {number}".encode(), digest_size=8).digest(), "big") >> 11
-
-
-class PinnedSessions:
-    """The sessions as they were; each is copied when it is used the next time. Release it in the end."""
-
-    def __init__(self, live: OrderedDict[int, Session], pins: Pins[PinnedSessions]) -> None:
-        self._live = live
-        self._pins = pins
-        self._ids = list(live)
-        self._kept: dict[int, tuple[int, int, dict[int, Answer]]] = {}
-
-    def keep(self, id: int, session: Session) -> None:
-        """Remember a session before it changes."""
-        if id not in self._kept:
-            self._kept[id] = session.used, session.low, dict(session.answers)
-
-    def all(self) -> Iterator[tuple[int, int, int, dict[int, Answer]]]:
-        """Id, time of last use, lowest number and answers of each, the longest unused first."""
-        for id in self._ids:
-            if id not in self._kept:
-                self.keep(id, self._live[id])
-            yield id, *self._kept[id]
-
-    def release(self) -> None:
-        """Cost nothing any more; not to be read again."""
-        self._pins.leave(self)

@@ -15,7 +15,7 @@ from qcore.model.requests.results import Counted
 from qcore.store.documents.export import export
 from qcore.store.search import find as search
 from qcore.store.search.filter import Filter, bind, parse
-from qcore.store.sessions.sessions import PinnedSessions
+from qcore.store.sessions.pinned_sessions import PinnedSessions
 from qcore.store.state import indexes
 from qcore.store.state.pinned import Pinned
 from qcore.store.state.pins import Work
