@@ -29,7 +29,7 @@ from qcore.server.outbox import Outbox
 from qcore.server.recovery import load
 from tests.engines import engine_of
 
-__all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "until"]
+__all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "stop_listening", "until"]
 
 DEADLINE = 30.0
 """Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""
@@ -217,11 +217,24 @@ async def running(
         yield run
     finally:
         if server is not None:
-            server.close()
+            await stop_listening(server)
             await run.hang_up()
         if not run.fatal and not run.node.stopping:
             await run.node.stop()
         directory.close()
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a server; what it has accepted by now gets its connection.
+
+    asyncio connects a socket in a task that it makes when it accepts it. Of a server that is closed before that task
+    begins it drops the socket without closing it.
+    """
+    loop = asyncio.get_running_loop()
+    for sock in server.sockets:
+        loop.remove_reader(sock.fileno())
+    await asyncio.sleep(0)
+    server.close()
 
 
 async def until(condition: Callable[[], object]) -> None:

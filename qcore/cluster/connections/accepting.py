@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Callable
 
@@ -40,7 +41,7 @@ class Acceptor:
         """Take over an accepted socket with what was read from it: the HTTP request, and what came behind it."""
         task = asyncio.ensure_future(self._connect(sock, head, rest))
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(functools.partial(self._ended, sock))
 
     def settled(self, connection: Connection) -> None:
         """A connection has ended its handshake, or is gone."""
@@ -52,6 +53,11 @@ class Acceptor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        if task.cancelled():  # maybe before its first step
+            sock.close()
 
     async def _connect(self, sock: socket.socket, head: bytes, rest: bytes) -> None:
         connection: Connection | None = None

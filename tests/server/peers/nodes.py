@@ -20,7 +20,7 @@ from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.peers.peering import Peering
 from qcore.server.recovery import load
-from tests.server.running import DEADLINE, Client, until
+from tests.server.running import DEADLINE, Client, stop_listening, until
 
 __all__ = ["ClusterNode", "Trio", "trio"]
 
@@ -79,7 +79,7 @@ class ClusterNode:
 
     async def stop(self) -> None:
         """End in good order."""
-        self.server.close()
+        await stop_listening(self.server)
         await self.front.close(1.0)
         await self.node.stop()
         assert await self.peering.stop(10.0)
@@ -87,7 +87,7 @@ class ClusterNode:
 
     async def kill(self) -> None:
         """End as by kill -9: nothing is said to anybody, nothing more is written."""
-        self.server.close()
+        await stop_listening(self.server)
         self.peering.abandon()
         self.node.abandon()
         await self.peering.stop(10.0)

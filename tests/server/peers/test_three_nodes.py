@@ -10,9 +10,6 @@ pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not buil
 from tests.server.peers.nodes import trio
 from tests.server.running import DEADLINE, Client
 
-# A socket that the test's loop accepts while a node is killed may be left unclosed: it is the test's, not the node's.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 SCHEMA = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}]}
 
 
