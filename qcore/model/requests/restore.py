@@ -15,7 +15,7 @@ from qcore.model.requests.commands import Command
 
 __all__ = ["Action", "Password", "PlanLine", "Restore", "Restored"]
 
-Action = Literal["set type", "delete type", "delete", "create", "update", "move"]
+Action = Literal["set type", "delete type", "delete", "create", "update", "move", "next id"]
 
 
 class Restore(Command, tag="restore"):
@@ -37,10 +37,11 @@ class Restored(msgspec.Struct):
 
 
 class PlanLine(msgspec.Struct, omit_defaults=True):
-    """One action of a plan; `target` is a path, or the name of a type.
+    """One action of a plan; `target` is a path, the name of a type, or the next id that is given out.
 
     `fields` are those an update writes, `unset` those that go back to their default; `entities` counts what a
-    deletion takes along. A move gives the children of `target` the order of the document.
+    deletion takes along. A move gives the children of `target` the order of the document. `next id` concerns no entity,
+    and `counts` do not count it: it is told where nothing is created that would tell it.
     """
 
     action: Action
@@ -53,6 +54,8 @@ class PlanLine(msgspec.Struct, omit_defaults=True):
     def __str__(self) -> str:
         if self.action == "move":
             return f"move the children of {self.target} into the document's order"
+        if self.action == "next id":
+            return f"give out ids from {self.target} on"
         line = f"{self.action} {self.target}" + (f" ({self.type})" if self.type else "")
         if self.entities > 1:
             line += f" and {self.entities - 1} below it"

@@ -97,12 +97,17 @@ class Plan:
         return {action: count for action, count in counts.items() if count}
 
     @property
+    def _skips_ids(self) -> bool:
+        """Whether ids are left out although nothing is created."""
+        return not self.created and self.next_id != self._view.next_id
+
+    @property
     def length(self) -> int:
         """How many `lines` there are."""
         created = set(self.created)
         updates = sum(place not in created for place in self.writes)
         others = len(self.set_types) + len(self.deleted_types) + len(self.deleted) + len(created) + len(self.orders)
-        return updates + others
+        return updates + others + self._skips_ids
 
     def lines(self) -> Iterator[PlanLine]:
         """Every action, in the order in which they are taken; the view must stay as it is meanwhile."""
@@ -121,6 +126,8 @@ class Plan:
                 yield self._update(place, writes)
         for parent in self.orders:
             yield PlanLine("move", paths.of(parent) if parent else "/")
+        if self._skips_ids:
+            yield PlanLine("next id", str(self.next_id), entities=0)
 
     def _update(self, place: int, writes: list[Write]) -> PlanLine:
         written = [name for name, value in writes if value is not None]

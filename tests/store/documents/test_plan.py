@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcore.model.documents.document import Document
@@ -19,7 +19,7 @@ from qcore.model.schema import EntitySchema
 from qcore.model.values import Kind
 from qcore.store.documents.plan import Plan, passwords, plan, planning, prepare
 from qcore.store.state.state import State
-from tests.store.document_samples import OTHER_SCHEMAS, Watched, stores, taken
+from tests.store.document_samples import OTHER_SCHEMAS, SCHEMAS, Watched, random_store, stores, taken
 from tests.store.samples import Log, dump, field, through, type_of
 
 USER = type_of(
@@ -88,7 +88,17 @@ def test_the_lines_stand_in_the_order_of_what_is_done() -> None:
     assert work.ids[:4] == [1, b, log.state.next_id, a]
 
 
+def test_a_line_says_that_only_the_next_id_changes() -> None:
+    work = plan(Log(USER).state, document(nextId=7))
+    assert lines(work) == ["give out ids from 7 on"]
+    assert (work.counts(), work.length, work.empty) == ({}, 1, False)
+    created = document(user("a", id=3), nextId=7, root={"id": 1})
+    assert lines(plan(Log(USER).state, created)) == ["create /Root/a (User)"]
+
+
 @given(stores(), stores(OTHER_SCHEMAS) | stores(), st.booleans())
+@example(random_store(SCHEMAS, 4, 822), Log(*SCHEMAS), False)  # nothing changes but `nextId`
+@example(random_store(SCHEMAS, 4, 822), random_store(SCHEMAS, 0, 0), True)
 def test_a_plan_counts_its_lines_and_changes_nothing(log: Log, other: Log, prune: bool) -> None:
     before = dump(other.state)
     work = plan(other.state, taken(log.state), prune=prune)
