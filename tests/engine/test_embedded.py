@@ -247,18 +247,18 @@ async def test_a_failed_fsync_is_told_once_and_nothing_succeeds_afterwards(bench
 async def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(bench: Bench) -> None:
     files = GatedFiles()
     files.open.clear()
-    files.gated = "/logs/9.json"
-    before = threading.active_count()
+    files.gated = files.failing_in = "/logs/7.json"  # among the first to be made ready, whatever is stored by then
+    before = set(threading.enumerate())
     engine, host = await bench.start(files)
     await until(lambda: files.held)
     files.failing = True
     files.open.set()
     await until(lambda: host.failures)
     engine.propose(Proposal(commands(), "a"))
-    await until(lambda: threading.active_count() == before)
+    await until(lambda: before.issuperset(threading.enumerate()))
     await asyncio.sleep(0)
     assert [type(failure) for failure in host.failures] == [DiskFailed]
-    assert "9.json" in host.failures[0].message
+    assert "7.json" in host.failures[0].message
     assert host.heard == []
 
 
