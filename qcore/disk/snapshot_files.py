@@ -209,7 +209,7 @@ class SnapshotWriter:
         self._checksum = blake2b(digest_size=16)
         self._lines = 0
         self._unsynced = 0
-        self._begun = False
+        self._begun = self._finished = False
 
     def write(self, lines: bytes) -> None:
         """Add whole lines; blocking.
@@ -250,13 +250,14 @@ class SnapshotWriter:
         self._unsynced = SYNC_BYTES
         self._extend(_footer(self._lines, self._checksum.hexdigest()))
         self._files.rename(self._temporary, self.path)
+        self._finished = True
         self._files.sync_folder(os.path.dirname(self.path))
         return SnapshotFile(self.path, self._header, self.size)
 
     def abandon(self) -> None:
-        """Take away what was written, as far as that is possible."""
+        """Take away what was written, finished or not, as far as that is possible: nobody was told of it."""
         try:
-            self._files.apart().unlink(self._temporary)
+            self._files.apart().unlink(self.path if self._finished else self._temporary)
         except DiskFailed:  # it goes at the next start
             return
 

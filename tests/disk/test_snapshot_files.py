@@ -175,6 +175,15 @@ class Full(Files):
             raise OSError(28, "No space left on device")
 
 
+def test_one_that_is_given_up_after_all_leaves_nothing(folder: SnapshotFiles, tmp_path: Path) -> None:
+    writer = folder.begin(header(1), 5)
+    writer.write(b"".join(LINES))
+    writer.finish()
+    writer.abandon()
+    assert os.listdir(tmp_path) == []
+    writer.abandon()
+
+
 def test_a_failure_is_the_snapshots_alone(tmp_path: Path) -> None:
     files = Full()
     folder = SnapshotFiles(files, str(tmp_path))

@@ -47,8 +47,8 @@ class GatedFiles(Files):
         """What a path must hold for its flush to fail."""
         self.gated = ""
         """What a path must hold for its flush to be held back."""
-        self.held = 0
-        """Flushes that began while the gate was shut."""
+        self.held: list[str] = []
+        """Paths of the flushes that began while the gate was shut, those of all that is `apart` too."""
 
     def fsync(self, descriptor: int, path: str) -> None:
         self._pass(path)
@@ -60,7 +60,7 @@ class GatedFiles(Files):
 
     def _pass(self, path: str) -> None:
         if not self.open.is_set() and self.gated in path:
-            self.held += 1
+            self.held.append(path)
             if not self.open.wait(DEADLINE):
                 raise AssertionError("the gate stayed shut")
         if self.failing and self.failing_in in path:

@@ -16,7 +16,7 @@ from qcore.model.errors import Busy, Damaged, Fatal, QcoreError
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from tests.server.fake_engine import FakeEngine, FakeForwarder
-from tests.server.running import Client, Running, running, until
+from tests.server.running import Client, GatedFiles, Running, running, until
 
 
 class Life:
@@ -497,17 +497,22 @@ async def test_reads_that_wait_for_the_log_are_answered_behind_the_snapshot(node
         assert (await node.answers(waiting))[0]["result"]["count"] == 4, "three and the Root"
 
 
-async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_who_waits(
-    node: Life, tmp_path: Path
-) -> None:
-    await node.led()
-    async with donated(node, tmp_path / "donor", "xyz") as found:
+async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_who_waits(tmp_path: Path) -> None:
+    files = GatedFiles()
+    files.gated = "/snapshot_"
+    async with life(tmp_path, files=files) as node, donated(node, tmp_path / "donor", "xyz") as found:
+        await node.led()
+        files.open.clear()
         taking = node.client.send("snapshot.take")
         built = node.engine.build()
+        await until(lambda: files.held)
         await installed(node, found)
         assert (await node.answers(taking))[0]["result"]["index"] == found.header.last.index
         assert await built == found
+        files.open.set()
+        await node.run.node._snapshots.in_thread(int)
         assert node.engine.taken == []
+        assert [path.name for path in (node.run.directory.path / "snapshots").iterdir()] == [Path(found.path).name]
 
 
 async def test_a_damaged_snapshot_is_refused_before_anything_depends_on_it(node: Life, tmp_path: Path) -> None:

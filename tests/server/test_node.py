@@ -68,9 +68,9 @@ def entries(run: Running) -> list[int]:
 async def hold(house: House, client: Client, **params: Any) -> int:
     """Shut the gate and have one write wait behind it; returns its id."""
     house.files.open.clear()
-    held = house.files.held
+    held = len(house.files.held)
     id = client.send("create", type="User", name="first", **params)
-    await until(lambda: house.files.held > held)
+    await until(lambda: len(house.files.held) > held)
     return id
 
 
