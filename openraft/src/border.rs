@@ -220,8 +220,8 @@ impl Border {
 
     fn transfer(&self, call: u64, node: NodeId) -> PyResult<()> {
         let shared = self.shared.clone();
-        let patience = Duration::from_millis(2 * self.timing.election_max);
-        self.call(call, move |raft| calls::transfer(raft, shared, node, patience))
+        let lease = Duration::from_millis(self.timing.election_max);
+        self.call(call, move |raft| calls::transfer(raft, shared, node, lease))
     }
 
     /// Stand for election at once.

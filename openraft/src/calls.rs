@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest, VoteResponse};
-use openraft::{ChangeMembers, LinearizerOption, Precondition, ReadPolicy};
+use openraft::{ChangeMembers, Instant as _, LinearizerOption, Precondition, RaftMetrics, ReadPolicy};
 
 use crate::core::Raft;
 use crate::items::{Kind, LinkItem, MainItem, Refusal};
@@ -123,41 +123,49 @@ async fn change_voters(
 }
 
 /// Hand leadership to a voter that is there, has the whole log, and while no membership changes.
-pub async fn transfer(raft: Raft, shared: Arc<Shared>, to: NodeId, patience: Duration) -> Outcome {
-    let step = patience / 40;
-    let mut waited = Duration::ZERO;
-    while let Err(why) = may_take_over(&raft, &shared, to) {
-        if waited >= patience || why.kind == "not_leader" {
+///
+/// It gets a lease to be ready, and twice as long to take over.
+pub async fn transfer(raft: Raft, shared: Arc<Shared>, to: NodeId, lease: Duration) -> Outcome {
+    let mut metrics = raft.metrics();
+    let begun = Instant::now();
+    loop {
+        let now = metrics.borrow_watched().clone();
+        let Err(why) = may_take_over(&now, &shared, to, lease) else { break };
+        if begun.elapsed() >= lease || why.kind == "not_leader" {
             return Err(why);
         }
-        tokio::time::sleep(step).await;
-        waited += step;
+        let _ = tokio::time::timeout(lease / 20, metrics.changed()).await;
     }
-    let term = raft.metrics().borrow_watched().current_term;
+    let term = metrics.borrow_watched().current_term;
     raft.trigger().transfer_leader(to).await.map_err(|_| Refusal::stopped())?;
-    for _ in 0..80 {
-        tokio::time::sleep(step / 2).await;
-        let metrics = raft.metrics().borrow_watched().clone();
-        if metrics.current_leader == Some(to) {
-            return Ok(metrics.current_term);
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * lease {
+        let _ = tokio::time::timeout(lease / 20, metrics.changed()).await;
+        let (leader, now) = (metrics.borrow_watched().current_leader, metrics.borrow_watched().current_term);
+        match leader {
+            Some(leader) if leader == to => return Ok(now),
+            Some(_) if now > term => return Err(Refusal::new("refused", "another node won the election")),
+            _ => {}
         }
     }
     // The leader sends no heartbeat until there is another one: a new election is the way back.
-    if raft.metrics().borrow_watched().current_term == term {
+    if metrics.borrow_watched().current_term == term {
         raft.trigger().elect(false).await.map_err(|_| Refusal::stopped())?;
     }
     Err(Refusal::new("refused", "the node did not take over in time"))
 }
 
-fn may_take_over(raft: &Raft, shared: &Shared, to: NodeId) -> Result<(), Refusal> {
-    let metrics = raft.metrics().borrow_watched().clone();
+fn may_take_over(metrics: &RaftMetrics<Types>, shared: &Shared, to: NodeId, lease: Duration) -> Result<(), Refusal> {
     let matched = metrics.replication.as_ref().map(|all| all.get(&to).copied().flatten());
+    let heard = metrics.heartbeat.as_ref().and_then(|all| all.get(&to).copied().flatten());
     let why = match matched {
         None => return Err(Refusal { leader: metrics.current_leader, ..Refusal::new("not_leader", "not the leader") }),
         _ if !metrics.membership_config.voter_ids().any(|voter| voter == to) => "it has no vote",
         _ if metrics.membership_config != metrics.committed_membership_config => "the membership is changing",
         _ if !shared.has_link(to) => "there is no connection to it",
+        _ if heard.is_none_or(|at| at.elapsed() >= lease) => "it does not answer",
         Some(matched) if matched.map(|id| id.index) != metrics.last_log_index => "it does not have the whole log",
+        _ if metrics.local_committed.map(|id| id.index) != metrics.last_log_index => "the log is not committed yet",
         Some(_) => return Ok(()),
     };
     Err(Refusal::new("refused", why))

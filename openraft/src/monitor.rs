@@ -20,17 +20,23 @@ pub struct Limits {
 /// Tell of roles until the core is gone; returns why it is, None if it ended as it was told to.
 pub async fn run(raft: &Raft, shared: &Arc<Shared>, limits: Limits) -> Option<String> {
     let mut server = raft.server_metrics();
+    let mut all = raft.metrics();
     let mut told = Role::default();
+    let mut unanswered = false;
     let mut elects = true;
     let mut look = tokio::time::interval(limits.heartbeat);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             changed = server.changed() => if changed.is_err() { return Some(cause_of_end(raft)) },
+            // The answers of others are no change of the server; a leader that waits for the first ones looks at each.
+            _ = all.changed(), if unanswered => {}
             _ = look.tick() => {}
         }
         // Marked as seen above, or looked at anyway in a moment: no change is missed.
-        let role = role_of(&raft.metrics().borrow_watched(), limits.lease);
+        let metrics = all.borrow_watched().clone();
+        let role = role_of(&metrics, limits.lease);
+        unanswered = metrics.state == ServerState::Leader && !role.leads;
         let peers = role.voters.len() + role.learners.len() > 1;
         tell(shared, &mut told, role);
         if peers {

@@ -8,7 +8,7 @@ from typing import Any
 
 from qcore.cluster.formation.machine import Formation
 from qcore.disk.directory import Directory
-from qcore.engine.base import Engine
+from qcore.engine.base import ChangeDone, Engine
 from qcore.model.entry import Membership, public_id
 from qcore.model.errors import Busy, Forbidden, NoQuorum, NotFound, RequestError, Timeout
 from qcore.model.requests.cluster import (
@@ -25,7 +25,10 @@ from qcore.server.operations.members import Cluster
 from qcore.server.runtime.timers import Alarm
 from qcore.server.writes.full_disks import DiskReport
 
-__all__ = ["ClusterApi"]
+__all__ = ["ClusterApi", "TransferBy"]
+
+TransferBy = Callable[[int, float, ChangeDone], None]
+"""Has a voter (Raft NodeId) lead by a deadline, in monotonic seconds; who asked hears that it does, or why not."""
 
 
 class ClusterApi:
@@ -34,6 +37,7 @@ class ClusterApi:
     Args:
         membership: gives the last membership applied, None before the first.
         full_disks: gives the members whose disk is below its reserve, by public id.
+        transfer: hands over the leadership of this node.
     """
 
     def __init__(
@@ -43,12 +47,14 @@ class ClusterApi:
         addr: str,
         membership: Callable[[], Membership | None],
         full_disks: Callable[[], Mapping[int, DiskReport]],
+        transfer: TransferBy,
     ) -> None:
         self._engine = engine
         self._directory = directory
         self._addr = addr
         self._membership = membership
         self._full_disks = full_disks
+        self._transfer_by = transfer
         self._formation: Formation | None = None
         """The node's part in forming a cluster, None where it runs alone."""
         self._on_wish: Callable[[], None]
@@ -67,6 +73,10 @@ class ClusterApi:
         Who carries out its actions says `init_done` for each `InitDone`; `on_wish` tells that there may be some.
         """
         self._formation, self._on_wish = formation, on_wish
+
+    def transfer_by(self, transfer: TransferBy) -> None:
+        """Have leadership handed over by whoever leads."""
+        self._transfer_by = transfer
 
     def run(self, call: Call) -> None:
         """Carry a call out; the answer may come later."""
@@ -162,9 +172,8 @@ class ClusterApi:
             call.result(ClusterTransferred(id))
             return
         node = self._voter(id)
-        if leader != self._directory.identity.node:
-            who = "there is no leader" if leader is None else f"node {leader} leads, and it alone can hand over"
-            raise NoQuorum(who, leader=leader, elsewhere=True)
+        if leader is None:
+            raise NoQuorum("there is no leader that could hand over", elsewhere=True)
         call.fail_at_deadline(Timeout(f"leadership was not handed to node {id} in time", applied="unknown"))
 
         def done(error: RequestError | None) -> None:
@@ -173,7 +182,7 @@ class ClusterApi:
             else:
                 call.fail(error)
 
-        self._engine.transfer(node, done)
+        self._transfer_by(node, call.deadline, done)
 
     def _voter(self, id: int) -> int:
         """The Raft NodeId of a voter.

@@ -14,7 +14,7 @@ from typing import Any
 from qcore.cluster.formation.machine import Formation
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.engine.base import Engine, LoadDone
+from qcore.engine.base import ChangeDone, Engine, LoadDone
 from qcore.model.api import Route
 from qcore.model.entry import Entry, LogId, Membership, public_id
 from qcore.model.errors import Fatal, RequestError
@@ -30,7 +30,8 @@ from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
 from qcore.server.forwarding.forwarding import Forwarding
 from qcore.server.forwarding.link import ForwardLink
-from qcore.server.leadership import Leadership
+from qcore.server.leadership.leadership import Leadership
+from qcore.server.leadership.transfer import LeadershipTransfer
 from qcore.server.operations.about import AboutNode
 from qcore.server.operations.clients import ConnectedClients
 from qcore.server.operations.exposition import Exposition
@@ -131,12 +132,15 @@ class Node:
         uploads = self._transfers.uploads
         self._moving = MovingUploads(uploads, self)
         self._document_calls = DocumentCalls(settings, state, self.scheduler, self._proposals, uploads, self._moving)
+        self._transfer = LeadershipTransfer(directory.identity.node, engine, self._proposals, self.membership)
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
         )
         self._applier = Applier(settings, state, self.scheduler, reads, self)
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
-        self._cluster = ClusterApi(engine, directory, addr, self.membership, self.disks.full)
+        self._cluster = ClusterApi(
+            engine, directory, addr, self.membership, self.disks.full, lambda to, _, done: self.transfer(to, done)
+        )
         self.router = Router(
             state,
             engine,
@@ -175,6 +179,7 @@ class Node:
         self.forwarding = self._proposals.forwarder = forwarding
         forwarding.take_upload, self._moving.ask = self._moving.asked, forwarding.ask_upload
         self.router.gate.ask_by(forwarding.read_barrier)
+        self._cluster.transfer_by(forwarding.transfer)
         return forwarding
 
     def _observed(self) -> Observed:
@@ -258,8 +263,12 @@ class Node:
         self._on_ready()
 
     async def stop(self, limit: float = budgets.STOP_SECONDS) -> None:
-        """Refuse new calls, finish the open ones, stop the engine; all in `limit` seconds, whatever does not answer."""
+        """Have another node lead, refuse new calls, finish the open ones, stop the engine.
+
+        All in `limit` seconds, whatever does not answer.
+        """
         end = time.monotonic() + limit
+        await self._transfer.give_away(limit / 2)
         self._stops()
         for part in (self.router, self._document_calls, self._moving, self._transfers, self._watch, self._cluster):
             part.stop()
@@ -269,7 +278,7 @@ class Node:
             self._proposals.refuse_waiting()
         self._check_idle()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(end - time.monotonic() - limit / budgets.ENGINE_STOP_SHARE):
                 await self._idle.wait()
         self._leadership.end(None)
         self._proposals.stop()
@@ -286,6 +295,7 @@ class Node:
         if self.forwarding is not None:
             self.forwarding.abandon()
         self._applier.abandon()
+        self._transfer.abandon()
         self.engine.abandon()
         self._idle.set()
 
@@ -315,6 +325,7 @@ class Node:
         if self.forwarding is not None:
             self.forwarding.lead(term)
         self.router.gate.role_changed()
+        self._transfer.role_changed()
         if not self.stopping:
             self._leadership.begin()
 
@@ -328,6 +339,7 @@ class Node:
         self._leadership.end(leader)
         self.router.gate.release()
         self.router.gate.role_changed()
+        self._transfer.role_changed()
         if self.stopping and leader is None:
             self._proposals.refuse_waiting()
         self._check_idle()
@@ -397,6 +409,10 @@ class Node:
         """See `OtherNodes.others`."""
         known, own = self.membership(), self._directory.identity.node
         return [] if known is None else [node for node in sorted(known.nodes) if public_id(node) != own]
+
+    def transfer(self, to: int, done: ChangeDone) -> None:
+        """See `ForwardingNode.transfer`."""
+        self._transfer.start(to, done)
 
     def forwards_settled(self) -> None:
         """See `ForwardingNode.forwards_settled`."""

@@ -17,7 +17,7 @@ from qcore.disk.directory import Directory
 from qcore.disk.log.record import decode_body, encode_body
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.alone import Alone
-from qcore.engine.base import BarrierDone, EngineStatus, Host, Proposal
+from qcore.engine.base import BarrierDone, ChangeDone, EngineStatus, Host, Proposal
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership, public_id, raft_node_id
 from qcore.model.errors import NoQuorum, RequestError, Timeout
 from qcore.server.forwarding.link import ReplyDone
@@ -98,6 +98,13 @@ class ReplicaEngine(Alone):
 
     def purge(self, upto: LogId) -> None:
         pass
+
+    def transfer(self, node: int, done: ChangeDone) -> None:
+        if self.leads:
+            self._shared.lead(public_id(node))
+            done(None)
+        else:
+            done(NoQuorum("this node does not lead", leader=self._shared.leader))
 
     def status(self) -> EngineStatus:
         last = len(self._shared.entries) - 1

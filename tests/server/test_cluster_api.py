@@ -53,17 +53,6 @@ async def test_a_node_alone_has_a_status_and_forms_nothing(tmp_path: Path) -> No
         assert unknown["message"] == "node 2 is no member of the cluster; its members: 1"
 
 
-class Transfers(FakeEngine):
-    """Notes to whom leadership is to be handed."""
-
-    def __init__(self, directory: Directory) -> None:
-        super().__init__(directory)
-        self.transfers: list[tuple[int, ChangeDone]] = []
-
-    def transfer(self, node: int, done: ChangeDone) -> None:
-        self.transfers.append((node, done))
-
-
 class Asked:
     """Makes calls of requests, and keeps their answers."""
 
@@ -91,14 +80,18 @@ class House:
     """The API of node 1, with an engine and a part in forming a cluster."""
 
     def __init__(self, directory: Directory, formation: Formation | None = None) -> None:
-        self.engine = Transfers(directory)
+        self.engine = FakeEngine(directory)
+        self.transfers: list[tuple[int, ChangeDone]] = []
         self.asked = Asked()
         members = {node: Member(f"127.0.0.1:{node}", "00" * 16) for node in (SELF, OTHER, LEARNER)}
         membership = Membership([[SELF, OTHER]], members) if formation is None else None
-        self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership, dict)
+        self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership, dict, self._transfer)
         if formation is not None:
             self.api.form_by(formation, lambda: setattr(self, "wished", True))
         self.wished = False
+
+    def _transfer(self, node: int, deadline: float, done: ChangeDone) -> None:
+        self.transfers.append((node, done))
 
     def run(self, params: Any, seconds: float = 3600.0) -> Call:
         call = self.asked.call(params, seconds)
@@ -127,24 +120,35 @@ async def test_leadership_is_handed_to_a_voter(directory: Directory) -> None:
     house.engine._leader = 1
     call = house.run(ClusterTransfer(2))
     assert not call.done
-    ((node, done),) = house.engine.transfers
+    ((node, done),) = house.transfers
     assert node == OTHER
     done(None)
     assert house.asked.result(call) == {"leader": 2}
     call = house.run(ClusterTransfer(2))
-    house.engine.transfers[1][1](NoQuorum("node 2 is behind"))
+    house.transfers[1][1](NoQuorum("node 2 is behind"))
     assert house.asked.error(call)["message"] == "node 2 is behind"
 
 
-async def test_leadership_is_handed_to_no_learner_and_by_the_leader_alone(directory: Directory) -> None:
+async def test_leadership_is_handed_to_no_learner_and_by_nobody_where_nobody_leads(directory: Directory) -> None:
     house = House(directory)
     house.engine._leader = 1
     assert house.asked.error(house.run(ClusterTransfer(3)))["message"] == "node 3 is a learner: only a voter can lead"
     assert house.asked.error(house.run(ClusterTransfer(4)))["data"]["kind"] == "not_found"
-    house.engine._leader = 2
+    house.engine._leader = None
     error = house.asked.error(house.run(ClusterTransfer(1)))
-    assert error["data"] == {"kind": "no_quorum", "leader": 2, "elsewhere": True}
-    assert house.engine.transfers == []
+    assert error["data"] == {"kind": "no_quorum", "elsewhere": True}
+    assert house.transfers == []
+
+
+async def test_a_node_that_follows_has_leadership_handed_over_too(directory: Directory) -> None:
+    house = House(directory)
+    house.engine._leader = 2
+    assert house.asked.result(house.run(ClusterTransfer(2))) == {"leader": 2}
+    call = house.run(ClusterTransfer(1))
+    ((node, done),) = house.transfers
+    assert node == SELF
+    done(None)
+    assert house.asked.result(call) == {"leader": 1}
 
 
 async def test_a_transfer_that_does_not_end_is_answered_at_its_deadline(directory: Directory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,46 @@ import pytest
 
 from qcore.client.blocking import connect
 from tests.process import DEADLINE
-from tests.proof.nodes import Nodes
+from tests.proof.nodes import Nodes, until
 from tests.proof.run import NODE_FLAGS
 
 pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
 
 SCHEMA = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}]}
+
+
+class Writer:
+    """Creates one user after the other, in a thread, through whichever node answers, until it is ended."""
+
+    def __init__(self, urls: str, name: str) -> None:
+        self.names: list[str] = []
+        self.failures: list[Exception] = []
+        self._urls = urls
+        self._name = name
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with connect(self._urls, timeout=DEADLINE) as store:
+                while not self._ends.is_set():
+                    name = f"{self._name} {len(self.names)}"
+                    store.create("User", name)
+                    self.names.append(name)
+        except Exception as exc:  # shown by the test
+            self.failures.append(exc)
+
+    def written(self, more: int) -> None:
+        """Wait until so many more are acknowledged."""
+        wanted = len(self.names) + more
+        until(lambda: len(self.names) >= wanted or self.failures, lambda: f"{wanted} writes of {self._name}")
+        assert self.failures == []
+
+    def end(self) -> None:
+        self._ends.set()
+        self._thread.join(DEADLINE)
+        assert self.failures == []
 
 
 @pytest.fixture
@@ -50,4 +85,33 @@ def test_all_nodes_are_stopped_and_started_and_go_on(nodes: Nodes) -> None:
         store.set(user, "Age", 7)
     with connect(nodes.urls[1], timeout=DEADLINE) as store:
         assert store.get(user, "Age").fields["Age"].value == 7
+    nodes.settled_digest()
+
+
+def test_each_leader_in_turn_is_stopped_under_writes_each_of_which_is_done_once(nodes: Nodes) -> None:
+    with connect(nodes.urls[1]) as store:
+        store.call("schema.set", schema=SCHEMA)
+    writers = [
+        Writer(",".join(nodes.urls[id] for id in (first, *nodes.others(first))), f"w{first}") for first in nodes.ids
+    ]
+    try:
+        for _ in range(3):
+            victim = nodes.leader()
+            for writer in writers:
+                writer.written(5)
+            assert nodes.processes[victim].stop() == 0
+            assert nodes.processes[victim].events("transferring")
+            assert not nodes.processes[victim].events("stopped_early")
+            for writer in writers:
+                writer.written(5)
+            nodes.start(victim)
+    finally:
+        for writer in writers:
+            writer.end()
+    with connect(nodes.urls[1], timeout=DEADLINE) as store:
+        found = []
+        for writer in writers:
+            page = store.find("User", filter=f"Name.startsWith('{writer.names[0][:2]}')", limit=10_000)
+            found += sorted(item.name for item in page.items)
+    assert found == [name for writer in writers for name in sorted(writer.names)]
     nodes.settled_digest()

@@ -155,7 +155,7 @@ class OpenRaftEngine(ClusterHalf):
         if not self._runs:
             self._leave()
             return self._writer.stop(limit)
-        await self._wait(self._idle if len(self._in_flight) else None, limit)
+        await self._wait(self._idle if len(self._in_flight) else None, limit / 2)
         through = not len(self._in_flight)
         self._border.stop()
         await self._wait(self._core_ended, min(max(end - time.monotonic(), 0.0), _CORE_STOP_SECONDS))

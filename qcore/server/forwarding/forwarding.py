@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from qcore.engine.base import BarrierDone, Engine
+from qcore.engine.base import BarrierDone, ChangeDone, Engine
 from qcore.model.errors import InvalidRequest, NoQuorum, RequestError, Timeout
 from qcore.model.wire import encode_json
 from qcore.server.calls import Call
@@ -24,6 +24,8 @@ from qcore.server.forwarding.messages import (
     Part,
     ReadIndex,
     Reply,
+    TransferLeadership,
+    Transferred,
     UploadPiece,
     UploadText,
     Write,
@@ -47,6 +49,9 @@ class ForwardingNode(Protocol):
 
     def peer(self, leader: int) -> int | None:
         """The Raft NodeId of a member by its public id; None where this node does not know it."""
+
+    def transfer(self, to: int, done: ChangeDone) -> None:
+        """Hand the leadership of this node to a voter (Raft NodeId); see `LeadershipTransfer.start`."""
 
     def forwards_settled(self) -> None:
         """Writes that were at another node are not any more."""
@@ -230,6 +235,22 @@ class Forwarding:
 
         self._link.forward(node, [encode(question)], budgets.UPLOAD_ANSWER_SECONDS, hear)
 
+    # -- leadership ----------------------------------------------------------------------------------------
+
+    def transfer(self, to: int, deadline: float, done: ChangeDone) -> None:
+        """Have a voter (Raft NodeId) lead, by asking the leader where that is another node."""
+        leader = self._leader
+        node = None if leader is None else self._host.peer(leader)
+        if leader is None:
+            self._host.transfer(to, done)
+        elif node is None:
+            done(NoQuorum("the node that leads is not known here yet", elsewhere=True))
+        else:
+            left = deadline - time.monotonic()
+            self._link.forward(
+                node, [encode(TransferLeadership(to))], left, lambda _, body, error: done(_transfer_error(body, error))
+            )
+
     # -- what other nodes send -----------------------------------------------------------------------------
 
     def take(self, batch: Sequence[Forwarded]) -> None:
@@ -250,17 +271,19 @@ class Forwarding:
             self._incoming.take_part(asked, request)
         elif isinstance(request, UploadText):
             self.take_upload(request, lambda piece: asked.answer(encode(piece)))
-        elif self._incoming.leads:
+        elif not self._incoming.leads:
+            asked.answer(self._incoming.not_leading())
+        elif isinstance(request, TransferLeadership):
+            self._host.transfer(request.to, lambda error: _answer(asked, Transferred(), error))
+        else:
             deadline = time.monotonic() + asked.call.left
             lease = request.lease
-            self._engine.read_barrier(lambda index, error: _answer_index(asked, index, error), deadline, lease)
-        else:
-            asked.answer(self._incoming.not_leading())
+            self._engine.read_barrier(lambda index, error: _answer(asked, Index(index), error), deadline, lease)
 
 
-def _answer_index(asked: Forwarded, index: int, error: RequestError | None) -> None:
+def _answer(asked: Forwarded, reply: Reply, error: RequestError | None) -> None:
     if error is None:
-        asked.answer(encode(Index(index)))
+        asked.answer(encode(reply))
     else:
         asked.fail(error)
 
@@ -271,6 +294,17 @@ def _index(body: bytes, error: RequestError | None) -> tuple[int, RequestError |
     if isinstance(reply, Index):
         return reply.index, None
     return -1, NoQuorum("the leader could not be asked for the read index" if error is None else error.message)
+
+
+def _transfer_error(body: bytes, error: RequestError | None) -> RequestError | None:
+    """What the leader's answer says against a transfer, None if the other node leads."""
+    if error is not None:
+        return error
+    reply = _read(body)
+    if isinstance(reply, Transferred):
+        return None
+    leader = reply.leader if isinstance(reply, NotLeading) else None
+    return NoQuorum("the node that led does not lead any more", leader=leader, elsewhere=True)
 
 
 def _read(body: bytes) -> Reply | None:

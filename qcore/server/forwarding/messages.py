@@ -18,6 +18,8 @@ __all__ = [
     "ReadIndex",
     "Reply",
     "Request",
+    "TransferLeadership",
+    "Transferred",
     "UploadPiece",
     "UploadText",
     "Write",
@@ -99,6 +101,12 @@ class UploadPiece(msgspec.Struct, tag="upload_piece", omit_defaults=True):
     text: bytes = b""
 
 
+class TransferLeadership(msgspec.Struct, tag="transfer_leadership"):
+    """Asks the leader to hand over to voter `to` (Raft NodeId)."""
+
+    to: int
+
+
 class Outcome(msgspec.Struct, omit_defaults=True):
     """The JSON of a write's result or error; with neither it was not appended, and never will be."""
 
@@ -131,8 +139,12 @@ class Index(msgspec.Struct, tag="index"):
     index: int
 
 
-Request = Writes | Part | ReadIndex | UploadText
-Reply = Outcomes | NotLeading | Index | UploadPiece
+class Transferred(msgspec.Struct, tag="transferred"):
+    """The other node leads."""
+
+
+Request = Writes | Part | ReadIndex | UploadText | TransferLeadership
+Reply = Outcomes | NotLeading | Index | UploadPiece | Transferred
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

@@ -173,8 +173,11 @@ PLACE_LOOK_SECONDS = 1.0
 STOP_SECONDS = 10.0
 """Time a stop may take by default; what is not finished by then is answered with an error."""
 
+ENGINE_STOP_SHARE = 5
+"""Part of that which is kept for the engine, however long the calls take: a fifth."""
+
 ENGINE_STOP_SECONDS = 1.0
-"""Time the engine has at least to end, however long the calls took."""
+"""Time the engine has at least to end, however short a stop is to be."""
 
 GOODBYE_SECONDS = 1.0
 """Time that clients have to take their last answers when the node stops."""

@@ -101,6 +101,8 @@ class Proposals:
         self.forwarder: Forwarder | None = None
         """None on a node alone."""
         self._leads = False
+        self._held = False
+        """Whether this node leads and yet proposes nothing, as it hands leadership over."""
         self._leader: int | None = None
         """The other node that leads."""
         self._leadership = 0
@@ -248,9 +250,9 @@ class Proposals:
     def flush(self) -> None:
         """Propose what is waiting, as far as the engine accepts it; where another node leads, send it there."""
         self._flush_due = False
-        while self._own and self._engine.accepts_proposals():
+        while self._own and self._may_propose():
             self._propose([self._own.popleft()])
-        while self._leads and self._waiting and self._is_home and self._engine.accepts_proposals():
+        while self._leads and self._waiting and self._is_home and self._may_propose():
             self._propose(self._gather())
         forwarder = self.forwarder
         while not self._leads and forwarder is not None and self._waiting and forwarder.accepts():
@@ -259,6 +261,9 @@ class Proposals:
                 forwarder.send(calls)
         if self._has_deadlines():
             self._sweeper.start()
+
+    def _may_propose(self) -> bool:
+        return not self._held and self._engine.accepts_proposals()
 
     def _gather(self) -> list[Call]:
         """Take out as many calls as one entry holds; those that are answered already go."""
@@ -313,9 +318,18 @@ class Proposals:
         self._leads, self._leader = True, None
         self.flush_later()
 
+    def hold(self) -> None:
+        """See `WriteGate.hold`."""
+        self._held = True
+
+    def release(self) -> None:
+        """See `WriteGate.release`."""
+        self._held = False
+        self.flush_later()
+
     def follow(self, leader: int | None) -> None:
         """This node does not lead (any more), but perhaps another one does; own commands were of the leadership."""
-        self._leads, self._leader = False, leader
+        self._leads, self._leader, self._held = False, leader, False
         self._leadership += 1
         self._own.clear()
         self._send_back()

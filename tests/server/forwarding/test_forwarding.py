@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from qcore.engine.base import ChangeDone
+from qcore.model.errors import NoQuorum
 from tests.server.fake_cluster import Cluster, cluster
 from tests.server.running import Client, until
 from tests.server.test_cluster_life import long_schema
@@ -497,3 +499,53 @@ async def test_a_cursor_of_another_history_is_compacted_also_locally(nodes: Clus
     nodes.lose_leader()
     kind = await nodes.client(2).kind("find", type="Object", cursor=cursor, consistency="local", timeout=0.05)
     assert kind == "no_quorum", "nobody can know"
+
+
+# -- leadership ----------------------------------------------------------------------------------------------
+
+
+async def test_who_follows_has_the_leader_hand_over(nodes: Cluster) -> None:
+    assert await nodes.client(2).result("cluster.transfer", id=3) == {"leader": 3}
+    assert nodes.leader == 3
+    assert await nodes.client(2).result("cluster.transfer", id=2) == {"leader": 2}
+    assert nodes.leader == 2
+
+
+async def test_who_follows_says_why_the_leader_did_not_hand_over(nodes: Cluster) -> None:
+    nodes.cut(1, 2)
+    assert data(await nodes.client(2).ask("cluster.transfer", id=3))["kind"] == "no_quorum"
+    nodes.heal()
+    nodes.deaf.add(1)
+    client = nodes.client(2)
+    asked = client.send("cluster.transfer", id=2)
+    await until(lambda: nodes.links[2].open)
+    nodes.lead(3)
+    nodes.deaf.clear()
+    (answer,) = await answers(client, asked)
+    assert data(answer) == {"kind": "no_quorum", "leader": 3, "elsewhere": True}
+    assert nodes.leader == 3
+
+
+async def test_writes_wait_while_leadership_is_handed_over_and_go_to_who_leads_then(
+    nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ChangeDone] = []
+    monkeypatch.setattr(nodes.engines[1], "transfer", lambda node, done: asked.append(done))
+    ordered, client = nodes.client(2), nodes.client(1)
+    sent = ordered.send("cluster.transfer", id=3)
+    await until(lambda: asked)
+    before = len(nodes.entries)
+    waiting = create(client, "a")
+    await nodes.client(1).result("ping")
+    assert (len(nodes.entries), nodes.proposed) == (before, [])
+    asked[0](NoQuorum("node 3 does not answer"))
+    assert data((await answers(ordered, sent))[0]) == {"kind": "no_quorum"}
+    assert all("result" in answer for answer in await answers(client, waiting))
+    sent = ordered.send("cluster.transfer", id=3)
+    await until(lambda: asked[1:])
+    waiting = create(client, "b")
+    nodes.lead(3)
+    asked[1](None)
+    assert (await answers(ordered, sent))[0]["result"] == {"leader": 3}
+    assert all("result" in answer for answer in await answers(client, waiting))
+    assert nodes.names(2) == ["a", "b"]
