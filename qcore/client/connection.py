@@ -165,11 +165,18 @@ class Connection:
 
     def _give_up(self, group: RequestGroup, seconds: float) -> None:
         for request in group.open_requests():
-            if self._protocol.connected:
-                error: QcoreError = Timeout(f"{request.method}: no answer within {seconds:g} s")
-            else:
-                error = self._unreachable()
-            self._protocol.abandon(request, _given_up(request, error))
+            self._protocol.abandon(request, _given_up(request, self._last_word(request.method, seconds)))
+
+    def _last_word(self, method: str, seconds: float) -> QcoreError:
+        """Why there is no answer: what a server said that sent its clients elsewhere comes before our own reasons."""
+        connected, refusal = self._protocol.connected, self._protocol.refusal
+        if refusal is not None and (connected or set(self._reasons.values()) == {self._refused()}):
+            return type(refusal)(refusal.message, **refusal.data)
+        return Timeout(f"{method}: no answer within {seconds:g} s") if connected else self._unreachable()
+
+    def _refused(self) -> str:
+        refusal = self._protocol.refusal
+        return "it sends its clients elsewhere" + (f": {refusal.message}" if refusal is not None else "")
 
     def _unreachable(self) -> ConnectionFailed:
         reasons = ", ".join(f"{url} ({self._reasons.get(url, 'not tried yet')})" for url in self.urls)
@@ -234,7 +241,7 @@ class Connection:
                 self._settle()
                 self._unwritten.set()
                 if self._protocol.may_leave:
-                    return "it sends its clients elsewhere", None
+                    return self._refused(), None
         except ConnectionClosed as exc:
             return _why(exc), exc.rcvd.code if exc.rcvd is not None else None
         except Internal as exc:

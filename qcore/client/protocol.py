@@ -60,6 +60,8 @@ class Protocol:
         self.connected = False
         self._leaving = False
         """Whether the server has sent a request elsewhere: nothing more is sent to it."""
+        self.refusal: QcoreError | None = None
+        """The last error that said so, unless anything was answered otherwise since."""
         self._ids = itertools.count(1)
         self._plain: deque[RequestGroup] = deque()
         self._numbered: deque[RequestGroup] = deque()
@@ -216,7 +218,8 @@ class Protocol:
             return
         request, group = self._sent.pop(response.id)
         error = error_from_wire(response.error) if response.error is not None else None
-        if error is not None and error.data.get("elsewhere"):
+        self.refusal = error if error is not None and error.data.get("elsewhere") else None
+        if error is not None and self.refusal is not None:
             self._leaving = True
             if request in self._asking:
                 self._asking.pop(request).disconnected()

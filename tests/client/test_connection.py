@@ -19,7 +19,7 @@ from qcore.client import Store, connect
 from qcore.client.connection import LONGEST_PAUSE, Connection, pauses
 from qcore.client.request import Request as ClientRequest
 from qcore.client.request import RequestGroup
-from qcore.model.errors import ConnectionFailed, NotFound, SessionExpired, Timeout, TooLarge
+from qcore.model.errors import ConnectionFailed, NoQuorum, NotFound, SessionExpired, Timeout, TooLarge
 from tests.process import DEADLINE
 
 Script = Callable[["Peer", ServerConnection, dict[str, Any]], Awaitable[None]]
@@ -271,6 +271,25 @@ async def test_a_write_that_never_left_was_not_applied(stack: AsyncExitStack) ->
     with pytest.raises((ConnectionFailed, Timeout)) as caught:
         await store.delete(9, timeout=0.05)
     assert caught.value.data["applied"] == "no"
+
+
+@pytest.mark.parametrize("method", ["ping", "delete", "session.open"])
+async def test_with_one_url_the_reason_for_which_it_sends_elsewhere_is_told_at_the_deadline(
+    stack: AsyncExitStack, method: str
+) -> None:
+    async def refuse(peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        if request["method"] == method:
+            await reply(socket, request, kind="no_quorum", elsewhere=True, applied="no")
+        else:
+            await behave(peer, socket, request)
+
+    peer, store = await joined(stack, refuse)
+    with pytest.raises(NoQuorum) as caught:
+        await (store.ping(timeout=0.3) if method == "ping" else store.delete(3, timeout=0.3))
+    assert caught.value.message == "no"
+    assert caught.value.data["elsewhere"] is True
+    assert caught.value.data["applied"] == "no"
+    assert peer.connections > 1
 
 
 async def test_a_server_that_is_gone_is_named_at_the_deadline() -> None:
