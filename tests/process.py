@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.engines import engine_name
 
-__all__ = ["DEADLINE", "SCHEMA_FILE", "NodeProcess", "adopt_orphans", "children"]
+__all__ = ["DAEMON", "DEADLINE", "SCHEMA_FILE", "NodeProcess", "adopt_orphans", "children"]
 
 DEADLINE = 60.0
 """Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""

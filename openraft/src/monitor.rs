@@ -47,6 +47,7 @@ pub async fn run(raft: &Raft, shared: &Arc<Shared>, limits: Limits) -> Option<St
             }
             shared.link.wake();
             shared.log.wake();
+            shared.main.wake();
         }
     }
 }

@@ -148,7 +148,7 @@ impl Shared {
 
     /// Whether a thread of Python has left for so long what was sent to it.
     pub fn is_stalled(&self, limit: Duration) -> bool {
-        self.link.overdue() > limit || self.log.overdue() > limit
+        self.link.overdue() > limit || self.log.overdue() > limit || self.main.overdue() > limit
     }
 
     /// Fail all that is open and let nothing more out, so that the core can end.

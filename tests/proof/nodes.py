@@ -14,7 +14,7 @@ from pathlib import Path
 from qcore.client import InfoResult, QcoreError
 from qcore.client.blocking import connect
 from tests.faults import Faults
-from tests.process import DEADLINE, NodeProcess
+from tests.process import DAEMON, DEADLINE, NodeProcess
 from tests.proof.proxy import CLIENTS, Proxy
 from tests.proof.sockets import holds_socket, socket_inode
 
@@ -41,12 +41,16 @@ def until(condition: Callable[[], object], what: Callable[[], str], deadline: fl
 class Nodes:
     """`count` nodes with ids from 1 in `folder`, each with data, faults and a proxy address of its own.
 
+    `command` starts the daemon of each.
+
     Attributes:
         processes, faults: by id.
         urls: where clients find the nodes, by id; the proxy's addresses.
     """
 
-    def __init__(self, folder: Path, count: int, library: Path, flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, count: int, library: Path, flags: Sequence[str] = (), command: Sequence[str] = DAEMON
+    ) -> None:
         self.ids = range(1, count + 1)
         self.proxy = Proxy(self._who)
         self.faults = {id: Faults(library, folder / f"faults_{id}") for id in self.ids}
@@ -54,6 +58,7 @@ class Nodes:
         self.urls: dict[int, str] = {}
         self._folder = folder
         self._flags = flags
+        self._command = command
         self._open = ExitStack()
 
     def __enter__(self) -> Nodes:
@@ -64,7 +69,7 @@ class Nodes:
             for id in self.ids:
                 flags = *self._flags, *cluster_flags(id, addresses)
                 env = self.faults[id].env
-                process = NodeProcess(self._folder / f"data_{id}", *flags, node=id, env=env)
+                process = NodeProcess(self._folder / f"data_{id}", *flags, node=id, command=self._command, env=env)
                 stack.callback(process.kill)
                 self.processes[id] = process
             for id in self.ids:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,23 @@ from tests.proof.run import NODE_FLAGS
 pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
 
 SCHEMA = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}]}
+
+
+STALLING = """
+import signal, sys, time
+from qcore.server.main import main
+
+def stall(number, frame):
+    end = time.monotonic() + 3
+    time.sleep(1.5)
+    while time.monotonic() < end:  # and with the interpreter's lock
+        pass
+    print('{"event": "stalled"}', file=sys.stderr, flush=True)
+
+signal.signal(signal.SIGUSR1, stall)
+sys.exit(main())
+"""
+"""The daemon; its main loop stands still for 3 seconds at SIGUSR1, more than twice what an election waits for."""
 
 
 class Writer:
@@ -115,3 +135,37 @@ def test_each_leader_in_turn_is_stopped_under_writes_each_of_which_is_done_once(
             found += sorted(item.name for item in page.items)
     assert found == [name for writer in writers for name in sorted(writer.names)]
     nodes.settled_digest()
+
+
+@pytest.fixture
+def stalling(tmp_path: Path, fault_library: Path) -> Iterator[Nodes]:
+    with Nodes(tmp_path, 3, fault_library, NODE_FLAGS, (sys.executable, "-c", STALLING)) as nodes:
+        yield nodes
+
+
+def test_a_main_loop_that_stands_still_begins_no_election_and_loses_no_write(stalling: Nodes) -> None:
+    leader = stalling.leader()
+    with connect(stalling.urls[1]) as store:
+        store.call("schema.set", schema=SCHEMA)
+    writers = [Writer(stalling.urls[id], f"w{id}") for id in stalling.ids]
+    before = terms(stalling)
+    try:
+        for writer in writers:
+            writer.written(5)
+        for id in (stalling.others(leader)[0], leader):
+            process = stalling.processes[id]
+            os.kill(process.pid, signal.SIGUSR1)
+            process.wait_for_event("stalled")
+            for writer in writers:
+                writer.written(5)
+    finally:
+        for writer in writers:
+            writer.end()
+    assert stalling.leader() == leader
+    assert terms(stalling) == before
+    stalling.settled_digest()
+
+
+def terms(nodes: Nodes) -> set[int]:
+    found = [nodes.info(id) for id in nodes.ids]
+    return {info.term for info in found if info is not None}

@@ -97,10 +97,13 @@ async def test_a_node_without_connections_wakes_nobody_and_its_term_stays() -> N
         assert not node.log
 
 
-async def test_a_node_whose_messages_lie_unread_does_not_stand_for_election() -> None:
+@pytest.mark.parametrize("thread", ["link", "main"])
+async def test_a_node_one_of_whose_threads_does_not_come_does_not_stand_for_election(thread: str) -> None:
     loop = asyncio.get_running_loop()
     with raw_node() as node, raw_node() as stalled:
-        loop.remove_reader(stalled.border.link_fd())
+        border = stalled.border
+        descriptor = border.link_fd() if thread == "link" else border.main_fd()
+        loop.remove_reader(descriptor)
         for each in (node, stalled):
             each.start_as_one_of_three((4, OTHER, False))
             for other in (OTHER, THIRD):
@@ -109,7 +112,10 @@ async def test_a_node_whose_messages_lie_unread_does_not_stand_for_election() ->
         stalled.fetch_link()
         assert len(stalled.sent) <= 4
         stalled.sent.clear()
-        loop.add_reader(stalled.border.link_fd(), stalled.fetch_link)
+        if thread == "link":
+            loop.add_reader(descriptor, stalled.fetch_link)
+        else:
+            loop.add_reader(descriptor, border.deliver_main, stalled)
         await until(lambda: stalled.sent)
 
 
