@@ -135,7 +135,7 @@ class _Daemon:
         front = FrontDoor(node)
         front.max_connections = most
         peering = self._peering = self._make_peering(node, addr)
-        collector = Collector(lambda: node.last_activity)
+        collector = Collector(lambda: node.last_activity, lambda: node.is_followed)
         collector.start()
         servers = [await loop.create_server(lambda: Connection(front), sock=sock, backlog=backlog) for sock in sockets]
         node.run()

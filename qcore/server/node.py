@@ -311,6 +311,12 @@ class Node:
         """Monotonic time of the latest call, or of what was applied for others: both have more to come."""
         return max(self.router.last_call, self._last_applied)
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether this node leads others."""
+        members = self.membership()
+        return members is not None and len(members.nodes) > 1 and self.engine.status().role == "leader"
+
     # -- what the engine says ------------------------------------------------------------------------------
 
     def level(self) -> int:

@@ -77,6 +77,7 @@ class Forwarding:
         self._proposals = proposals
         self.take_upload: Callable[[UploadText, Callable[[UploadPiece], None]], None]
         """Answers for the uploads of this node."""
+        self._router = router
         self._run = secrets.token_hex(8)
         self._leader: int | None = None
         self._outgoing = Outgoing(node, proposals.take_back)
@@ -260,6 +261,7 @@ class Forwarding:
                 self._take(asked)
 
     def _take(self, asked: Forwarded) -> None:
+        self._router.last_call = time.monotonic()
         try:
             request = decode_request(asked.call.body)
         except ValueError as exc:

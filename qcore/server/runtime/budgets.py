@@ -263,6 +263,10 @@ COLLECTOR_IDLE_SECONDS = 2.0
 COLLECTION_SECONDS = 600.0
 """Time between two full collections, and between two times that memory is given back without a burst."""
 
+FOLLOWED_COLLECTIONS = 8
+"""Collections of what is not old since the last full one, up to which a leader runs the next: each left at most seven
+milliseconds' worth (`YOUNG_COLLECTIONS`)."""
+
 LONG_COLLECTION_SECONDS = 0.05
 """A collection that took longer is made cheap for the next time by freezing what survived."""
 

@@ -38,10 +38,15 @@ def freeze_loaded() -> None:
 
 
 class Collector:
-    """Runs the full collections. `last_activity` gives the monotonic time of the latest call or apply."""
+    """Runs the full collections. `last_activity` gives the monotonic time of the latest call or apply.
 
-    def __init__(self, last_activity: Callable[[], float]) -> None:
+    While `is_followed`, other nodes elect another leader if this one is silent for as long as a collection may take: no
+    thread runs meanwhile, not that of the peer link either. Only a short one is run then.
+    """
+
+    def __init__(self, last_activity: Callable[[], float], is_followed: Callable[[], bool] = lambda: False) -> None:
         self._last_activity = last_activity
+        self._is_followed = is_followed
         self._collected = self._gave_back = time.monotonic()
         self._resident = resident_bytes()
         self._timer = Periodic(budgets.COLLECTOR_LOOK_SECONDS, self._look)
@@ -79,6 +84,8 @@ class Collector:
         idle = now - called >= budgets.COLLECTOR_IDLE_SECONDS
         due = now - self._collected >= budgets.COLLECTION_SECONDS
         if called < self._collected or not (idle and due):
+            return False
+        if gc.get_count()[2] > budgets.FOLLOWED_COLLECTIONS and self._is_followed():
             return False
         gc.collect()
         took = time.monotonic() - now

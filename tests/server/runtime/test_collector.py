@@ -29,6 +29,20 @@ def test_garbage_is_collected_when_nobody_has_asked_for_a_while_and_not_twice_fo
     assert not collecting.collect_if_idle(begun + 1400)
 
 
+def test_while_others_follow_only_a_short_collection_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = time.monotonic()
+    followed = True
+    collecting = Collector(lambda: begun + 700, lambda: followed)
+    monkeypatch.setattr(budgets, "FOLLOWED_COLLECTIONS", -1)
+    assert not collecting.collect_if_idle(begun + 703)
+    followed = False
+    assert collecting.collect_if_idle(begun + 703)
+    followed = True
+    monkeypatch.setattr(budgets, "FOLLOWED_COLLECTIONS", 1_000_000)
+    collecting = Collector(lambda: begun + 700, lambda: followed)
+    assert collecting.collect_if_idle(begun + 703)
+
+
 def test_memory_is_given_back_once_in_each_silence_after_a_burst_and_now_and_then() -> None:
     begun = time.monotonic()
     called = begun + 1
