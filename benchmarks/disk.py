@@ -46,6 +46,8 @@ def together(ones: list[Measured]) -> Measured:
         max_us=max(one.max_us for one in ones),
         errors=sum(one.errors for one in ones),
         closed=sum(one.closed for one in ones),
+        answered=sum(one.answered for one in ones),
+        cpu_seconds=sum(one.cpu_seconds for one in ones),
     )
 
 

@@ -1,18 +1,19 @@
 /*
  * load: a closed-loop load client, compiled so that the client is not what is measured.
  *
- *   load [--connections N] [--depth N] [--seconds S | --requests N] ws|resp HOST PORT MESSAGES
+ *   load [--connections N] [--depth N] [--seconds S | --requests N] ws|resp HOST:PORT[,HOST:PORT...] MESSAGES
  *
  * One thread, epoll. Each connection writes DEPTH requests in one go, waits for all their answers, and goes on with
  * the next DEPTH. Latency is the time from that write to each answer. With --seconds the first fifth warms up and is
- * not counted; with --requests everything is.
+ * not counted; with --requests everything is. With several addresses the connections take turns at them.
  *
  * MESSAGES holds ready requests, each as a 32-bit little-endian length and the bytes; all connections take turns at
  * them, again from the start after the last. For `ws` a request is a complete masked frame, for `resp` a command.
  *
  * Prints one line of JSON: rate (answers per second), requests, seconds, p50_us, p99_us, max_us, errors (answers that
- * are errors), closed (connections lost). The first error's text goes to standard error. Exit: 0 measured, 1 could
- * not connect or the server fell silent, 2 wrong usage.
+ * are errors), closed (connections lost), answered (all answers, those of the warm-up included), cpu_seconds (what this
+ * client took for them). The first error's text goes to standard error. Exit: 0 measured, 1 could not connect or the
+ * server fell silent, 2 wrong usage.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,11 +29,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, FIRST_BUFFER = 1 << 16, LEAST_ROOM = 1 << 15, SILENCE_MS = 60000, SAMPLE = 300 };
+enum { ADDRESSES = 64, EVENTS = 512, FIRST_BUFFER = 1 << 16, LEAST_ROOM = 1 << 15, SILENCE_MS = 60000, SAMPLE = 300 };
 
 /* An error's mark stands near the start of an answer; longer ones are not searched to their end. */
 enum { SEARCHED = 400 };
@@ -48,6 +50,11 @@ typedef struct {
     const char *data;
     size_t length;
 } Slice;
+
+typedef struct {
+    const char *host;
+    int port;
+} Address;
 
 typedef struct {
     int fd;
@@ -67,8 +74,8 @@ typedef struct {
 
 static struct {
     bool websocket;
-    const char *host;
-    int port, connections, depth;
+    Address addresses[ADDRESSES];
+    int address_count, connections, depth;
     double seconds;
     long requests;    /* 0: limited by time */
 } options = {.connections = 50, .depth = 1, .seconds = 5};
@@ -80,7 +87,8 @@ static struct {
 
 static struct {
     uint64_t begun, counted_from, ends, last_answer;
-    long issued, errors, closed;
+    double cpu_before;
+    long issued, answered, errors, closed;
     uint32_t *latency_us;
     size_t counted, capacity;
     char sample[SAMPLE];
@@ -104,6 +112,13 @@ static uint64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+static double cpu_seconds(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
 static void reserve(Buffer *buffer, size_t room) {
@@ -169,12 +184,12 @@ static Answer ws_answer(const char *data, size_t length) {
     };
 }
 
-static void ws_handshake(Connection *c) {
+static void ws_handshake(Connection *c, Address to) {
     char request[512];
     int length = snprintf(request, sizeof request,
                           "GET / HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                          options.host, options.port);
+                          to.host, to.port);
     if (write(c->fd, request, (size_t)length) != length)
         fail(1, "handshake");
     for (;;) {
@@ -202,10 +217,10 @@ static void watch(Connection *c, int operation, uint32_t events) {
         fail(1, "epoll_ctl");
 }
 
-static void open_connection(Connection *c) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+static void open_connection(Connection *c, Address to) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)to.port)};
     int on = 1;
-    if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1)
+    if (inet_pton(AF_INET, to.host, &address.sin_addr) != 1)
         fail(2, "HOST must be an IPv4 address");
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address))
@@ -213,7 +228,7 @@ static void open_connection(Connection *c) {
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     reserve(&c->in, FIRST_BUFFER);
     if (options.websocket)
-        ws_handshake(c);
+        ws_handshake(c, to);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     watch(c, EPOLL_CTL_ADD, EPOLLIN);
 }
@@ -271,6 +286,7 @@ static bool send_batch(Connection *c) {
 
 static void count_answer(const Connection *c, Answer answer, uint64_t time) {
     run.last_answer = time;
+    run.answered++;
     run.errors += answer.error;
     if (answer.error && !run.sample[0])
         snprintf(run.sample, sizeof run.sample, "%.*s", (int)answer.body.length, answer.body.data);
@@ -327,6 +343,7 @@ static void run_load(Connection *connections) {
     struct epoll_event events[EVENTS];
     int active = 0;
     run.begun = run.counted_from = now();
+    run.cpu_before = cpu_seconds();
     if (!options.requests) {
         run.counted_from += (uint64_t)(options.seconds * 0.2 * (double)SECOND);
         run.ends = run.begun + (uint64_t)(options.seconds * (double)SECOND);
@@ -382,12 +399,13 @@ static uint32_t quantile(double q) {
 
 static void report(void) {
     uint64_t end = options.requests ? run.last_answer : run.ends;
+    double cpu = cpu_seconds() - run.cpu_before;
     double seconds = end > run.counted_from ? (double)(end - run.counted_from) / (double)SECOND : 0;
     qsort(run.latency_us, run.counted, sizeof *run.latency_us, by_size);
     printf("{\"rate\":%.0f,\"requests\":%zu,\"seconds\":%.3f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,"
-           "\"errors\":%ld,\"closed\":%ld}\n",
+           "\"errors\":%ld,\"closed\":%ld,\"answered\":%ld,\"cpu_seconds\":%.6f}\n",
            seconds > 0 ? (double)run.counted / seconds : 0, run.counted, seconds, quantile(0.5), quantile(0.99),
-           quantile(1), run.errors, run.closed);
+           quantile(1), run.errors, run.closed, run.answered, cpu);
     for (char *p = run.sample; *p; p++)
         if ((unsigned char)*p < ' ')
             *p = ' ';
@@ -396,8 +414,22 @@ static void report(void) {
 }
 
 static void usage(void) {
-    fprintf(stderr, "usage: load [--connections N] [--depth N] [--seconds S | --requests N] ws|resp HOST PORT MESSAGES\n");
+    fprintf(stderr, "usage: load [--connections N] [--depth N] [--seconds S | --requests N] ws|resp "
+                    "HOST:PORT[,HOST:PORT...] MESSAGES\n");
     exit(2);
+}
+
+/* `text` is HOST:PORT[,HOST:PORT...], and is taken apart in place. */
+static void read_addresses(char *text) {
+    for (char *one = strtok(text, ","); one; one = strtok(NULL, ",")) {
+        char *colon = strrchr(one, ':');
+        if (!colon || options.address_count == ADDRESSES)
+            usage();
+        *colon = 0;
+        options.addresses[options.address_count++] = (Address){one, atoi(colon + 1)};
+    }
+    if (!options.address_count)
+        usage();
 }
 
 static const char *parse_options(int argc, char **argv) {
@@ -414,15 +446,14 @@ static const char *parse_options(int argc, char **argv) {
         case 'n': options.requests = atol(optarg); break;
         default: usage();
         }
-    if (argc - optind != 4 || options.connections < 1 || options.depth < 1 || options.seconds <= 0)
+    if (argc - optind != 3 || options.connections < 1 || options.depth < 1 || options.seconds <= 0)
         usage();
     char **words = argv + optind;
     options.websocket = !strcmp(words[0], "ws");
     if (!options.websocket && strcmp(words[0], "resp"))
         usage();
-    options.host = words[1];
-    options.port = atoi(words[2]);
-    return words[3];
+    read_addresses(words[1]);
+    return words[2];
 }
 
 int main(int argc, char **argv) {
@@ -433,7 +464,7 @@ int main(int argc, char **argv) {
     if (!connections || epoll_fd < 0)
         fail(1, "start");
     for (int i = 0; i < options.connections; i++)
-        open_connection(&connections[i]);
+        open_connection(&connections[i], options.addresses[i % options.address_count]);
     run_load(connections);
     report();
     return 0;

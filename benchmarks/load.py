@@ -21,7 +21,10 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What the load client printed: answers per second, latencies in microseconds, answers that were errors."""
+    """What the load client printed: answers per second, latencies in microseconds, answers that were errors.
+
+    `answered` counts the warm-up, too, and `cpu_seconds` is what the client itself took for all of these.
+    """
 
     rate: float
     requests: int
@@ -31,6 +34,8 @@ class Measured(msgspec.Struct, frozen=True):
     max_us: int
     errors: int
     closed: int
+    answered: int
+    cpu_seconds: float
 
 
 def build(folder: Path) -> Path:
@@ -43,11 +48,10 @@ def build(folder: Path) -> Path:
 
 
 def measure(
-    program: Path, protocol: str, address: str, messages: Path, load: Load, *limit: str, deadline: float | None = None
+    program: Path, protocol: str, addresses: str, messages: Path, load: Load, *limit: str, deadline: float | None = None
 ) -> Measured:
-    """Run `program` against `address` (host:port); `limit` is ("--seconds", "3") or ("--requests", "4000")."""
-    host, port = address.rsplit(":", 1)
+    """Run `program` against `addresses` (host:port, ...); `limit` is ("--seconds", "3") or ("--requests", "4000")."""
     shape = ("--connections", str(load.connections), "--depth", str(load.depth))
-    arguments = [str(program), *shape, *limit, protocol, host, port, str(messages)]
+    arguments = [str(program), *shape, *limit, protocol, addresses, str(messages)]
     done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, timeout=deadline)
     return msgspec.json.decode(done.stdout, type=Measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,20 @@ from benchmarks.wire import Api, json_rpc, resp, websocket_frame
 from qcore.disk.mounts import durability_warning, mount_table
 from tests.process import NodeProcess
 
-__all__ = ["ENTITIES", "FOLDER", "Peer", "Qcore", "Redis", "console_script", "durable_folder", "start_node"]
+__all__ = [
+    "ENTITIES",
+    "FOLDER",
+    "START_DEADLINE",
+    "Peer",
+    "Qcore",
+    "Redis",
+    "console_script",
+    "create_entities",
+    "durable_folder",
+    "entity_messages",
+    "free_addresses",
+    "start_node",
+]
 
 FOLDER = Path(__file__).parent.parent / ".bench"
 ENTITIES = 1_000
@@ -72,6 +86,33 @@ def start_node(folder: Path, *flags: str, command: Sequence[str] | None = None) 
     return node
 
 
+def free_addresses(count: int) -> list[str]:
+    """So many addresses, host:port on loopback, at which nobody listens now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+def create_entities(api: Api) -> list[int]:
+    """Create `ENTITIES` entities of `SCHEMA`; return their ids."""
+    create: dict[str, Any] = {"type": "BenchUser", "parent": 1}
+    api.call("schema.set", schema=SCHEMA)
+    return [each["id"] for each in api.batch([("create", create | {"name": f"user {n}"}) for n in range(ENTITIES)])]
+
+
+def entity_messages(operation: str, ids: Sequence[int]) -> list[bytes]:
+    """Ready requests for SET or GET of the Age of these entities in turn."""
+    return [websocket_frame(_request(operation, n, ids[n % len(ids)])) for n in range(MESSAGES)]
+
+
+def _request(operation: str, number: int, entity: int) -> bytes:
+    if operation == "SET":
+        return json_rpc(number, "set", {"id": entity, "field": "Age", "value": number})
+    return json_rpc(number, "get", {"id": entity, "fields": ["Age"]})
+
+
 class Qcore:
     """A fresh node with `ENTITIES` entities, each with an Age."""
 
@@ -83,11 +124,8 @@ class Qcore:
         self.ids: list[int] = []
 
     def prepare(self) -> None:
-        create: dict[str, Any] = {"type": "BenchUser", "parent": 1}
         with Api(self.node.url) as api:
-            api.call("schema.set", schema=SCHEMA)
-            created = api.batch([("create", create | {"name": f"user {n}"}) for n in range(ENTITIES)])
-        self.ids = [answer["id"] for answer in created]
+            self.ids = create_entities(api)
 
     @property
     def address(self) -> str:
@@ -102,17 +140,12 @@ class Qcore:
         self.node.kill()
 
     def messages(self, operation: str) -> list[bytes]:
-        return [websocket_frame(self._request(operation, n, self.ids[n % ENTITIES])) for n in range(MESSAGES)]
+        return entity_messages(operation, self.ids)
 
     def describe(self) -> str:
         with Api(self.node.url) as api:
             info = api.call("info")
         return f"{info['version']}, engine {info['engine']}, durability {info['durability']}"
-
-    def _request(self, operation: str, number: int, entity: int) -> bytes:
-        if operation == "SET":
-            return json_rpc(number, "set", {"id": entity, "field": "Age", "value": number})
-        return json_rpc(number, "get", {"id": entity, "fields": ["Age"]})
 
 
 class Redis:
@@ -123,9 +156,7 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        (self.address,) = free_addresses(1)
         port = self.address.rsplit(":", 1)[1]
         where = ("--bind", "127.0.0.1", "--port", port, "--dir", str(folder), "--logfile", "redis.log")
         durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")

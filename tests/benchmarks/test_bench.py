@@ -11,7 +11,7 @@ from benchmarks.peers import Qcore, durable_folder
 
 
 def measured(rate: float, errors: int = 0) -> Measured:
-    return Measured(rate, 100, 1.0, 1_500, 9_000, 20_000, errors, 0)
+    return Measured(rate, 100, 1.0, 1_500, 9_000, 20_000, errors, 0, 120, 0.5)
 
 
 def test_the_round_of_median_rate_is_shown() -> None:

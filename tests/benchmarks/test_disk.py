@@ -10,7 +10,7 @@ from benchmarks.load import Load, Measured
 
 
 def measured(rate: float, p50_us: int = 1_000) -> Measured:
-    return Measured(rate, 100, 1.0, p50_us, 9_000, 20_000, 0, 0)
+    return Measured(rate, 100, 1.0, p50_us, 9_000, 20_000, 0, 0, 120, 0.5)
 
 
 def test_a_row_adds_the_nodes_up_and_shows_the_middle_round() -> None:

@@ -122,10 +122,10 @@ def test_json_rpc_errors_are_counted(program: Path, tmp_path: Path, node: NodePr
     ("arguments", "said"),
     [
         ([], "usage: load"),
-        (["http", "127.0.0.1", "1", "MESSAGES"], "usage: load"),
-        (["--connections", "0", "ws", "127.0.0.1", "1", "MESSAGES"], "usage: load"),
-        (["resp", "127.0.0.1", "1", "/no/such/file"], "/no/such/file: No such file"),
-        (["resp", "localhost", "1", "MESSAGES"], "HOST must be an IPv4 address"),
+        (["http", "127.0.0.1:1", "MESSAGES"], "usage: load"),
+        (["--connections", "0", "ws", "127.0.0.1:1", "MESSAGES"], "usage: load"),
+        (["resp", "127.0.0.1:1", "/no/such/file"], "/no/such/file: No such file"),
+        (["resp", "localhost:1", "MESSAGES"], "HOST must be an IPv4 address"),
     ],
 )
 def test_wrong_usage_ends_with_two_and_says_what_is_wrong(
@@ -143,6 +143,6 @@ def test_a_cut_off_messages_file_is_refused(program: Path, tmp_path: Path) -> No
     messages = tmp_path / "messages"
     write_messages(messages, [PING])
     messages.write_bytes(messages.read_bytes()[:-1])
-    done = subprocess.run([str(program), "resp", "127.0.0.1", "1", str(messages)], capture_output=True, text=True)
+    done = subprocess.run([str(program), "resp", "127.0.0.1:1", str(messages)], capture_output=True, text=True)
     assert done.returncode == 2
     assert "ends within a message" in done.stderr
