@@ -10,7 +10,9 @@ from qcore.engine.base import Proposal
 
 __all__ = ["InFlight"]
 
-_BYTES = 4 << 20
+_SMALL_BYTES = 512
+"""Proposals of fewer bytes together leave room for another one. What comes while larger ones are under way makes one
+entry after them: each entry is written, flushed and sent by itself, and fifty writes in one cost little more."""
 
 
 class InFlight:
@@ -35,7 +37,7 @@ class InFlight:
 
     def has_room(self) -> bool:
         """Tell whether there may be another one."""
-        if len(self._open) >= self.most or (self._open and self._bytes >= _BYTES):
+        if len(self._open) >= self.most or self._bytes >= _SMALL_BYTES:
             return False
         return not self._open or not self._returned or self._newest() < self._returned
 

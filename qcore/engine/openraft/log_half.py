@@ -29,7 +29,7 @@ NOTHING_TO_WAIT_FOR = -1
 """A log index that every state has applied."""
 
 _WINDOW = 3
-"""Entries on their way into the log of a cluster at a time; a node alone gathers more in each with one."""
+"""Small entries on their way into the log of a cluster at a time; a node alone gathers more in each with one."""
 
 _UNAPPLIED_ENTRIES = 8
 """Committed entries that may wait to be applied when another is proposed."""

@@ -13,18 +13,26 @@ def names(proposals: list[Proposal]) -> list[str]:
     return [each.token for each in proposals]
 
 
-def test_there_is_room_for_so_many_and_so_many_bytes() -> None:
+def test_small_ones_go_side_by_side_up_to_so_many() -> None:
     flight = InFlight()
     flight.most = 2
+    first = flight.add(proposal("a"), 100)
     assert flight.has_room()
-    token = flight.add(proposal("a"), 5 << 20)
-    assert not flight.has_room()
-    assert flight.take(token) is not None
-    first = flight.add(proposal("b"), 1)
-    assert flight.has_room()
-    flight.add(proposal("c"), 1)
+    flight.add(proposal("b"), 100)
     assert not flight.has_room()
     flight.take(first)
+    assert flight.has_room()
+
+
+def test_while_many_writes_are_on_their_way_the_next_ones_gather() -> None:
+    flight = InFlight()
+    flight.most = 3
+    small = flight.add(proposal("a"), 100)
+    large = flight.add(proposal("b"), 1_000)
+    assert not flight.has_room()
+    flight.take(small)
+    assert not flight.has_room()
+    flight.take(large)
     assert flight.has_room()
 
 
