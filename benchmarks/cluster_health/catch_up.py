@@ -17,7 +17,7 @@ __all__ = ["catch_up"]
 LOAD = Load(3)
 """So few that nearly each write is an entry of its own."""
 
-CHUNK = 5_000
+CHUNK = 1_000
 NEAR = 50
 """Entries behind the leader with which a follower counts as there, as the load goes on."""
 

@@ -24,17 +24,17 @@ def row(title: str, done: Measured) -> str:
     return f"{title:<44}{done.rate:>9,.0f}{times}{failed}"
 
 
-def _role_changes(cluster: QcoreCluster) -> float:
-    return sum(node_metrics(node)["qcore_raft_role_changes_total"] for node in cluster.nodes if node.running)
+def _term(cluster: QcoreCluster) -> float:
+    return max(node_metrics(node)["qcore_raft_term"] for node in cluster.nodes if node.running)
 
 
 @contextlib.contextmanager
 def quiet(cluster: QcoreCluster) -> Iterator[Callable[[], str]]:
-    """Gives what says, behind the block, whether roles changed within it: nothing if they did not."""
-    before = _role_changes(cluster)
-    changes = 0.0
-    yield lambda: f"  {changes:.0f} CHANGES OF ROLE" if changes else ""
-    changes = _role_changes(cluster) - before
+    """Gives what says, behind the block, whether there was an election within it: nothing if there was none."""
+    before = _term(cluster)
+    terms = 0.0
+    yield lambda: f"  {terms:.0f} ELECTIONS" if terms else ""
+    terms = _term(cluster) - before
 
 
 @contextlib.contextmanager
