@@ -137,6 +137,24 @@ def test_each_leader_in_turn_is_stopped_under_writes_each_of_which_is_done_once(
     nodes.settled_digest()
 
 
+def test_a_leader_that_is_stopped_hands_over_to_who_answers(nodes: Nodes) -> None:
+    with connect(nodes.urls[1]) as store:
+        store.call("schema.set", schema=SCHEMA)
+        user = store.create("User", "ann").id
+    leader = nodes.leader()
+    hung, other = nodes.others(leader)
+    nodes.processes[hung].pause()
+    with connect(nodes.urls[other], timeout=DEADLINE) as store:
+        store.set(user, "Age", 1)
+    assert nodes.processes[leader].stop() == 0
+    assert nodes.processes[leader].events("transferring")[-1]["to"] == other
+    nodes.processes[hung].resume()
+    nodes.start(leader)
+    with connect(nodes.urls[other], timeout=DEADLINE) as store:
+        store.set(user, "Age", 2)
+    nodes.settled_digest()
+
+
 @pytest.fixture
 def stalling(tmp_path: Path, fault_library: Path) -> Iterator[Nodes]:
     with Nodes(tmp_path, 3, fault_library, NODE_FLAGS, (sys.executable, "-c", STALLING)) as nodes:
