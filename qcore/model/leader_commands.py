@@ -13,7 +13,7 @@ from qcore.model.requests.commands import Command
 __all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RestDigest", "RunStaged", "StagePart"]
 
 
-class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RestDigest(msgspec.Struct, frozen=True):
     """What is replicated and not in the digest, when the log was applied up to an index: it goes with that, not with
     the revision.
 
