@@ -34,7 +34,7 @@ from qcore.store.search import find as search
 from qcore.store.sessions.sessions import IDLE_LIMIT
 from qcore.store.state import name_index as names
 from tests.store.plain import Plain, Refused
-from tests.store.samples import START, Log, dump, field, full_digest, replay, through, type_of
+from tests.store.samples import START, Log, dump, field, full_digest, full_rest, replay, through, type_of
 
 MAX_DEPTH = 4
 MAX_LIST = 2
@@ -219,7 +219,7 @@ class Machine(RuleBasedStateMachine):
             check_answer(outcome, expected)
             after = dump(state)
             if outcome.error is not None or outcome.before is not None:
-                before["sessions"] = after["sessions"]
+                before["sessions"], before["rest"] = after["sessions"], after["rest"]
                 assert {**after, "counters": before["counters"]} == before, "a refused command left a trace"
                 assert after["counters"][2:] == before["counters"][2:]
             before = after
@@ -233,6 +233,7 @@ class Machine(RuleBasedStateMachine):
         state, plain = self.log.state, self.plain
         assert (state.revision, state.next_id) == (plain.revision, plain.next_id)
         assert state.digest() == full_digest(state)
+        assert state.rest().digest() == full_rest(state)
         assert state.top == plain.top
         assert sorted(state.entities) == sorted(plain.entities)
         for id, entity in plain.entities.items():
