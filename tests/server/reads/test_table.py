@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from qcore.model.api import METHODS
@@ -85,7 +86,9 @@ async def test_sessions_are_counted(client: Client) -> None:
 
 async def test_the_digest_belongs_to_a_revision(run: Running, client: Client) -> None:
     first = await client.result("digest")
+    index, rest = first.pop("index"), first.pop("rest")
     assert first == {"revision": 2, "digest": run.state.digest(), "checks": []}
+    assert (index, rest) == (run.state.applied, msgspec.to_builtins(run.state.rest().digest()))
     await client.result("create", type="Folder", name="b")
     second = await client.result("digest")
     assert second["revision"] == 3
