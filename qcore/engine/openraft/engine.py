@@ -28,6 +28,7 @@ from qcore.engine.openraft.log_jobs import LogItems, LogJobs, complete
 from qcore.engine.openraft.main_items import MainItems
 from qcore.engine.openraft.rpc_queue import RaftRpcQueue
 from qcore.engine.openraft.start import Recovered, recover
+from qcore.engine.openraft.unwritten import Unwritten
 from qcore.model.entry import Entry, public_id, raft_node_id
 from qcore.model.errors import Busy, Fatal, RequestError, Timeout
 
@@ -84,6 +85,7 @@ class OpenRaftEngine(ClusterHalf):
             cache_bytes=cache_bytes,
         )
         super().__init__(border, itself)
+        self._unwritten = Unwritten(self._written_index)
         directory.log.cache.max_bytes = 0  # the border keeps the newest entries
         jobs = LogJobs(self._border)
         self._writer = DiskWriter(directory, self._written, jobs=jobs)
@@ -249,6 +251,10 @@ class OpenRaftEngine(ClusterHalf):
             self.abandon()
             self._host.failed(error)
 
+    def _written_index(self) -> int:
+        last = self._directory.log.last
+        return -1 if last is None else last.index
+
     # -- what the log's thread says ------------------------------------------------------------------------
 
     def _written(self, completions: Sequence[Completion]) -> None:
@@ -256,6 +262,8 @@ class OpenRaftEngine(ClusterHalf):
         for each in completions:
             if not isinstance(each.token, int) and each.error is None:
                 self._soon(each.token)
+        if self._unwritten.was_full:
+            self._soon(self._accept_again)
         slow = max(each.seconds for each in completions)
         if slow > self._slow_fsync:
             self._soon(lambda: self._on_slow(slow))

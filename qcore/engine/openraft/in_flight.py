@@ -52,6 +52,10 @@ class InFlight:
         self._returned = 0
         return self._last
 
+    def size(self, token: int) -> int:
+        """Bytes of an open one; 0 if it is not open."""
+        return self._open[token][1] if token in self._open else 0
+
     def take(self, token: int) -> Proposal | None:
         """Take out one of which was heard; None if it is not open: it was given up."""
         found = self._open.pop(token, None)

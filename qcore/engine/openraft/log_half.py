@@ -17,6 +17,7 @@ from qcore.engine.openraft.entries import log_id_parts, membership_parts
 from qcore.engine.openraft.in_flight import InFlight
 from qcore.engine.openraft.roles import Roles
 from qcore.engine.openraft.snapshots import SnapshotKeys
+from qcore.engine.openraft.unwritten import Unwritten
 from qcore.model.entry import Entry, LogId, public_id
 from qcore.model.errors import NoQuorum, RequestError, Timeout
 
@@ -56,6 +57,7 @@ class LogHalf:
         self._stopping = False
         self._idle = asyncio.Event()
         self._newest: SnapshotFile | None = None
+        self._unwritten: Unwritten
         self._host: Host
         self._loop: asyncio.AbstractEventLoop
 
@@ -67,6 +69,7 @@ class LogHalf:
             and self._pause is None
             and self._in_flight.has_room()
             and not self._lags()
+            and not self._unwritten.is_full()
         )
 
     def _lags(self) -> bool:
@@ -133,6 +136,9 @@ class LogHalf:
 
     def committed(self, entries: Sequence[tuple[int, Entry]]) -> None:
         """Entries are committed, each with the token of its proposal or 0."""
+        for token, entry in entries:
+            if token:
+                self._unwritten.add(entry.id.index, self._in_flight.size(token))
         proposals = [self._in_flight.take(token) if token else None for token, _ in entries]
         if self.accepts_proposals():
             self._host.accepting()  # first: what waits is written while these are applied
@@ -153,6 +159,9 @@ class LogHalf:
 
     def _resume(self) -> None:
         self._pause = None
+        self._accept_again()
+
+    def _accept_again(self) -> None:
         if self.accepts_proposals():
             self._host.accepting()
 

@@ -25,6 +25,7 @@ from qcore.model.entry import (
     raft_node_id,
 )
 from qcore.model.errors import Damaged, Fatal, RequestError
+from qcore.model.leader_commands import StagePart
 from qcore.model.requests.commands import SessionOpen
 from tests.server.running import until
 
@@ -53,6 +54,8 @@ class PlainHost:
         """What became of each proposal, by token."""
         self.roles: list[tuple[str, int | None, int]] = []
         self.failures: list[Fatal] = []
+        self.asked_again = False
+        """Whether the engine has said that it takes proposals again."""
         self.refuses: Damaged | None = None
         """What every received snapshot is said to be."""
         self.installed: list[SnapshotFile] = []
@@ -89,7 +92,7 @@ class PlainHost:
         self.said.append(("rejected", token))
 
     def accepting(self) -> None:
-        pass
+        self.asked_again = True
 
     def leading(self, term: int) -> None:
         self.roles.append(("leading", None, term))
@@ -280,10 +283,10 @@ class Cluster:
 
     # -- entries ---------------------------------------------------------------------------------------------
 
-    def propose(self, host: PlainHost) -> int:
+    def propose(self, host: PlainHost, text: str = "") -> int:
         """Propose an entry where it is accepted; returns its token, which is the time of its body, too."""
         token = next(self._tokens)
-        body = EntryBody(FEATURE_LEVEL, token, "commands", [SessionOpen()])
+        body = EntryBody(FEATURE_LEVEL, token, "commands", [StagePart("long", 0, text) if text else SessionOpen()])
         host.engine.propose(Proposal(body, token))
         return token
 

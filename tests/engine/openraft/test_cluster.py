@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qcore.engine.openraft.unwritten import MOST_BYTES
 from qcore.model.errors import Damaged, NoQuorum, RequestError
 from tests.engine.openraft.cluster import Cluster, PlainHost, clusters, raft_id
 from tests.server.running import GatedFiles, until
@@ -119,6 +120,28 @@ async def test_a_slow_disk_of_one_node_holds_up_no_commit(tmp_path: Path, slow: 
         await write_many(cluster, leader, 2)
         assert held.held
         held.open.set()
+        await cluster.settle()
+
+
+async def test_a_leader_whose_own_disk_hangs_takes_only_so_much_ahead_of_it(tmp_path: Path) -> None:
+    disks = {node: GatedFiles() for node in (1, 2, 3)}
+    async with clusters(tmp_path, files=disks.__getitem__) as cluster:
+        leader = await cluster.form(1, 2, 3)
+        await cluster.write(leader)
+        await cluster.settle()
+        held = disks[leader.node]
+        held.gated = "logs"
+        held.open.clear()
+        took = 0
+        while leader.engine.accepts_proposals():
+            token = cluster.propose(leader, "x" * (1 << 20))
+            await until(lambda: ("committed", token) in leader.said)  # noqa: B023
+            took += 1
+        assert took == MOST_BYTES >> 20
+        leader.asked_again = False
+        held.open.set()
+        await until(lambda: leader.asked_again)
+        assert leader.engine.accepts_proposals()
         await cluster.settle()
 
 
