@@ -114,12 +114,11 @@ class NodeProcess:
     def log(self) -> str:
         return "\n".join(self.log_lines())
 
-    def kill(self) -> None:
-        """SIGKILL, as `kill -9` does; returns when the process is gone. No error if it already is."""
+    def kill(self) -> int | None:
+        """SIGKILL, as `kill -9` does; returns the exit code when the process is gone. No error if it already is."""
         if self.running:
             self._started().kill()
-        if self._process is not None:
-            self.wait()
+        return None if self._process is None else self.wait()
 
     def stop(self, deadline: float = DEADLINE) -> int:
         """SIGTERM; returns the exit code."""

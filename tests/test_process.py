@@ -24,7 +24,7 @@ def test_a_killed_node_comes_back_at_the_same_address_with_its_data(node: NodePr
     url = node.url
     with Api(url) as api:
         made = api.call("create", type="Folder", name="kept", parent=1)
-    node.kill()
+    assert node.kill() == node.kill() == -signal.SIGKILL
     assert not node.running
     node.start()
     assert node.url == url

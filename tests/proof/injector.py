@@ -1,6 +1,7 @@
 """Carries out the actions of a schedule on real nodes, heals them, and says whether each fault really happened.
 
-A fault of a process has happened to a lone node only if clients felt it; in a cluster the others may hide it.
+A fault of a process has happened to a lone node only if clients felt it; in a cluster the others may hide it. A cut
+lasts until something stood before it, and a node falls behind until the others have nothing left for it but a snapshot.
 
 Blocking, for a thread beside the loop of the clients.
 """
@@ -8,9 +9,11 @@ Blocking, for a thread beside the loop of the clients.
 from __future__ import annotations
 
 import errno
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tests.faults import Rule
 from tests.process import DEADLINE
@@ -26,18 +29,27 @@ LOG_FILES = "*/logs/*"
 CLOCK_SECONDS = 1000
 """By which the clock jumps, for each second that the schedule says."""
 
+MARGIN = 100
+"""Log entries that may still reach a node between asking how far it is and its death."""
+
 NEARLY_FULL = 1 << 20
 """Bytes that a full disk has left."""
 
 
 class Injector:
-    """`met` are the faults that something ran into, and ``leader_change`` if another node came to lead."""
+    """Of one run.
+
+    Attributes:
+        met: the faults that something ran into, and ``leader_change`` if another leadership began.
+        timeline: what was done to which node and when, in seconds of the history's clock.
+    """
 
     def __init__(self, nodes: Nodes, load: Load) -> None:
         self._nodes = nodes
         self._load = load
         self._alone = len(nodes.ids) == 1
         self.met: set[str] = set()
+        self.timeline: list[str] = []
         self._faults: dict[Fault, Callable[[int, float], bool]] = {
             "kill": self._kill,
             "pause": self._pause,
@@ -54,6 +66,7 @@ class Injector:
             "cut_incoming": self._cut_incoming,
             "slow_link": self._slow_link,
             "kill_all": self._kill_all,
+            "fall_behind": self._fall_behind,
         }
 
     def carry_out_all(self, schedule: Iterable[Action]) -> None:
@@ -63,13 +76,18 @@ class Injector:
 
     def _carry_out(self, action: Action) -> None:
         self._wait_for_operations(action.after, f"before {action.describe()}")
-        leader = self._nodes.leader()
+        leader, term = self._nodes.leadership()
         target = [leader, *self._nodes.others(leader)][action.target]
+        self._note(f"{action.what}: node {target}, node {leader} leads in term {term}")
         if self._faults[action.fault](target, action.seconds):
-            self.met.add(action.fault)
+            self.met.add(action.what)
+        self._note(f"{action.fault} is over")
         self._wait_for_operations(1, f"after {action.describe()}")
-        if self._nodes.leader() != leader:
+        if self._nodes.leadership() != (leader, term):
             self.met.add("leader_change")
+
+    def _note(self, what: str) -> None:
+        self.timeline.append(f"{time.monotonic_ns() / 1e9:.6f} {what}")
 
     def _wait_for_operations(self, more: int, when: str) -> None:
         """Wait until so many further operations were acknowledged."""
@@ -85,10 +103,10 @@ class Injector:
 
     def _kill(self, id: int, seconds: float) -> bool:
         lost = self._load.lost
-        self._nodes.processes[id].kill()
+        code = self._nodes.processes[id].kill()
         _last(seconds)
         self._nodes.start(id)
-        return self._load.lost > lost or not self._alone
+        return code == -signal.SIGKILL and (self._load.lost > lost or not self._alone)
 
     def _pause(self, id: int, seconds: float) -> bool:
         self._nodes.processes[id].pause()
@@ -113,6 +131,7 @@ class Injector:
         seen = faults.seen("fsync", "delay")
         faults.set(Rule("fsync", "delay", round(seconds * 1000), LOG_FILES))
         self._wait_for_fault(lambda: faults.seen("fsync", "delay") > seen, "a slow fsync")
+        _last(seconds)
         faults.clear()
         return True
 
@@ -127,11 +146,14 @@ class Injector:
         return faults.seen("fsync", "fail") > 0
 
     def _full_disk(self, id: int, seconds: float) -> bool:
+        """Of all nodes at once: they write the same, so their disks are full together."""
         operations = self._load.history.operations
         begin = len(operations)
-        self._nodes.faults[id].set(Rule("space", "left", NEARLY_FULL))
+        for faults in self._nodes.faults.values():
+            faults.set(Rule("space", "left", NEARLY_FULL))
         self._wait_for_fault(lambda: any(op.error == "disk_full" for op in operations[begin:]), "a write refused")
-        self._nodes.faults[id].clear()
+        for faults in self._nodes.faults.values():
+            faults.clear()
         return True
 
     def _clock_jump(self, id: int, seconds: float) -> bool:
@@ -141,8 +163,7 @@ class Injector:
             goal = faults.seen("clock", "shift") + 1
             faults.set(Rule("clock", "shift", shift))
             self._wait_for_operations(10, f"with the clock of node {id} shifted by {shift} s")
-            if faults.seen("clock", "shift") < goal:
-                return False
+            self._wait_for_fault(partial(lambda goal: faults.seen("clock", "shift") >= goal, goal), "the other clock")
         faults.clear()
         return True
 
@@ -158,7 +179,9 @@ class Injector:
         return self._cut(seconds, *((id, other) for other in others), *((other, id) for other in others))
 
     def _cut_pair(self, id: int, seconds: float) -> bool:
-        other = self._nodes.others(id)[0]
+        """Of a leader and a follower: two followers have little to say to each other."""
+        leader = self._nodes.leader()
+        other = leader if leader != id else self._nodes.others(id)[0]
         return self._cut(seconds, (id, other), (other, id))
 
     def _cut_outgoing(self, id: int, seconds: float) -> bool:
@@ -173,17 +196,31 @@ class Injector:
         for other in passed:
             proxy.slow(id, other, delay=seconds / 10, rate=100_000)
         _last(seconds)
+        self._wait_for_fault(lambda: any(proxy.passed(id, each) > passed[each] for each in passed), "a slow link")
         proxy.heal()
-        return any(proxy.passed(id, other) > before for other, before in passed.items())
+        return True
 
     def _kill_all(self, id: int, seconds: float) -> bool:
-        lost = self._load.lost
-        for process in self._nodes.processes.values():
-            process.kill()
+        codes = {process.kill() for process in self._nodes.processes.values()}
         _last(seconds)
-        for each in self._nodes.ids:
-            self._nodes.start(each)
-        return self._load.lost > lost or not self._alone
+        self._nodes.start_all()
+        return codes == {-signal.SIGKILL}
+
+    def _fall_behind(self, id: int, seconds: float) -> bool:
+        """Down until the others have let go of the log that it lacks: it has to be sent a snapshot."""
+        process = self._nodes.processes[id]
+        lacks = max(self._log(each)[1] for each in self._nodes.ids) + MARGIN
+        code = process.kill()
+        _last(seconds)
+        self._wait_for_fault(lambda: all(self._log(each)[0] > lacks for each in self._nodes.others(id)), "a purge")
+        self._nodes.start(id)
+        self._wait_for_fault(lambda: process.events("snapshot_installed"), "a snapshot installed")
+        return code == -signal.SIGKILL
+
+    def _log(self, id: int) -> tuple[int, int]:
+        """Where the log of a node begins and ends, zeros where it does not say."""
+        info = self._nodes.info(id)
+        return (0, 0) if info is None else (info.log_first or 0, info.log_last or 0)
 
     def _busiest(self) -> int:
         """The node with most clients; the seed cannot say where they are."""
@@ -195,10 +232,11 @@ class Injector:
         for way in ways:
             proxy.cut(*way)
         _last(seconds)
+        self._wait_for_fault(lambda: any(proxy.held(*way) > before for way, before in held.items()), "a cut")
         proxy.heal()
-        return any(proxy.held(*way) > before for way, before in held.items())
+        return True
 
-    def _wait_for_fault(self, condition: Callable[[], bool], what: str) -> None:
+    def _wait_for_fault(self, condition: Callable[[], object], what: str) -> None:
         until(condition, lambda: f"{what} seen\n{self._nodes.logs()}", DEADLINE)
 
 

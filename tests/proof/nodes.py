@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,8 +73,7 @@ class Nodes:
                 process = NodeProcess(self._folder / f"data_{id}", *flags, node=id, command=self._command, env=env)
                 stack.callback(process.kill)
                 self.processes[id] = process
-            for id in self.ids:
-                self.start(id)
+            self.start_all()
             if len(self.ids) > 1:
                 self._form_cluster()
             self.leader()
@@ -87,6 +87,11 @@ class Nodes:
         """Start a node, which listens on return, and lead the proxy to it."""
         self.processes[id].start()
         self.proxy.point(id, self.processes[id].address)
+
+    def start_all(self) -> None:
+        """Start all nodes at once; they listen on return."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.start, self.ids))
 
     def others(self, id: int) -> list[int]:
         return [other for other in self.ids if other != id]
@@ -103,11 +108,15 @@ class Nodes:
 
     def leader(self) -> int:
         """The node that leads, waited for."""
-        found: list[int] = []
+        return self.leadership()[0]
+
+    def leadership(self) -> tuple[int, int]:
+        """The node that leads and its term, waited for."""
+        found: list[tuple[int, int]] = []
 
         def led() -> bool:
             infos = [info for info in map(self.info, self.ids) if info is not None and info.role == "leader"]
-            found[:] = [info.node for info in sorted(infos, key=lambda info: -info.term)]
+            found[:] = [(info.node, info.term) for info in sorted(infos, key=lambda info: -info.term)]
             return bool(found)
 
         until(led, lambda: f"a node leads\n{self.logs()}")

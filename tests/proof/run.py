@@ -57,12 +57,10 @@ class ProofFailed(AssertionError):
 
 
 def wanted_of(schedule: Iterable[Action], nodes: int) -> frozenset[str]:
-    """The faults of a schedule, and that the leader changed where killing or cutting it off makes that sure."""
-    actions = list(schedule)
-    wanted: set[str] = {action.fault for action in actions}
-    if nodes > 2 and any(action.target == 0 and action.fault == "restart" for action in actions):
-        wanted.add("leader_change")
-    return frozenset(wanted)
+    """The faults of a schedule with whom they strike, and a new leadership where the end of a leader makes it sure."""
+    wanted = {action.what for action in schedule}
+    ends = {"kill of leader", "restart of leader", "failed_fsync of leader", "kill_all of nodes"}
+    return frozenset(wanted | {"leader_change"} if nodes > 1 and wanted & ends else wanted)
 
 
 async def prove(plan: Plan, nodes: Nodes, folder: Path) -> Report:
@@ -72,18 +70,19 @@ async def prove(plan: Plan, nodes: Nodes, folder: Path) -> Report:
         ProofFailed: something is wrong, or a fault did not happen; evidence is left in `folder`.
     """
     load = await _prepared(plan, nodes)
+    injector = Injector(nodes, load)
     try:
-        met = await _under_load(plan, nodes, load)
+        await _under_load(plan, nodes, load, injector)
         for number, id in enumerate(nodes.ids):
             await read_all(load, plan.clients + number, nodes.urls[id])
-        problems = await asyncio.to_thread(_problems, plan, nodes, load, met)
+        problems = await asyncio.to_thread(_problems, plan, nodes, load, injector.met)
     except Exception as exc:
-        raise _failure(plan, nodes, load, folder, ["".join(traceback.format_exception(exc))]) from exc
+        raise _failure(plan, nodes, injector, load, folder, ["".join(traceback.format_exception(exc))]) from exc
     if problems:
-        raise _failure(plan, nodes, load, folder, problems)
+        raise _failure(plan, nodes, injector, load, folder, problems)
     operations = load.history.operations
     unknown = sum(operation.outcome == "unknown" for operation in operations)
-    return Report(len(operations), unknown, frozenset(met))
+    return Report(len(operations), unknown, frozenset(injector.met))
 
 
 async def _prepared(plan: Plan, nodes: Nodes) -> Load:
@@ -92,10 +91,9 @@ async def _prepared(plan: Plan, nodes: Nodes) -> Load:
     return Load(History(), data, itertools.count(1))
 
 
-async def _under_load(plan: Plan, nodes: Nodes, load: Load) -> set[str]:
-    """Let the clients work while the faults come and go; returns what was met."""
+async def _under_load(plan: Plan, nodes: Nodes, load: Load, injector: Injector) -> None:
+    """Let the clients work while the faults come and go."""
     urls = list(nodes.urls.values())
-    injector = Injector(nodes, load)
     async with asyncio.TaskGroup() as tasks:
         for number in range(plan.clients):
             tasks.create_task(Client(number, load, plan.seed, urls).run())
@@ -109,7 +107,6 @@ async def _under_load(plan: Plan, nodes: Nodes, load: Load) -> set[str]:
             ended = faults.exception()
     if ended is not None:
         raise ended
-    return injector.met
 
 
 def _problems(plan: Plan, nodes: Nodes, load: Load, met: set[str]) -> list[str]:
@@ -117,10 +114,9 @@ def _problems(plan: Plan, nodes: Nodes, load: Load, met: set[str]) -> list[str]:
     found += [f"an error that no fault explains: {surprise}" for surprise in load.surprises]
     found += check_history(load.history)
     before = nodes.settled_digest()
-    for id in nodes.ids:
-        nodes.processes[id].kill()
-    for id in nodes.ids:
-        nodes.start(id)
+    for process in nodes.processes.values():
+        process.kill()
+    nodes.start_all()
     nodes.leader()
     after = nodes.settled_digest()
     if before != after:
@@ -128,12 +124,15 @@ def _problems(plan: Plan, nodes: Nodes, load: Load, met: set[str]) -> list[str]:
     return found
 
 
-def _failure(plan: Plan, nodes: Nodes, load: Load, folder: Path, problems: list[str]) -> ProofFailed:
+def _failure(
+    plan: Plan, nodes: Nodes, injector: Injector, load: Load, folder: Path, problems: list[str]
+) -> ProofFailed:
     folder.mkdir(parents=True, exist_ok=True)
     load.history.dump(folder / "history.jsonl")
     (folder / "logs.txt").write_text(nodes.logs())
     (folder / "problems.txt").write_text("\n\n".join(problems))
     (folder / "schedule.txt").write_text(describe_schedule(plan.schedule))
+    (folder / "timeline.txt").write_text("\n".join(injector.timeline))
     return ProofFailed(
         "\n\n".join(
             [

@@ -1,6 +1,7 @@
 """Which fault comes when: made of a seed and nothing else, so that the same seed makes the same schedule again.
 
-A schedule names a role where it can, as who leads is not known before: ``leader``, or the n-th of the others.
+A schedule names a role where it can, as who leads is not known before: ``leader``, or the n-th of the others. In a
+cluster each fault strikes the leader and a follower in turn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["CLUSTER_FAULTS", "FAULTS", "Action", "Fault", "describe_schedule", "
 LoneFault = Literal[
     "kill", "pause", "restart", "slow_fsync", "failed_fsync", "full_disk", "clock_jump", "reset_clients", "cut_clients"
 ]
-ClusterFault = Literal["isolate", "cut_pair", "cut_outgoing", "cut_incoming", "slow_link", "kill_all"]
+ClusterFault = Literal["isolate", "cut_pair", "cut_outgoing", "cut_incoming", "slow_link", "kill_all", "fall_behind"]
 Fault = Literal[LoneFault, ClusterFault]
 
 FAULTS: tuple[Fault, ...] = get_args(LoneFault)
@@ -23,8 +24,16 @@ FAULTS: tuple[Fault, ...] = get_args(LoneFault)
 CLUSTER_FAULTS: tuple[Fault, ...] = get_args(ClusterFault)
 """What takes several nodes."""
 
+CUTS: frozenset[Fault] = frozenset({"isolate", "cut_pair", "cut_outgoing", "cut_incoming"})
+
+OF_ALL: frozenset[Fault] = frozenset({"full_disk", "reset_clients", "cut_clients", "kill_all"})
+"""Strike all nodes, or whichever has most clients."""
+
 SECONDS = (0.1, 1.5)
 """How long a fault lasts, where that is not decided by something else."""
+
+CUT_SECONDS = (0.3, 2.5)
+"""How long one between nodes lasts: shorter than an election takes, or longer."""
 
 OPERATIONS = (30, 150)
 """How many operations are acknowledged between two faults."""
@@ -42,9 +51,19 @@ class Action(NamedTuple):
     seconds: float
     after: int
 
+    @property
+    def role(self) -> str:
+        """Whom it strikes: ``leader``, ``follower`` or ``nodes``."""
+        return "nodes" if self.fault in OF_ALL else "follower" if self.target else "leader"
+
+    @property
+    def what(self) -> str:
+        """What has happened when it was carried out, for the coverage of faults: ``kill of leader``."""
+        return f"{self.fault} of {self.role}"
+
     def describe(self) -> str:
-        who = "leader" if self.target == 0 else f"follower {self.target}"
-        return f"after {self.after} operations {self.fault} of {who} for {self.seconds:.2f} s"
+        number = f" {self.target}" if self.role == "follower" else ""
+        return f"after {self.after} operations {self.what}{number} for {self.seconds:.2f} s"
 
 
 def faults_for(nodes: int) -> tuple[Fault, ...]:
@@ -56,13 +75,15 @@ def make_schedule(seed: int, nodes: int, actions: int, faults: Iterable[Fault] =
     """Return so many actions; each of the `faults` (none given: all there are) comes before any comes again."""
     chance = random.Random(f"{seed} schedule")
     wanted = list(faults) or list(faults_for(nodes))
-    order: list[Fault] = []
-    while len(order) < actions:
-        order += chance.sample(wanted, len(wanted))
-    return [
-        Action(fault, chance.randrange(nodes), round(chance.uniform(*SECONDS), 2), chance.randint(*OPERATIONS))
-        for fault in order[:actions]
-    ]
+    leads = {fault: chance.random() < 0.5 for fault in wanted}
+    schedule: list[Action] = []
+    while len(schedule) < actions:
+        for fault in chance.sample(wanted, len(wanted)):
+            leads[fault] = not leads[fault] or nodes == 1
+            target = 0 if leads[fault] else chance.randrange(1, nodes)
+            seconds = round(chance.uniform(*(CUT_SECONDS if fault in CUTS else SECONDS)), 2)
+            schedule.append(Action(fault, target, seconds, chance.randint(*OPERATIONS)))
+    return schedule[:actions]
 
 
 def describe_schedule(schedule: Iterable[Action]) -> str:

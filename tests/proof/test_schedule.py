@@ -16,6 +16,15 @@ def test_the_same_seed_makes_the_same_schedule_and_another_seed_another() -> Non
 def test_a_schedule_is_told_in_words() -> None:
     assert Action("kill", 0, 0.5, 30).describe() == "after 30 operations kill of leader for 0.50 s"
     assert describe_schedule([Action("pause", 2, 1, 30)]) == "1. after 30 operations pause of follower 2 for 1.00 s"
+    assert Action("kill_all", 1, 1, 30).describe() == "after 30 operations kill_all of nodes for 1.00 s"
+    assert Action("kill", 1, 1, 30).what == Action("kill", 2, 1, 30).what == "kill of follower"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_faults_of_a_cluster_strike_the_leader_and_a_follower_in_turn(seed: int) -> None:
+    schedule = make_schedule(seed, 3, 2 * len(faults_for(3)))
+    struck = {action.what for action in schedule}
+    assert struck == {Action(fault, target, 0, 0).what for fault in faults_for(3) for target in (0, 1)}
 
 
 @pytest.mark.parametrize("nodes", [1, 3, 5])
