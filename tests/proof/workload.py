@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from qcore.client import Get, QcoreError, SetFields, Store, connect
+from qcore.model.requests.queries import Consistency
 from tests.process import DEADLINE
 from tests.proof.data import Data, element_text, read_value
 from tests.proof.history import History, Operation, Step
@@ -22,6 +23,9 @@ EXPECTED = frozenset({"conflict", "timeout", "no_quorum", "busy", "unreachable",
 
 THINKING = 0.004
 """Seconds that a client thinks at most between two operations."""
+
+STAY = (50, 200)
+"""How many operations a client does before it connects anew."""
 
 TIMEOUT = 5.0
 """Seconds that an operation may take: less than some faults last together, so that outcomes stay unknown."""
@@ -66,15 +70,17 @@ class Load:
 
 
 class Client:
-    """One client, number `number` of the load; its first server is another one for each."""
+    """One client, number `number` of the load. It stays for a while, and comes again to a server chosen by chance.
+
+    Otherwise all clients would come together on the nodes that are struck least.
+    """
 
     def __init__(self, number: int, load: Load, seed: int, urls: Sequence[str]) -> None:
         self._number = number
         self._load = load
         self._places = load.data.places
         self._chance = random.Random(f"{seed} client {number}")
-        first = number % len(urls)
-        self._urls = [*urls[first:], *urls[:first]]
+        self._urls = urls
         self._lost = 0
         self._seen: dict[str, tuple[Any, int]] = {}
         """Value and revision of registers, as this client last heard of them."""
@@ -82,18 +88,27 @@ class Client:
     async def run(self) -> None:
         """Go on until the load is stopped."""
         name = f"proof {self._number}"
-        async with connect(self._urls, client=name, timeout=TIMEOUT, wait=DEADLINE, on_lost=self._on_lost) as store:
-            while not self._load.stopped.is_set():
-                (choice,) = self._chance.choices(list(CHOICES), list(CHOICES.values()))
-                await choice(self, store)
-                await asyncio.sleep(self._chance.uniform(0, THINKING))
+        while not self._load.stopped.is_set():
+            urls = self._chance.sample(self._urls, len(self._urls))
+            async with connect(urls, client=name, timeout=TIMEOUT, wait=DEADLINE, on_lost=self._on_lost) as store:
+                await self._stay(store)
+
+    async def _stay(self, store: Store) -> None:
+        for _ in range(self._chance.randint(*STAY)):
+            if self._load.stopped.is_set():
+                return
+            (choice,) = self._chance.choices(list(CHOICES), list(CHOICES.values()))
+            await choice(self, store)
+            await asyncio.sleep(self._chance.uniform(0, THINKING))
 
     async def read(self, store: Store) -> None:
+        """By a quorum or by the leader's lease: in these runs clocks run at the same speed."""
         key = self._key("register")
         id, field = self._places[key]
+        consistency: Consistency = "leader" if self._chance.random() < 0.3 else "linearizable"
 
         async def act() -> list[Any]:
-            found = await store.get(id, field)
+            found = await store.get(id, field, consistency=consistency)
             self._seen[key] = found[field], found.fields[field].revision
             return [found[field]]
 
