@@ -247,6 +247,19 @@ class Cluster:
         for engine in self._alive():
             engine.host.following(None, self.term)
 
+    def lapse(self) -> int:
+        """Let the leader find no quorum for a moment, of which the others know nothing; returns which node it was."""
+        assert self.leader is not None
+        node = self.leader
+        self._depose("returned")
+        self.engines[node].host.following(None, self.term)
+        return node
+
+    def regain(self, node: int) -> None:
+        """Let a node lead again in the term in which it lapsed."""
+        self.leader = node
+        self.engines[node].host.leading(self.term)
+
     def _depose(self, fate: Fate) -> None:
         if self.leader is not None:
             old = self.engines[self.leader]

@@ -185,6 +185,7 @@ class Forwarding:
             self._outgoing.answered(batch, reply)
         else:
             self._outgoing.failed(batch, left=error is None or error.data.get("applied") != "no")
+        if self._outgoing.paused:
             self._retry.set(budgets.FORWARD_RETRY_SECONDS, self._try_again)
         self._look()
 

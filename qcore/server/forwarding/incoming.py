@@ -1,7 +1,8 @@
 """Writes that other nodes send to this one because it leads: they are carried out as those of its own clients.
 
-A batch is for the leader of one term. One that comes before this node has heard that it leads in it is held; when the
-term is over, what was not appended goes back to its sender and never into a later leadership of this node.
+A batch is for the leader of one term. One that comes before this node has heard that it leads in it is held. When a
+leadership ends, what was not appended goes back to its sender and never into a later one of this node, and with it all
+that still comes of the same stream. A node that found no quorum for a moment may lead again in the same term.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class _Line:
         self.next += 1
         return True
 
+    def end_stream(self) -> None:
+        """Something of the stream goes back: all behind it does, too."""
+        self.next = -1
+
 
 class _Batch:
     """A batch that came, and the outcomes of its writes so far; see `Sender`."""
@@ -64,6 +69,8 @@ class _Batch:
         self.line = line
         self.deadline = time.monotonic() + asked.call.left
         self._incoming = incoming
+        self.leadership = -1
+        """In which of this node's leaderships it was taken."""
         self._outcomes = [Outcome() for _ in writes.writes]
         self._open = len(writes.writes)
 
@@ -78,7 +85,7 @@ class _Batch:
 
     def over(self) -> bool:
         """See `Sender.over`."""
-        return self._incoming.judge(self.writes.term) != "leads"
+        return self._incoming.judge(self.writes.term) != "leads" or self.leadership != self._incoming.leadership
 
 
 class Incoming:
@@ -101,8 +108,8 @@ class Incoming:
         self._leader: int | None = None
         self._term = 0
         """The newest term that was heard of."""
-        self._led = -1
-        """The newest term in which this node has led and leads no more."""
+        self.leadership = 0
+        """Counts this node's leaderships."""
         self._leads = False
         self._stopping = False
         self._lines: dict[int, _Line] = {}
@@ -115,6 +122,7 @@ class Incoming:
         """This node leads in a term."""
         self._end_leadership()
         self._leads, self._leader, self._term = True, self._node, term
+        self.leadership += 1
         self._judge_held()
 
     def follow(self, leader: int | None, term: int) -> None:
@@ -131,11 +139,13 @@ class Incoming:
 
     def _end_leadership(self) -> None:
         if self._leads:
-            self._led, self._leads = self._term, False
+            self._leads = False
+            for line in self._lines.values():
+                line.end_stream()
 
     def judge(self, term: int) -> Literal["leads", "ahead", "over"]:
-        """Whether this node leads in a term, may hear that it does, or will never (any more)."""
-        if self._stopping or term < self._term or term <= self._led:
+        """Whether this node leads in a term, may hear that it does, or never will."""
+        if self._stopping or term < self._term:
             return "over"
         if term > self._term:
             return "ahead"
@@ -167,9 +177,10 @@ class Incoming:
         """Take a batch."""
         line = self._line(asked.node)
         batch = _Batch(self, asked, writes, line)
-        if not line.follows(writes):
+        follows, state = line.follows(writes), self.judge(writes.term)
+        if not follows and state != "over":
             self.reply(batch, [Outcome() for _ in writes.writes], over=False)
-        elif self.judge(writes.term) == "ahead":
+        elif state == "ahead":
             self._held.append(batch)
             self._sweeper.start()
         else:
@@ -188,6 +199,7 @@ class Incoming:
 
     def _begin(self, batch: _Batch) -> None:
         foreign = bool(batch.writes.epoch) and self._leads and not self._knows(batch.writes.epoch)
+        batch.leadership = self.leadership
         if batch.over() or foreign or not batch.writes.writes:
             batch.asked.answer(self.not_leading())
             return

@@ -42,8 +42,6 @@ class Outgoing:
         """The other node that leads."""
         self._leads = False
         self._term = 0
-        self._over = -1
-        """The newest term of which its leader said that it is over."""
         self._out: dict[Batch, None] = {}
         self._stream = 0
         self._number = 0
@@ -58,7 +56,7 @@ class Outgoing:
 
     @property
     def paused(self) -> bool:
-        """Whether the leader could not be reached, and `resume` was not called since."""
+        """Whether the leader could not be reached or does not lead, and `resume` was not called since."""
         return self._paused
 
     @property
@@ -89,7 +87,6 @@ class Outgoing:
         """Whether a batch may be sent now."""
         return (
             self._leader is not None
-            and self._term > self._over
             and not (self._ending or self._paused)
             and len(self._out) < budgets.FORWARDED_BATCHES
         )
@@ -111,8 +108,8 @@ class Outgoing:
         back = [call for call, outcome in zip(batch.calls, outcomes, strict=False) if not _settle(call, outcome)]
         back += [call for call in batch.calls[len(outcomes) :] if not _lose(call)]
         over = isinstance(reply, NotLeading) or reply.over
-        if over:
-            self._over = max(self._over, batch.term)
+        if over and reply.term <= self._term:
+            self._paused = True  # it may lead again in the same term, or this node is about to hear of another one
         self._ended(batch, back, ends_stream=over)
         if over and reply.term > self._term:
             self.follow(None if reply.leader == self._node else reply.leader, reply.term)

@@ -61,6 +61,8 @@ class Leader:
         self.there = 0
         """How many of those are in the log, though this node leads no more."""
         self.term = 0
+        self.lapsed = 0
+        """The term in which it leads no more for want of a quorum, and may lead again."""
         self.news: deque[tuple[int, int]] = deque()
 
     def put(self, call: ForwardedCall) -> None:
@@ -220,12 +222,40 @@ class Machine(RuleBasedStateMachine):
         node = data.draw(st.sampled_from([node for node, leader in self.leaders.items() if leader.news]))
         leader = self.leaders[node]
         who, term = leader.news.popleft()
-        proposed, leader.proposed, there, leader.there = leader.proposed, [], leader.there, 0
+        proposed, leader.proposed = leader.proposed, []
         if who == node:
             leader.term = term
             leader.incoming.lead(term)
         else:
             leader.incoming.follow(who, term)
+        self.settle(leader, proposed, data)
+
+    @precondition(lambda self: self.leads)
+    @rule(data=st.data(), late=st.booleans())
+    def lose_quorum(self, data: st.DataObject, late: bool) -> None:
+        """The leader hears of nobody for a moment; what it has proposed may be in the log all the same."""
+        leader = self.leaders[self.leader]
+        leader.there = data.draw(st.integers(0, len(leader.proposed)))
+        self.log += [ticket(call) for call in leader.proposed[: leader.there]]
+        leader.term, leader.lapsed = 0, self.term
+        leader.incoming.follow(None, self.term)
+        if not late:
+            proposed, leader.proposed = leader.proposed, []
+            self.settle(leader, proposed, data)
+
+    @precondition(lambda self: self.leader in self.leaders and self.leaders[self.leader].lapsed == self.term)
+    @rule(data=st.data())
+    def regain_quorum(self, data: st.DataObject) -> None:
+        """It leads again in the same term."""
+        leader = self.leaders[self.leader]
+        leader.term, leader.lapsed = self.term, 0
+        proposed, leader.proposed = leader.proposed, []
+        leader.incoming.lead(self.term)
+        self.settle(leader, proposed, data)
+
+    def settle(self, leader: Leader, proposed: list[ForwardedCall], data: st.DataObject) -> None:
+        """Tell what a leadership that is over has proposed what becomes of it."""
+        there, leader.there = leader.there, 0
         for place, call in enumerate(proposed):
             if place < there and data.draw(st.booleans()):
                 call.result({"id": 1})
@@ -248,9 +278,13 @@ class Machine(RuleBasedStateMachine):
                 call.result({"id": 1})
 
     @property
-    def can_commit(self) -> bool:
+    def leads(self) -> bool:
         leader = self.leaders.get(self.leader)
-        return leader is not None and leader.term == self.term and bool(leader.proposed)
+        return leader is not None and leader.term == self.term
+
+    @property
+    def can_commit(self) -> bool:
+        return self.leads and bool(self.leaders[self.leader].proposed)
 
     @initialize()
     def begin(self) -> None:

@@ -222,6 +222,19 @@ async def test_writes_at_the_leader_that_come_back_are_done_here_when_this_node_
     assert nodes.names(1) == ["a", "b", "c"]
 
 
+async def test_a_leader_that_leads_again_in_the_same_term_takes_writes_of_others(nodes: Cluster) -> None:
+    """It had heard of no quorum for a moment, which was too short for an election."""
+    client = nodes.client(2)
+    await answers(client, create(client, "a"))
+    leader = nodes.lapse()
+    waiting = create(client, "b")
+    await asyncio.sleep(0.01)
+    nodes.regain(leader)
+    second = create(client, "c")
+    assert all("result" in answer for answer in await answers(client, waiting, second))
+    assert nodes.names(1) == ["a", "b", "c"]
+
+
 async def test_a_leader_that_leads_again_does_not_carry_out_what_it_was_sent_before(nodes: Cluster) -> None:
     """Else a write could be done behind one that its client sent later."""
     nodes.quorum = False

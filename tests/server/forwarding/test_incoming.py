@@ -123,6 +123,22 @@ async def test_a_later_lead_of_the_same_node_takes_nothing_of_the_one_before(hou
     assert house.batch(4, "b").replies == [NotLeading(1, 5)]
 
 
+async def test_who_leads_again_in_its_term_takes_new_streams_and_nothing_of_those_before(house: House) -> None:
+    """It had heard of no quorum for a moment, and nobody else was elected."""
+    first = house.batch(3, "a", number=0)
+    house.incoming.follow(None, 3)
+    assert house.batch(3, "b", number=1).replies == [Outcomes([Outcome()])]
+    held = house.batch(3, "d", stream=1, number=0)
+    assert held.replies == []
+    house.incoming.lead(3)
+    assert house.calls[0].go_back()
+    assert first.replies == [Outcomes([Outcome()], True, 1, 3)]
+    assert house.batch(3, "c", number=2).replies == [Outcomes([Outcome()])]
+    house.batch(3, "e", stream=1, number=1)
+    assert house.names() == ["a", "d", "e"]
+    assert not house.calls[1].go_back()
+
+
 async def test_behind_a_batch_that_went_astray_all_of_its_stream_go_back(house: House) -> None:
     house.batch(3, "a", number=0)
     back = Outcomes([Outcome()])
