@@ -10,7 +10,16 @@ import msgspec
 
 from qcore.model.requests.commands import Command
 
-__all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RestDigest", "RunStaged", "StagePart"]
+__all__ = [
+    "CheckDigest",
+    "OpenEpoch",
+    "RaiseLevel",
+    "ReadmitDisk",
+    "RemoveDisk",
+    "RestDigest",
+    "RunStaged",
+    "StagePart",
+]
 
 
 class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,3 +87,20 @@ class OpenEpoch(Command, tag="epoch"):
     method = "epoch"
 
     epoch: str
+
+
+class RemoveDisk(Command, tag="remove_disk"):
+    """Take a disk out of the cluster for good: the node `node` (Raft NodeId) with that incarnation."""
+
+    method = "remove_disk"
+
+    node: int
+    incarnation: str
+
+
+class ReadmitDisk(Command, tag="readmit_disk"):
+    """Let a disk that was removed be a member again."""
+
+    method = "readmit_disk"
+
+    incarnation: str

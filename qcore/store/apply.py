@@ -12,7 +12,15 @@ from typing import Any
 from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import BadParams, Newer, RequestError, TooLarge
 from qcore.model.ids import is_epoch
-from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import (
+    CheckDigest,
+    OpenEpoch,
+    RaiseLevel,
+    ReadmitDisk,
+    RemoveDisk,
+    RunStaged,
+    StagePart,
+)
 from qcore.model.requests.commands import Command, Create, SchemaDelete, SessionOpen, SetFields
 from qcore.model.requests.compound import COMPOUND, Pipeline, Transaction
 from qcore.model.requests.results import Created, SessionOpened, StepDone, StepFailed
@@ -30,6 +38,7 @@ from qcore.store.sessions.sessions import Answer
 from qcore.store.staged_commands import decode_staged
 from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.journal import Change
+from qcore.store.state.removed_disks import REMOVED_LEVEL
 from qcore.store.state.state import State
 from qcore.store.write import set_fields
 
@@ -300,6 +309,21 @@ def _open_epoch(state: State, command: OpenEpoch, _context: Context) -> None:
     state.open_epoch(command.epoch)
 
 
+def _check_removed_level(state: State) -> None:
+    if state.level < REMOVED_LEVEL:
+        raise BadParams(f"disks are removed from feature level {REMOVED_LEVEL} on, {state.level} is in force")
+
+
+def _remove_disk(state: State, command: RemoveDisk, _context: Context) -> None:
+    _check_removed_level(state)
+    state.removed.add(command.incarnation, command.node)
+
+
+def _readmit_disk(state: State, command: ReadmitDisk, _context: Context) -> None:
+    _check_removed_level(state)
+    state.removed.readmit(command.incarnation)
+
+
 def _stage(state: State, command: StagePart, context: Context) -> None:
     state.staged.add(command, context.time)
 
@@ -310,6 +334,8 @@ _COMMANDS: dict[type[Any], Any] = {
     Create: create,
     OpenEpoch: _open_epoch,
     RaiseLevel: _raise,
+    ReadmitDisk: _readmit_disk,
+    RemoveDisk: _remove_disk,
     StagePart: _stage,
     SchemaDelete: delete_schema,
     SessionOpen: _open_session,
