@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is replicated and not in the digest, when the log was applied up to an index: it goes with that, not with
     the revision.
 
@@ -32,6 +32,7 @@ class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sessions: hash of all sessions and of which of their numbers were answered, 128 bits in hex.
         staged: the same of the parts of long commands.
         epochs: the same of the names of histories.
+        removed: the same of the disks that were removed; empty at levels without them.
     """
 
     time: int
@@ -39,6 +40,7 @@ class RestDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sessions: str
     staged: str
     epochs: str
+    removed: str = ""
 
 
 class StagePart(Command, tag="stage"):

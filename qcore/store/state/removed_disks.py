@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from qcore.store.state.digest import removed_hash
+
 __all__ = ["MAX_REMOVED", "REMOVED_LEVEL", "RemovedDisks"]
 
 REMOVED_LEVEL = 6
@@ -21,6 +23,8 @@ class RemovedDisks:
 
     def __init__(self) -> None:
         self.nodes: Mapping[str, int] = {}
+        self.sum = 0
+        """Of the hashes of all disks, for comparisons of replicas."""
 
     @property
     def all(self) -> list[tuple[str, int]]:
@@ -40,3 +44,4 @@ class RemovedDisks:
     def load(self, listed: Iterable[tuple[str, int]]) -> None:
         """Take the list of a snapshot."""
         self.nodes = dict(listed)
+        self.sum = sum(removed_hash(*each) for each in self.all)

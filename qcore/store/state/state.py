@@ -296,7 +296,7 @@ class State:
 
     def rest(self) -> Rest:
         """What is replicated beside the digest; no command may be under way."""
-        return Rest(self.time, self.level, self.sessions.counted(), self.staged.sum, self.epochs.sum)
+        return Rest(self.time, self.level, self.sessions.counted(), self.staged.sum, self.epochs.sum, self.removed.sum)
 
     def pin(self) -> Pinned:
         """The state as it is now, for a read that lasts; no command may be under way."""
