@@ -42,7 +42,7 @@ from qcore.store.state.removed_disks import REMOVED_LEVEL
 from qcore.store.state.state import State
 from qcore.store.write import set_fields
 
-__all__ = ["Outcome", "apply_entry", "applying_entry"]
+__all__ = ["COMMAND_TIME_LEVEL", "Outcome", "apply_entry", "applying_entry"]
 
 
 class Outcome:
@@ -65,7 +65,7 @@ class Outcome:
         self.changes = changes
 
 
-_COMMAND_TIME_LEVEL = 2
+COMMAND_TIME_LEVEL = 2
 """Feature level from which on no other entries than those of commands move the state's time."""
 
 _CARRIED_AGAIN = 4
@@ -104,7 +104,7 @@ def applying_entry(state: State, entry: Entry, read: Read | None = None) -> Iter
 
 def _time(state: State, entry: Entry) -> int:
     """The state's time when an entry is applied, which never goes back."""
-    if entry.body.kind != "commands" and state.level >= _COMMAND_TIME_LEVEL:
+    if entry.body.kind != "commands" and state.level >= COMMAND_TIME_LEVEL:
         return state.time
     return max(entry.body.time, state.time)
 

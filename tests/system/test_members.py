@@ -92,6 +92,8 @@ def grow(start: Start) -> tuple[list[NodeProcess], int]:
     first = again(start, first, second)
     third = start(3, first, second)
     until_votes(first, ALL_VOTE)
+    for other in (second, third):
+        assert other.wait_for_event("snapshot_installed"), "what a lone node wrote at level 1 is sent to nobody"
     return [first, second, third], user
 
 

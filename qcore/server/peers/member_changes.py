@@ -79,6 +79,7 @@ class MemberChanges:
         own: Raft NodeId and address ``host:port`` of this node.
         linked: gives the nodes that are linked.
         admit: offers a node to belong to the cluster.
+        may_grow: whether others may be sent the log.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class MemberChanges:
         own: Callable[[], tuple[int, str]],
         linked: Callable[[], Sequence[PeerStatus]],
         admit: Callable[[Admit], None],
+        may_grow: Callable[[Membership], bool],
         max_voters: int,
     ) -> None:
         self.task = MembershipTask()
@@ -94,6 +96,7 @@ class MemberChanges:
         self._own = own
         self._linked = linked
         self._admit = admit
+        self._may_grow = may_grow
         self.looked: Callable[[], None] = _nothing
         """Called after each look."""
         self._max_voters = max_voters
@@ -148,7 +151,7 @@ class MemberChanges:
             self._role_changes, self._changing, self.task = self._node.role_changes, False, MembershipTask()
         view = self.view()
         behind = self._changing or self._node.state.applied < self._applies
-        if view is not None and not behind and not self._stopped:
+        if view is not None and not behind and not self._stopped and self._may_grow(view.membership):
             now = time.monotonic()
             change = self.task.look(view, now)
             for offer in self.task.offers(view, now):

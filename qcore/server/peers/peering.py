@@ -28,6 +28,7 @@ from qcore.server.node import Node
 from qcore.server.peers.disk_reports import DiskReports
 from qcore.server.peers.forming import Forming
 from qcore.server.peers.link_host import NodeLinkHost
+from qcore.server.peers.lone_log import LoneLog
 from qcore.server.peers.member_changes import MemberChanges
 from qcore.server.peers.member_orders import ORDER, MemberOrders
 from qcore.server.runtime import budgets
@@ -101,6 +102,7 @@ class Peering:
             lambda: (self._own.node, self._own.addr),
             lambda: self._link.status,
             self._offer,
+            LoneLog(directory.log, node.engine, node.build).may_be_shared,
             node.settings.max_voters,
         )
         self._orders = MemberOrders(node, self._changes, self._ask_leader)
