@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from qcore.client import QcoreError
 from qcore.client.blocking import Store, connect
+from tests.data.make import DATA
 from tests.process import DEADLINE, NodeProcess
 from tests.proof.nodes import until
 
@@ -118,6 +120,25 @@ def test_a_lone_node_with_data_grows_to_three_loses_nothing_and_goes_back_to_one
     with connect(first.url, timeout=DEADLINE) as store:
         assert age(store, user) == 8
         store.set(user, "Age", 9)
+
+
+@pytest.mark.parametrize("kind", ["log", "snapshots"])
+def test_a_directory_of_the_first_version_grows_into_two(start: Start, tmp_path: Path, kind: str) -> None:
+    folder = DATA / "0.1.0-6f7acd2" / kind
+    shutil.copytree(folder, tmp_path / "data_1")
+    nobody = NodeProcess(tmp_path / "nobody")
+    nobody.address = "127.0.0.1:1"
+    second = start(2, nobody)
+    first = start(1, second)
+    until_votes(first, {1: "voter", 2: "voter"})
+    assert second.wait_for_event("snapshot_installed")
+    first.kill()
+    first = again(start, first, second)
+    assert len(digests(first, second)) == 1
+    expected = json.loads(folder.with_name("expected.json").read_text(encoding="utf-8"))["state"]
+    with connect(second.url, timeout=DEADLINE) as store:
+        now = store.digest()
+    assert (now.revision, now.digest) == (expected["revision"], expected["digest"])
 
 
 def test_a_node_on_an_empty_disk_is_healed_and_a_leader_that_is_killed_meanwhile_holds_nothing_up(start: Start) -> None:
