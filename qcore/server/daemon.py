@@ -72,6 +72,7 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
                 log.warning("directory_warning", message=warning)
             daemon = _Daemon(settings, directory, bootstrap, load_again)
             uvloop.run(daemon.serve())
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the loop has let go of it, and it must not end the next start
         anew, settings = daemon.anew, daemon.settings
     return 0
 

@@ -17,7 +17,7 @@ from qcore.model.leader_commands import RemoveDisk
 from qcore.server.peers.member_changes import Heard
 from tests.server.peers.nodes import ClusterNode, Trio, trio
 from tests.server.peers.test_three_nodes import age, begin
-from tests.server.running import DEADLINE, until
+from tests.server.running import DEADLINE, Client, until
 
 # A socket that the test's loop accepts while a node is killed may be left unclosed: it is the test's, not the node's.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -180,6 +180,40 @@ async def test_a_node_that_lost_its_disk_is_healed_under_its_id(tmp_path: Path) 
         await member_votes(cluster, dict.fromkeys([1, 2, 3], VOTER))
         assert wiped.directory.identity.generation == 1
         assert await age(wiped.client(), user, timeout=DEADLINE) == 7
+        assert len(await cluster.digests()) == 1
+
+
+async def write_on(client: Client, user: int, acknowledged: list[int], enough: asyncio.Event) -> None:
+    """Write ages that rise, one at a time."""
+    value = 0
+    while not enough.is_set():
+        value += 1
+        answer = await client.ask("set", id=user, field="Age", value=value, timeout=DEADLINE)
+        if "result" in answer:
+            acknowledged.append(value)
+        else:
+            assert answer["error"]["data"]["kind"] in ("no_quorum", "timeout"), answer
+
+
+async def test_under_load_nodes_join_and_the_leader_is_removed_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with trio(tmp_path) as cluster:
+        leader = await cluster.leader()
+        user = await begin(leader.client())
+        follower = (await cluster.followers())[0]
+        acknowledged: list[int] = []
+        enough = asyncio.Event()
+        writing = asyncio.ensure_future(write_on(follower.client(), user, acknowledged, enough))
+        await join(cluster, tmp_path, 4)
+        await join(cluster, tmp_path, 5)
+        await member_votes(cluster, dict.fromkeys([1, 2, 3, 4, 5], VOTER))
+        await follower.client().result("cluster.remove", id=leader.id, timeout=DEADLINE)
+        await removed(leader)
+        count = len(acknowledged)
+        await until(lambda: len(acknowledged) > count + 20)
+        enough.set()
+        await writing
+        for each in cluster.up:
+            assert await age(each.client(), user, timeout=DEADLINE) == acknowledged[-1]
         assert len(await cluster.digests()) == 1
 
 
