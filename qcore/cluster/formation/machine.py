@@ -287,12 +287,13 @@ class Formation:
     def _decide(self) -> Identity | None:
         promise = self.identity.promise
         if self.identity.cluster:
-            kept = promise is not None and self._established
-            return self._changed(promise=None, proposed=0, refused={}) if kept else None
+            kept = (promise is not None or self.identity.admitted) and self._established
+            return self._changed(promise=None, proposed=0, refused={}, admitted=False) if kept else None
         if promise is not None:
             return self._decide_on(promise)
         if self._admitted:
-            return self._changed(cluster=self._admitted, generation=self._generation, proposed=0, refused={})
+            place = {"cluster": self._admitted, "generation": self._generation, "admitted": True}
+            return self._changed(**place, proposed=0, refused={})
         return self._answer_proposal() or self._propose()
 
     def _decide_on(self, promise: InitialCluster) -> Identity | None:

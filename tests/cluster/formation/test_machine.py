@@ -301,7 +301,10 @@ def test_who_is_taken_in_as_another_generation_is_that_from_then_on() -> None:
     assert node.admit("ab" * 16, 3)
     assert node.admit("ab" * 16, 4), "the first word counts"
     node.saved()
-    assert (node.identity.cluster, node.identity.generation) == ("ab" * 16, 3)
+    assert (node.identity.cluster, node.identity.generation, node.identity.admitted) == ("ab" * 16, 3, True)
+    node.established()
+    node.saved()
+    assert not node.identity.admitted, "its log is there"
 
 
 def test_who_has_promised_is_taken_in_by_no_other_cluster() -> None:
