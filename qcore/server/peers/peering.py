@@ -87,7 +87,7 @@ class Peering:
         host.take_removal = self._heard_removal
         self._failed, self._start_anew = failed, start_anew
         self._removal = Alarm()
-        self._removal_heard = False
+        self._removal_heard = self._ended = False
         formation = Formation(
             directory.identity,
             addr,
@@ -142,6 +142,7 @@ class Peering:
         self._link.abandon()
 
     def _end(self) -> None:
+        self._ended = True
         self.forming.stop()
         self._looks.stop()
         self._disk_reports.stop()
@@ -221,7 +222,7 @@ class Peering:
 
     def _heard_removal(self, message: str) -> None:
         """Stop, unless another member talks to this node: the one that does not may not know yet that it is back."""
-        if self._removal_heard:
+        if self._removal_heard or self._ended:
             return
         self._removal_heard = True
 
