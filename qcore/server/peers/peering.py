@@ -31,8 +31,10 @@ from qcore.server.peers.link_host import NodeLinkHost
 from qcore.server.peers.lone_log import LoneLog
 from qcore.server.peers.member_changes import MemberChanges
 from qcore.server.peers.member_orders import ORDER, MemberOrders
+from qcore.server.peers.offers import ADMISSION, Offer, decode_offer
+from qcore.server.peers.removal import Removal
 from qcore.server.runtime import budgets
-from qcore.server.runtime.timers import Alarm, Periodic
+from qcore.server.runtime.timers import Periodic
 from qcore.version import VERSION
 
 __all__ = ["Peering"]
@@ -42,19 +44,6 @@ _FORMATION = "formation"
 
 _DISK = "disk"
 """The kind in which they report on their disks."""
-
-_ADMISSION = "admission"
-"""The kind of question in which a leader offers a blank node to belong to its cluster."""
-
-
-class _Offer(msgspec.Struct):
-    """To be generation `generation` of its node in a cluster."""
-
-    cluster: str
-    generation: int
-
-
-_decode_offer = msgspec.msgpack.Decoder(_Offer).decode
 
 
 class Peering:
@@ -84,10 +73,9 @@ class Peering:
         self._link = PeerLink(self._own, settings, host, node.engine, directory.snapshots)
         host.take_forwards = node.connect(self).take
         host.take_question, host.look, host.take_own_address = self._asked, self._look, self._found_itself
-        host.take_removal = self._heard_removal
+        self._removal = Removal(self._has_member, self._was_removed)
+        host.take_removal = self._removal.hear
         self._failed, self._start_anew = failed, start_anew
-        self._removal = Alarm()
-        self._removal_heard = self._ended = False
         formation = Formation(
             directory.identity,
             addr,
@@ -142,11 +130,10 @@ class Peering:
         self._link.abandon()
 
     def _end(self) -> None:
-        self._ended = True
         self.forming.stop()
         self._looks.stop()
         self._disk_reports.stop()
-        self._removal.cancel()
+        self._removal.end()
         self._changes.stop()
         self._orders.stop()
 
@@ -195,14 +182,14 @@ class Peering:
     # -- members -------------------------------------------------------------------------------------------
 
     def _offer(self, offer: Admit) -> None:
-        body = msgspec.msgpack.encode(_Offer(self._own.cluster, generation_of(offer.node)))
-        self._link.ask(offer.linked, _ADMISSION, body, budgets.FORMATION_ANSWER_SECONDS, _ignore)
+        body = Offer(self._own.cluster, generation_of(offer.node)).encode()
+        self._link.ask(offer.linked, ADMISSION, body, budgets.FORMATION_ANSWER_SECONDS, _ignore)
 
     def _take_offer(self, asker: Hello, body: bytes) -> None:
         """A cluster offers this node to belong to it."""
         try:
-            offer = _decode_offer(body)
-        except msgspec.DecodeError:
+            offer = decode_offer(body)
+        except ValueError:  # of another version
             return
         if asker.cluster == offer.cluster and self.forming.formation.admit(offer.cluster, offer.generation):
             self.forming.go_on()
@@ -220,19 +207,12 @@ class Peering:
 
             self._link.ask(node, ORDER, body, limit, cross)
 
-    def _heard_removal(self, message: str) -> None:
-        """Stop, unless another member talks to this node: the one that does not may not know yet that it is back."""
-        if self._removal_heard or self._ended:
-            return
-        self._removal_heard = True
+    def _has_member(self) -> bool:
+        return any(each.up for each in self._link.status)
 
-        def judge() -> None:
-            self._removal_heard = False
-            if not any(each.up for each in self._link.status):
-                self._orders.was_removed(self._directory.identity.node)
-                self._failed(Removed(f"this node was removed from its cluster and stops: {message}"))
-
-        self._removal.set(budgets.REMOVED_PATIENCE_SECONDS, judge)
+    def _was_removed(self, message: str) -> None:
+        self._orders.was_removed(self._directory.identity.node)
+        self._failed(Removed(f"this node was removed from its cluster and stops: {message}"))
 
     # -- questions of other nodes --------------------------------------------------------------------------
 
@@ -247,7 +227,7 @@ class Peering:
                 self._disk_reports.take(asker.node, question.body)
         elif question.kind == _FORMATION:
             self.forming.receive(Candidate(asker.node, asker.incarnation, asker.addr), question.body)
-        elif question.kind == _ADMISSION:
+        elif question.kind == ADMISSION:
             self._take_offer(asker, question.body)
 
     def _linked(self) -> list[int]:
