@@ -210,6 +210,10 @@ impl Border {
         self.call(call, move |raft| calls::add_learner(raft, node, types::Node { addr, incarnation }))
     }
 
+    fn set_address(&self, call: u64, node: NodeId, addr: String) -> PyResult<()> {
+        self.call(call, move |raft| calls::set_address(raft, node, addr))
+    }
+
     fn promote(&self, call: u64, node: NodeId) -> PyResult<()> {
         self.call(call, move |raft| calls::promote(raft, node))
     }

@@ -88,6 +88,21 @@ pub async fn add_learner(raft: Raft, node: NodeId, member: Node) -> Outcome {
     raft.add_learner(node, member, false).await.map(|written| written.log_id.index).map_err(refusal)
 }
 
+/// Tell of a member at another address; its disk stays what it is, and who is no member stays none.
+pub async fn set_address(raft: Raft, node: NodeId, addr: String) -> Outcome {
+    let present = raft.metrics().borrow_watched().membership_config.clone();
+    let Some(known) = present.membership().get_node(&node).cloned() else {
+        return Err(Refusal::new("refused", format!("{node} is no member")));
+    };
+    if known.addr == addr {
+        return Ok(present.log_id().map_or(0, |id| id.index));
+    }
+    let change = ChangeMembers::SetNodes(BTreeMap::from([(node, Node { addr, ..known })]));
+    let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: *present.log_id() };
+    let written = raft.change_membership_if(change, true, [unchanged]).await.map_err(refusal)?;
+    Ok(written.log_id.index)
+}
+
 /// Make a learner a voter, by one entry.
 pub async fn promote(raft: Raft, node: NodeId) -> Outcome {
     change_voters(raft, |voters| voters.insert(node), |_| true).await

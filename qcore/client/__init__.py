@@ -28,7 +28,13 @@ from qcore.client.listening import Events
 from qcore.client.results import Entity, Event, Reading, TransactionDone
 from qcore.client.store import Store, connect
 from qcore.model.errors import ConnectionFailed, QcoreError, RequestError
-from qcore.model.requests.cluster import ClusterFormed, ClusterMember, ClusterState, ClusterTransferred
+from qcore.model.requests.cluster import (
+    ClusterFormed,
+    ClusterMember,
+    ClusterState,
+    ClusterTransferred,
+    MemberState,
+)
 from qcore.model.requests.commands import Create, Delete, FieldChange, FieldSet, SchemaDelete, SchemaSet, SetFields
 from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import (
@@ -93,6 +99,7 @@ __all__ = [
     "Item",
     "Kind",
     "MachineResult",
+    "MemberState",
     "Page",
     "QcoreError",
     "Reading",

@@ -18,7 +18,7 @@ from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.client.urls import DEFAULT_URL, parse_urls
 from qcore.model.errors import BadParams, NotFound
-from qcore.model.requests.cluster import ClusterFormed, ClusterState, ClusterTransferred
+from qcore.model.requests.cluster import ClusterFormed, ClusterState, ClusterTransferred, MemberState
 from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
 from qcore.model.requests.compound import Condition
 from qcore.model.requests.queries import Consistency
@@ -382,6 +382,31 @@ class Store:
     async def cluster_transfer(self, id: int, *, timeout: float | None = None) -> ClusterTransferred:
         """Hand leadership to the voter with this id."""
         return await self._ask("cluster.transfer", {"id": id}, ClusterTransferred, timeout)
+
+    async def cluster_add(self, id: int, *, timeout: float | None = None) -> MemberState:
+        """Have a node be a member, once it is there; one that was removed is let in again.
+
+        Raises:
+            NotFound: the node is not there, and was not removed either.
+        """
+        return await self._ask("cluster.add", {"id": id}, MemberState, timeout)
+
+    async def cluster_remove(self, id: int, *, timeout: float | None = None) -> MemberState:
+        """Take a node out of the cluster, for good.
+
+        Raises:
+            NotFound: it is no member.
+            Forbidden: without it no majority of the voters can be reached.
+        """
+        return await self._ask("cluster.remove", {"id": id}, MemberState, timeout)
+
+    async def cluster_promote(self, id: int, *, timeout: float | None = None) -> MemberState:
+        """Give a learner a vote once it has caught up.
+
+        Raises:
+            NotFound: it is no member.
+        """
+        return await self._ask("cluster.promote", {"id": id}, MemberState, timeout)
 
     async def snapshot_take(self, *, timeout: float | None = None) -> SnapshotTaken:
         """Write a snapshot beside the log of the node that answers; returns when it is durable."""

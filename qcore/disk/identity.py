@@ -22,9 +22,10 @@ __all__ = [
     "store_identity",
 ]
 
-FORMING_FORMAT = 2
-"""Format of node.json from the first promise or refusal on, until the cluster is there: earlier versions, which know
-none of it, refuse it. All other files, and node.json before and after, have the format of everything."""
+FORMING_FORMAT = 3
+"""Format of node.json from the first promise, refusal or admission on, until the cluster is there: earlier versions,
+which know none of it, refuse it; with format 2 there was no admission. All other files, and node.json before and after,
+have the format of everything."""
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +40,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         promise: the initial cluster that it has promised to be part of; kept until the log holds its membership.
         proposed: how many initial clusters this node has proposed.
         refused: by incarnation of the proposer the number up to which it refuses initial clusters, for ever.
+        admitted: it was taken in by a cluster that is there, whose log it does not have yet.
     """
 
     node: int
@@ -49,6 +51,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     promise: InitialCluster | None = None
     proposed: int = 0
     refused: dict[str, int] = {}
+    admitted: bool = False
 
 
 class _Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +65,7 @@ class _Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     promise: None = None
 
 
-_KINDS: dict[int, type[Identity | _Settled]] = {FORMAT: _Settled, FORMING_FORMAT: Identity}
+_KINDS: dict[int, type[Identity | _Settled]] = {FORMAT: _Settled, 2: Identity, FORMING_FORMAT: Identity}
 
 
 def default_machine(node: int) -> str:
@@ -102,7 +105,7 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
 
 def store_identity(files: Files, path: str, identity: Identity) -> None:
     """Write node.json durably."""
-    if identity.promise is not None or identity.proposed or identity.refused:
+    if identity.promise is not None or identity.proposed or identity.refused or identity.admitted:
         return files.store(path, encode_checksummed(identity, format=FORMING_FORMAT))
     fields = {name: getattr(identity, name) for name in _Settled.__struct_fields__}
     return files.store(path, encode_checksummed(_Settled(**fields)))

@@ -24,6 +24,10 @@ class Alone:
         """Refuse: there is no cluster to add to."""
         done(_alone("joined"))
 
+    def set_address(self, node: int, addr: str, done: ChangeDone) -> None:
+        """Refuse: nobody has to find this node."""
+        done(_alone("changed"))
+
     def promote(self, node: int, done: ChangeDone) -> None:
         """Refuse: there is nobody to promote."""
         done(_alone("changed"))

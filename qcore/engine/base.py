@@ -265,8 +265,11 @@ class Engine(Protocol):
     def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
         """Let a node (Raft NodeId) follow without a vote."""
 
+    def set_address(self, node: int, addr: str, done: ChangeDone) -> None:
+        """Note another address ``host:port`` of a member, whose disk stays the same."""
+
     def promote(self, node: int, done: ChangeDone) -> None:
-        """Make a learner a voter."""
+        """Make a learner a voter; a joint membership is left first, also where the node is a voter already."""
 
     def remove(self, node: int, done: ChangeDone) -> None:
         """Take a node out of the cluster."""

@@ -158,6 +158,10 @@ def _here(name: str, params: type[queries.Query], result: Any, route: Route = "l
     return Method(name=name, params=params, result=result, route=route, elsewhere=False)
 
 
+def _order(name: str, params: type[queries.Query]) -> Method:
+    return Method(name=name, params=params, result=cluster.MemberState, route="cluster")
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -207,6 +211,9 @@ METHODS: dict[str, Method] = {
             result=cluster.ClusterTransferred,
             route="cluster",
         ),
+        _order("cluster.add", cluster.ClusterAdd),
+        _order("cluster.remove", cluster.ClusterRemove),
+        _order("cluster.promote", cluster.ClusterPromote),
         _write("snapshot.restore", commands.SnapshotRestore, Restored, route="document", barrier=True, elsewhere=False),
     )
 }

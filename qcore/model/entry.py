@@ -9,7 +9,15 @@ from typing import Literal
 
 import msgspec
 
-from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import (
+    CheckDigest,
+    OpenEpoch,
+    RaiseLevel,
+    ReadmitDisk,
+    RemoveDisk,
+    RunStaged,
+    StagePart,
+)
 from qcore.model.requests.commands import (
     Bootstrap,
     Create,
@@ -33,16 +41,18 @@ __all__ = [
     "Member",
     "Membership",
     "Vote",
+    "generation_of",
     "public_id",
     "raft_node_id",
 ]
 
-FEATURE_LEVEL = 4
+FEATURE_LEVEL = 6
 """Highest rules of apply this code knows; the level in force is part of the state.
 
 2: epochs, session ids made of them, the state's time from `commands` entries alone.
 3: what one command may do is bounded, complete types have so many fields, values are reset only where that is wanted.
 4: digest checks compare what is replicated beside the digest, too.
+6: the state lists the disks that were removed from the cluster.
 """
 
 GENERATIONS = 65_536
@@ -57,6 +67,11 @@ def raft_node_id(node: int, generation: int) -> int:
 def public_id(raft_node: int) -> int:
     """The id people see, from Raft's NodeId."""
     return raft_node // GENERATIONS
+
+
+def generation_of(raft_node: int) -> int:
+    """The number of the disk, from Raft's NodeId."""
+    return raft_node % GENERATIONS
 
 
 class LogId(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True):
@@ -106,6 +121,8 @@ Logged = (
     | CheckDigest
     | RaiseLevel
     | OpenEpoch
+    | RemoveDisk
+    | ReadmitDisk
 )
 """Everything an entry may hold."""
 

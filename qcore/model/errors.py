@@ -36,7 +36,8 @@ The tree::
         ├── Diverged              (exit 70)   the state is not what the log's digest check says
         ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore_openraft
         ├── AlreadyRunning        (exit 73)   address or data directory in use
-        └── DiskFailed            (exit 74)   a write or fsync failed; never retried
+        ├── DiskFailed            (exit 74)   a write or fsync failed; never retried
+        └── Removed               (exit 79)   the node was removed from its cluster
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ __all__ = [
     "NotInitialized",
     "ParseError",
     "QcoreError",
+    "Removed",
     "RequestError",
     "SessionExpired",
     "Stale",
@@ -258,6 +260,10 @@ class AlreadyRunning(Fatal):
 
 class DiskFailed(Fatal):
     exit_code = 74
+
+
+class Removed(Fatal):
+    exit_code = 79
 
 
 _BY_KIND: dict[str, type[RequestError]] = {cls.kind: cls for cls in RequestError.__subclasses__()}

@@ -10,10 +10,19 @@ import msgspec
 
 from qcore.model.requests.commands import Command
 
-__all__ = ["CheckDigest", "OpenEpoch", "RaiseLevel", "RestDigest", "RunStaged", "StagePart"]
+__all__ = [
+    "CheckDigest",
+    "OpenEpoch",
+    "RaiseLevel",
+    "ReadmitDisk",
+    "RemoveDisk",
+    "RestDigest",
+    "RunStaged",
+    "StagePart",
+]
 
 
-class RestDigest(msgspec.Struct, frozen=True):
+class RestDigest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is replicated and not in the digest, when the log was applied up to an index: it goes with that, not with
     the revision.
 
@@ -23,6 +32,7 @@ class RestDigest(msgspec.Struct, frozen=True):
         sessions: hash of all sessions and of which of their numbers were answered, 128 bits in hex.
         staged: the same of the parts of long commands.
         epochs: the same of the names of histories.
+        removed: the same of the disks that were removed; empty at levels without them.
     """
 
     time: int
@@ -30,6 +40,7 @@ class RestDigest(msgspec.Struct, frozen=True):
     sessions: str
     staged: str
     epochs: str
+    removed: str = ""
 
 
 class StagePart(Command, tag="stage"):
@@ -78,3 +89,20 @@ class OpenEpoch(Command, tag="epoch"):
     method = "epoch"
 
     epoch: str
+
+
+class RemoveDisk(Command, tag="remove_disk"):
+    """Take a disk out of the cluster for good: the node `node` (Raft NodeId) with that incarnation."""
+
+    method = "remove_disk"
+
+    node: int
+    incarnation: str
+
+
+class ReadmitDisk(Command, tag="readmit_disk"):
+    """Let a disk that was removed be a member again."""
+
+    method = "readmit_disk"
+
+    incarnation: str

@@ -12,9 +12,12 @@ from qcore.engine.base import ChangeDone, Engine
 from qcore.model.entry import Membership, public_id
 from qcore.model.errors import Busy, Forbidden, NoQuorum, NotFound, RequestError, Timeout
 from qcore.model.requests.cluster import (
+    ClusterAdd,
     ClusterFormed,
     ClusterInit,
     ClusterMember,
+    ClusterPromote,
+    ClusterRemove,
     ClusterState,
     ClusterStatus,
     ClusterTransfer,
@@ -58,6 +61,10 @@ class ClusterApi:
         self._formation: Formation | None = None
         """The node's part in forming a cluster, None where it runs alone."""
         self._on_wish: Callable[[], None]
+        self.order: Callable[[Call], None] = self._refuse_order
+        """Carries out an order about members."""
+        self.waiting: Callable[[], Mapping[int, str]] = dict
+        """Gives why nodes are no voters, by the id people see."""
         self._inits: list[Call] = []
         """Who waits for the cluster to be formed."""
         self._late = Alarm()
@@ -65,6 +72,9 @@ class ClusterApi:
             ClusterStatus: lambda call: call.result(self.status()),
             ClusterInit: self._init,
             ClusterTransfer: self._transfer,
+            ClusterAdd: lambda call: self.order(call),
+            ClusterRemove: lambda call: self.order(call),
+            ClusterPromote: lambda call: self.order(call),
         }
 
     def form_by(self, formation: Formation, on_wish: Callable[[], None]) -> None:
@@ -97,7 +107,7 @@ class ClusterApi:
         """What this node knows of the cluster."""
         status, identity, formation = self._engine.status(), self._directory.identity, self._formation
         membership, full = self._membership(), self._full_disks()
-        cluster = Cluster(identity.node, self._addr, membership, status, full)
+        cluster = Cluster(identity.node, self._addr, membership, status, full, self.waiting())
         voters = set() if membership is None else set(cluster.voters)
         members = [
             ClusterMember(
@@ -107,6 +117,7 @@ class ClusterApi:
                 "voter" if each.node in voters else "learner",
                 each.lag,
                 each.alive,
+                each.waiting,
                 disk=full[each.node].full if each.node in full else None,
             )
             for each in cluster.members()
@@ -163,6 +174,11 @@ class ClusterApi:
                 call.result(ClusterFormed(self._directory.identity.cluster))
             else:
                 call.fail(error)
+
+    # -- members -----------------------------------------------------------------------------------------------
+
+    def _refuse_order(self, call: Call) -> None:
+        raise Forbidden(f"node {self._directory.identity.node} runs alone: members need --peers, on every node")
 
     # -- leadership --------------------------------------------------------------------------------------------
 

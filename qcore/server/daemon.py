@@ -64,11 +64,16 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
     bootstrap = _read_schema_file(settings)
     # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
     sys.setswitchinterval(0.0005)
-    with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
-        check_identity(settings, directory.identity)
-        for warning in directory.warnings:
-            log.warning("directory_warning", message=warning)
-        uvloop.run(_Daemon(settings, directory, bootstrap, load_again).serve())
+    anew = True
+    while anew:
+        with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
+            check_identity(settings, directory.identity)
+            for warning in directory.warnings:
+                log.warning("directory_warning", message=warning)
+            daemon = _Daemon(settings, directory, bootstrap, load_again)
+            uvloop.run(daemon.serve())
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the loop has let go of it, and it must not end the next start
+        anew, settings = daemon.anew, daemon.settings
     return 0
 
 
@@ -98,7 +103,9 @@ class _Daemon:
         bootstrap: Bootstrap | None,
         load_again: Callable[[], Loaded],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.anew = False
+        """Whether to start again in this process."""
         self._load_again = load_again
         self._directory = directory
         self._bootstrap = bootstrap
@@ -117,9 +124,9 @@ class _Daemon:
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop_reading)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        most = _most_connections(self._settings.max_connections)
+        most = _most_connections(self.settings.max_connections)
         backlog = min(budgets.BACKLOG_CONNECTIONS, most)
-        sockets = _bind(self._settings.ws_addr, backlog)
+        sockets = _bind(self.settings.ws_addr, backlog)
         addr = _shown(sockets[0])
         try:
             node = self._start_node(addr)
@@ -129,7 +136,7 @@ class _Daemon:
             log.info("stopped", message="Stopped while snapshot and log were read; nothing was written")
             return
         for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._stop_for_good)
         if self._stopped_reading:
             self._stop.set()
         front = FrontDoor(node)
@@ -147,14 +154,15 @@ class _Daemon:
         place.start()
         await self._stop.wait()
         place.stop()
-        self._notifier.stopping()
+        if not self.anew:
+            self._notifier.stopping()
         collector.stop()
         await self._close(node, front, servers)
         if self._fatal is not None:
             raise self._fatal
 
     def _start_node(self, addr: str) -> Node:
-        settings, directory = self._settings, self._directory
+        settings, directory = self.settings, self._directory
         engine = make_engine(
             settings.engine,
             directory,
@@ -201,16 +209,26 @@ class _Daemon:
 
     def _make_peering(self, node: Node, addr: str) -> Peering | None:
         """The link to other nodes, None for a node that is to be alone."""
-        settings = self._settings
+        settings = self.settings
         if not settings.peers:
             return None
         known = LinkSettings(secrets=self._secrets, insecure=settings.insecure)
         told = settings.advertise or addr
         others = [peer for peer in settings.peers if peer != told]
-        return Peering(node, self._directory, told, others, known, self._on_fatal)
+        return Peering(node, self._directory, told, others, known, self._on_fatal, self._start_anew)
+
+    def _stop_for_good(self) -> None:
+        self.anew = False
+        self._stop.set()
+
+    def _start_anew(self) -> None:
+        """Its cluster takes this node for another one from now on, as its disk is: be that."""
+        log.info("starting_anew", message="This node has another place in its cluster now: starting anew")
+        self.anew = not self._stop.is_set()
+        self._stop.set()
 
     def _warn_of_level(self, level: int) -> None:
-        most = self._settings.max_feature_level
+        most = self.settings.max_feature_level
         if most is not None and most < level:
             log.warning(
                 "feature_level_is_higher",
@@ -233,7 +251,7 @@ class _Daemon:
         self._announced = True
         url = f"ws://{addr}"
         whose = "leads itself" if self._peering is None else "serves"
-        status = f"Node {self._settings.id} {whose} on {url}, data in {self._directory.path}"
+        status = f"Node {self.settings.id} {whose} on {url}, data in {self._directory.path}"
         log.info(
             "listening",
             message=f"{status}; talk to it with: {_client_words(url)}",
@@ -251,9 +269,9 @@ class _Daemon:
         except ConfigError as error:
             log.error("reload_failed", message=f"Settings stay as they are: {error.message}")
             return
-        now, later = changed(self._settings, loaded.settings)
-        self._settings = reloaded(self._settings, loaded.settings)
-        logs.configure(self._settings.log_level, self._settings.log_format, self._settings.id)
+        now, later = changed(self.settings, loaded.settings)
+        self.settings = reloaded(self.settings, loaded.settings)
+        logs.configure(self.settings.log_level, self.settings.log_format, self.settings.id)
         for warning in loaded.warnings:
             log.warning("settings_warning", message=warning)
         if later:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from qcore.cluster.formation.machine import Formation
@@ -18,8 +18,8 @@ from qcore.engine.base import ChangeDone, Engine, LoadDone
 from qcore.model.api import Route
 from qcore.model.entry import Entry, LogId, Membership, public_id
 from qcore.model.errors import Fatal, RequestError
-from qcore.model.requests.commands import Bootstrap
-from qcore.server.calls import Call
+from qcore.model.requests.commands import Bootstrap, Command
+from qcore.server.calls import Call, Sink
 from qcore.server.client import Client
 from qcore.server.cluster_api import ClusterApi
 from qcore.server.config.settings import Settings
@@ -153,13 +153,15 @@ class Node:
             self._handlers(),
         )
         self._lag, self._collections = LoopLag(), CollectionTimes()
-        self._role_changes = 0
+        self.role_changes = 0
+        """How often it has begun or ceased to lead or follow."""
         self._told_membership: tuple[Membership, LogId] | None = None
+        self._told_removed = state.removed.nodes
         self.metrics = Exposition(self._observed)
         self.forwarding: Forwarding | None = None
         """Requests to the node that leads and from other nodes; None for a node alone."""
         self.on_membership: Callable[[Membership | None], None] = lambda membership: None
-        """Hears of each other membership, once it is applied."""
+        """Hears of each other membership, and of each other list of removed disks, once it is applied."""
 
     def form_by(self, formation: Formation, on_wish: Callable[[], None]) -> Callable[[RequestError | None], None]:
         """Be part of forming a cluster; `on_wish` tells that there may be actions.
@@ -168,6 +170,11 @@ class Node:
         """
         self._cluster.form_by(formation, on_wish)
         return self._cluster.init_done
+
+    def change_members_by(self, order: Callable[[Call], None], waiting: Callable[[], Mapping[int, str]]) -> None:
+        """Have orders about members carried out by `order`; `waiting` gives why nodes are no voters, by public id."""
+        self._cluster.order = order
+        self._cluster.waiting = self.about.waiting = waiting
 
     def connect(self, link: ForwardLink) -> Forwarding:
         """Carry out requests by the node that leads, over a link to the others; to be called before `run`.
@@ -201,7 +208,7 @@ class Node:
             self._snapshots,
             self._lag,
             self._collections,
-            self._role_changes,
+            self.role_changes,
         )
 
     def _handlers(self) -> dict[Route, Handler]:
@@ -325,7 +332,7 @@ class Node:
 
     def leading(self, term: int) -> None:
         """See `Host.leading`."""
-        self._role_changes += 1
+        self.role_changes += 1
         self.about.set_up = False
         log.info("leading", message=f"This node leads in term {term}", term=term)
         if self.forwarding is not None:
@@ -338,7 +345,7 @@ class Node:
     def following(self, leader: int | None, term: int) -> None:
         """See `Host.following`."""
         whom = "nobody leads" if leader is None else f"node {leader} leads"
-        self._role_changes += 1
+        self.role_changes += 1
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         if self.forwarding is not None:
             self.forwarding.follow(leader, term)
@@ -444,6 +451,10 @@ class Node:
         self._watch.applied()
         if self._applier.membership is not self._told_membership:
             self._tell_outlook()
+            self._told_removed = self.state.removed.nodes
+            self.on_membership(self.membership())
+        elif self.state.removed.nodes is not self._told_removed:
+            self._told_removed = self.state.removed.nodes
             self.on_membership(self.membership())
         if not self.stopping:
             self._leadership.applied()
@@ -475,6 +486,14 @@ class Node:
     def membership(self) -> Membership | None:
         """The members as far as entries are applied, None before the first."""
         return None if self._applier.membership is None else self._applier.membership[0]
+
+    def leads_set_up(self) -> bool:
+        """Whether this node leads, and all that a leadership begins with is applied."""
+        return self.about.set_up and not self.stopping
+
+    def put_own(self, command: Command, sink: Sink | None = None) -> None:
+        """See `Proposals.put_own`."""
+        self._proposals.put_own(command, sink)
 
     def _membership(self) -> tuple[Membership, LogId]:
         assert self._applier.membership is not None

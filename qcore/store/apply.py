@@ -12,7 +12,15 @@ from typing import Any
 from qcore.model.entry import FEATURE_LEVEL, Entry
 from qcore.model.errors import BadParams, Newer, RequestError, TooLarge
 from qcore.model.ids import is_epoch
-from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import (
+    CheckDigest,
+    OpenEpoch,
+    RaiseLevel,
+    ReadmitDisk,
+    RemoveDisk,
+    RunStaged,
+    StagePart,
+)
 from qcore.model.requests.commands import Command, Create, SchemaDelete, SessionOpen, SetFields
 from qcore.model.requests.compound import COMPOUND, Pipeline, Transaction
 from qcore.model.requests.results import Created, SessionOpened, StepDone, StepFailed
@@ -30,10 +38,11 @@ from qcore.store.sessions.sessions import Answer
 from qcore.store.staged_commands import decode_staged
 from qcore.store.state.epochs import EPOCHS_LEVEL
 from qcore.store.state.journal import Change
+from qcore.store.state.removed_disks import REMOVED_LEVEL
 from qcore.store.state.state import State
 from qcore.store.write import set_fields
 
-__all__ = ["Outcome", "apply_entry", "applying_entry"]
+__all__ = ["COMMAND_TIME_LEVEL", "Outcome", "apply_entry", "applying_entry"]
 
 
 class Outcome:
@@ -56,7 +65,7 @@ class Outcome:
         self.changes = changes
 
 
-_COMMAND_TIME_LEVEL = 2
+COMMAND_TIME_LEVEL = 2
 """Feature level from which on no other entries than those of commands move the state's time."""
 
 _CARRIED_AGAIN = 4
@@ -95,7 +104,7 @@ def applying_entry(state: State, entry: Entry, read: Read | None = None) -> Iter
 
 def _time(state: State, entry: Entry) -> int:
     """The state's time when an entry is applied, which never goes back."""
-    if entry.body.kind != "commands" and state.level >= _COMMAND_TIME_LEVEL:
+    if entry.body.kind != "commands" and state.level >= COMMAND_TIME_LEVEL:
         return state.time
     return max(entry.body.time, state.time)
 
@@ -300,6 +309,21 @@ def _open_epoch(state: State, command: OpenEpoch, _context: Context) -> None:
     state.open_epoch(command.epoch)
 
 
+def _check_removed_level(state: State) -> None:
+    if state.level < REMOVED_LEVEL:
+        raise BadParams(f"disks are removed from feature level {REMOVED_LEVEL} on, {state.level} is in force")
+
+
+def _remove_disk(state: State, command: RemoveDisk, _context: Context) -> None:
+    _check_removed_level(state)
+    state.removed.add(command.incarnation, command.node)
+
+
+def _readmit_disk(state: State, command: ReadmitDisk, _context: Context) -> None:
+    _check_removed_level(state)
+    state.removed.readmit(command.incarnation)
+
+
 def _stage(state: State, command: StagePart, context: Context) -> None:
     state.staged.add(command, context.time)
 
@@ -310,6 +334,8 @@ _COMMANDS: dict[type[Any], Any] = {
     Create: create,
     OpenEpoch: _open_epoch,
     RaiseLevel: _raise,
+    ReadmitDisk: _readmit_disk,
+    RemoveDisk: _remove_disk,
     StagePart: _stage,
     SchemaDelete: delete_schema,
     SessionOpen: _open_session,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -52,10 +53,21 @@ def forming() -> Identity:
 
 def test_a_promise_is_stored_in_a_format_that_earlier_versions_refuse_by_name(tmp_path: Path) -> None:
     path = tmp_path / "node.json"
-    for identity in (forming(), msgspec.structs.replace(forming(), promise=None, refused={})):
+    admitted = msgspec.structs.replace(new_identity(1, "press"), cluster="ab" * 16, admitted=True)
+    for identity in (forming(), msgspec.structs.replace(forming(), promise=None, refused={}), admitted):
         store_identity(Unsynced(), str(path), identity)
         assert load_identity(Unsynced(), str(path), 1) == identity
-        assert b'"format":2,' in path.read_bytes()
+        assert b'"format":3,' in path.read_bytes()
+
+
+def test_the_format_before_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    identity = forming()
+    fields = msgspec.structs.asdict(identity)
+    del fields["admitted"]
+    before = msgspec.defstruct("Before", [(name, Any) for name in fields])
+    path.write_bytes(encode_checksummed(before(**fields), format=2))
+    assert load_identity(Unsynced(), str(path), 1) == identity
 
 
 def test_without_a_promise_node_json_is_what_earlier_versions_read(tmp_path: Path) -> None:
@@ -69,8 +81,8 @@ def test_without_a_promise_node_json_is_what_earlier_versions_read(tmp_path: Pat
 
 def test_a_later_format_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "node.json"
-    path.write_bytes(encode_checksummed(forming(), format=3))
-    with pytest.raises(Newer, match="it holds format 3, this version reads 2"):
+    path.write_bytes(encode_checksummed(forming(), format=4))
+    with pytest.raises(Newer, match="it holds format 4, this version reads 3"):
         load_identity(Unsynced(), str(path), 1)
 
 

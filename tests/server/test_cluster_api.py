@@ -48,6 +48,10 @@ async def test_a_node_alone_has_a_status_and_forms_nothing(tmp_path: Path) -> No
         refused = (await client.ask("cluster.init"))["error"]
         assert refused["data"] == {"kind": "forbidden"}
         assert "node 1 runs alone as cluster" in refused["message"]
+        for order in ("add", "remove", "promote"):
+            refused = (await client.ask(f"cluster.{order}", id=2))["error"]
+            assert refused["data"] == {"kind": "forbidden"}
+            assert refused["message"] == "node 1 runs alone: members need --peers, on every node"
         assert await client.result("cluster.transfer", id=1) == {"leader": 1}
         unknown = (await client.ask("cluster.transfer", id=2))["error"]
         assert unknown["message"] == "node 2 is no member of the cluster; its members: 1"

@@ -42,6 +42,7 @@ from qcore.store.state.digest import (
     entity_hash,
     epoch_hash,
     field_hash,
+    removed_hash,
     schema_hash,
     session_hash,
     staged_hash,
@@ -216,7 +217,8 @@ def full_rest(state: State) -> RestDigest:
         for stage, parts in state.staged.open.items()
     )
     epochs = sum(epoch_hash(*each) for each in state.epochs.all)
-    return Rest(state.time, state.level, sessions, staged, epochs).digest()
+    removed = sum(removed_hash(*each) for each in state.removed.all)
+    return Rest(state.time, state.level, sessions, staged, epochs, removed).digest()
 
 
 PART = type_of(

@@ -93,6 +93,8 @@ class Formation:
         self._new_id = new_id
         self._wish: Wish | None = None
         self._admitted = ""
+        self._generation = identity.generation
+        """Of the admission."""
         self._objection = ""
         self._established = False
         self._patience = 0
@@ -227,17 +229,19 @@ class Formation:
         missing = "" if wish is None else wish.missing(self.seen)
         return Timeout(f"nothing was formed: {missing or 'the other nodes did not answer'}", applied="no")
 
-    def admit(self, cluster: str) -> bool:
+    def admit(self, cluster: str, generation: int = 0) -> bool:
         """A cluster takes this node in; False if it belongs or has promised itself to another one.
 
-        With True it is on its way to the disk or there: `accepts` says when Raft messages may be taken.
+        With True it is on its way to the disk or there: `accepts` says when Raft messages may be taken. `generation` is
+        that of its disk in the cluster: where it is another one than before, the node has to start anew.
         """
         now = self._saving or self.identity
         if now.cluster or now.promise is not None:
             return now.cluster == cluster or self.accepts(cluster)
         if self._cluster_id not in ("", cluster):
             return False
-        self._admitted = self._admitted or cluster
+        if not self._admitted:
+            self._admitted, self._generation = cluster, generation
         self._advance()
         return self._admitted == cluster
 
@@ -283,12 +287,13 @@ class Formation:
     def _decide(self) -> Identity | None:
         promise = self.identity.promise
         if self.identity.cluster:
-            kept = promise is not None and self._established
-            return self._changed(promise=None, proposed=0, refused={}) if kept else None
+            kept = (promise is not None or self.identity.admitted) and self._established
+            return self._changed(promise=None, proposed=0, refused={}, admitted=False) if kept else None
         if promise is not None:
             return self._decide_on(promise)
         if self._admitted:
-            return self._changed(cluster=self._admitted, proposed=0, refused={})
+            place = {"cluster": self._admitted, "generation": self._generation, "admitted": True}
+            return self._changed(**place, proposed=0, refused={})
         return self._answer_proposal() or self._propose()
 
     def _decide_on(self, promise: InitialCluster) -> Identity | None:

@@ -120,13 +120,17 @@ class KnownNodes:
         if hello.id == public_id(own.node):
             return _second_of(hello, own.incarnation, own.addr, "runs")
         live = self._live.get(hello.id)
-        if live is not None and live.run != hello.run:
-            return _second_of(hello, live.incarnation, live.addr, "is linked")
         member = self.members.get(hello.node, hello.incarnation)
-        if member != hello.incarnation:
+        if live is not None and live.run != hello.run and not self._belongs_here_rather(hello, live):
+            return _second_of(hello, live.incarnation, live.addr, "is linked")
+        if member != hello.incarnation and not _is_blank(hello):
             text = f"{_name(hello)} has another disk than the cluster's member of this number, {member}"
             return Refusal("second_incarnation", text)
         return None
+
+    def _belongs_here_rather(self, hello: Hello, live: _Live) -> bool:
+        """Whether a node is the member of its number, and the one that is linked under it is another disk."""
+        return self.members.get(hello.node) == hello.incarnation != live.incarnation != self.members.get(live.node)
 
     def _behind(self, hello: Hello) -> Refusal | None:
         """Whether a disk has forgotten what it had: an uncommitted entry may go, but not in the term it was written."""
@@ -142,6 +146,11 @@ class KnownNodes:
         if floor is not None and (hello.last is None or hello.last < floor):
             return Refusal("log_behind", _put_back(hello, "its log", _shown(hello.last), _shown(floor)))
         return None
+
+
+def _is_blank(hello: Hello) -> bool:
+    """Whether a disk has nothing of a cluster: then it may become the next generation of its node."""
+    return not hello.cluster and hello.vote is None and hello.last is None
 
 
 def _is_older(hello: Hello, seen: _Seen) -> bool:

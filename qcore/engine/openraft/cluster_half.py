@@ -34,6 +34,10 @@ class ClusterHalf(LogHalf):
         self._roles.alone = False  # before the core hears: from now on there is somebody who could lead
         self._change(lambda call: self._border.add_learner(call, node, addr, incarnation), done)
 
+    def set_address(self, node: int, addr: str, done: ChangeDone) -> None:
+        """See `Engine.set_address`."""
+        self._change(lambda call: self._border.set_address(call, node, addr), done)
+
     def promote(self, node: int, done: ChangeDone) -> None:
         """See `Engine.promote`."""
         self._roles.alone = False

@@ -9,13 +9,17 @@ import msgspec
 from qcore.model.requests.queries import Query
 
 __all__ = [
+    "ClusterAdd",
     "ClusterFormed",
     "ClusterInit",
     "ClusterMember",
+    "ClusterPromote",
+    "ClusterRemove",
     "ClusterState",
     "ClusterStatus",
     "ClusterTransfer",
     "ClusterTransferred",
+    "MemberState",
 ]
 
 
@@ -31,6 +35,24 @@ class ClusterInit(Query, tag="cluster.init"):
 
 class ClusterTransfer(Query, tag="cluster.transfer"):
     """Hand leadership to the voter with this id."""
+
+    id: int
+
+
+class ClusterAdd(Query, tag="cluster.add"):
+    """Have the node with this id be a member; one that was removed is let in again."""
+
+    id: int
+
+
+class ClusterRemove(Query, tag="cluster.remove"):
+    """Take the node with this id out of the cluster; it stops, and only `cluster.add` brings its disk back."""
+
+    id: int
+
+
+class ClusterPromote(Query, tag="cluster.promote"):
+    """Give the learner with this id a vote as soon as it has caught up, however many nodes vote already."""
 
     id: int
 
@@ -81,3 +103,14 @@ class ClusterTransferred(msgspec.Struct):
     """Answer of `cluster.transfer`: the id of the node that leads now."""
 
     leader: int
+
+
+class MemberState(msgspec.Struct):
+    """Answer of `cluster.add`, `cluster.remove` and `cluster.promote`: what the node is now.
+
+    `vote` is none for a node that is no member; `waiting` says why it has no vote.
+    """
+
+    node: int
+    vote: Literal["voter", "learner", "none"]
+    waiting: str | None = None

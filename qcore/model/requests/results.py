@@ -271,13 +271,14 @@ class Unlistened(msgspec.Struct):
 
 
 class MemberInfo(msgspec.Struct):
-    """`lag` counts log entries behind the leader."""
+    """`lag` counts log entries behind the leader; `waiting` is why it has no vote, where the node knows it."""
 
     node: int
     addr: str
     role: str
     lag: int
     alive: bool
+    waiting: str | None = None
 
 
 class ConnectedClient(msgspec.Struct):

@@ -30,6 +30,11 @@ def check_identity(settings: Settings, identity: Identity) -> None:
             f"node {identity.node} is blank and may only join a cluster ({said}), but has nobody to ask: "
             "give peers or enable_discovery"
         )
+    if alone and identity.admitted:
+        raise ConfigError(
+            f"node {identity.node} was taken in by cluster {identity.cluster}, has nothing of it yet, and would begin "
+            "another one alone: give peers or enable_discovery"
+        )
     if alone and identity.promise is not None:
         raise ConfigError(
             f"node {identity.node} has promised to form {identity.promise}, and would begin another one alone: "

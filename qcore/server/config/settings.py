@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     auto_init: bool = _setting(
         False, "Form the cluster without CLUSTER INIT, once enough blank nodes are found.", group="Cluster"
     )
+    max_voters: int = _setting(
+        5, "Most nodes that vote; later ones have the data and no vote.", group="Cluster", unit="nodes", ge=1, le=99
+    )
     heartbeat_ms: int = _setting(
         200, "Time between two heartbeats of a leader.", group="Cluster", unit="ms", ge=10, le=60_000
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from qcore.disk.directory import Directory
@@ -83,6 +83,8 @@ class AboutNode:
     ) -> None:
         self.stopping = False
         self.set_up = False
+        self.waiting: Callable[[], Mapping[int, str]] = dict
+        """Gives why nodes have no vote, by public id."""
         self._settings = settings
         self._state = state
         self._engine = engine
@@ -106,7 +108,7 @@ class AboutNode:
     def cluster(self) -> Cluster:
         """The members, as this node sees them now."""
         own, membership = self._directory.identity.node, self._membership()
-        return Cluster(own, self._addr, membership, self._engine.status(), self._full_disks())
+        return Cluster(own, self._addr, membership, self._engine.status(), self._full_disks(), self.waiting())
 
     @property
     def full_disks(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from qcore.engine.base import EngineStatus
 from qcore.model.entry import Membership, public_id
@@ -14,15 +14,22 @@ __all__ = ["Cluster"]
 class Cluster:
     """A membership, None before the first one is applied, and which of its nodes answer the node `own` at `addr`.
 
-    `full` are the members whose disk is below its reserve.
+    `full` are the members whose disk is below its reserve; `waiting` says why nodes have no vote, by public id.
     Of whom the engine says nothing is taken to be there as long as somebody leads.
     """
 
     def __init__(
-        self, own: int, addr: str, membership: Membership | None, status: EngineStatus, full: Collection[int] = ()
+        self,
+        own: int,
+        addr: str,
+        membership: Membership | None,
+        status: EngineStatus,
+        full: Collection[int] = (),
+        waiting: Mapping[int, str] | None = None,
     ) -> None:
         self._own = own
         self._status = status
+        self._waiting = waiting or {}
         nodes = {} if membership is None else membership.nodes
         self._addrs = {public_id(node): member.addr for node, member in nodes.items()} | {own: addr}
         configs = [] if membership is None else membership.configs
@@ -46,7 +53,7 @@ class Cluster:
         """Every node, by its public id; `lag` is 0 where this node does not know it."""
         lags = {peer.node: peer.lag or 0 for peer in self._status.peers}
         return [
-            MemberInfo(node, addr, self._role(node), lags.get(node, 0), node in self._alive)
+            MemberInfo(node, addr, self._role(node), lags.get(node, 0), node in self._alive, self._waiting.get(node))
             for node, addr in sorted(self._addrs.items())
         ]
 

@@ -71,7 +71,8 @@ class Forming:
     @property
     def is_over(self) -> bool:
         """Whether this node is a member and its promise is kept: there is nothing left to form."""
-        return bool(self.formation.identity.cluster) and self.formation.identity.promise is None
+        identity = self.formation.identity
+        return bool(identity.cluster) and identity.promise is None and not identity.admitted
 
     def stop(self) -> None:
         """Say nothing more."""

@@ -34,6 +34,8 @@ class NodeLinkHost:
         self.look: Callable[[], None]
         """Sees who is linked."""
         self.take_own_address: Callable[[str], None]
+        self.take_removal: Callable[[str], None]
+        """Hears what a member says that takes this node for removed."""
         self._directory = directory
         self._wanted = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb * budgets.MEGABYTE
         self._crossing = crossing
@@ -57,6 +59,8 @@ class NodeLinkHost:
 
     def refused(self, refusal: Refusal, proved: bool) -> None:
         """See `LinkHost.refused`: the link has logged it."""
+        if refusal.reason == "removed" and proved:
+            self._crossing.call(self.take_removal, refusal.message)
 
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         """See `LinkHost.forwards`."""

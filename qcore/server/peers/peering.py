@@ -11,22 +11,28 @@ import msgspec
 
 from qcore.cluster.crossing import Crossing
 from qcore.cluster.formation.machine import Formation
+from qcore.cluster.handshake.hello import Hello
 from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import LinkSettings, PeerStatus
 from qcore.cluster.link import PeerLink
+from qcore.cluster.membership.view import Admit
 from qcore.cluster.traffic.forwards import Forward
 from qcore.cluster.traffic.questions import Question
 from qcore.disk.directory import Directory
 from qcore.disk.identity import Identity
-from qcore.model.entry import FEATURE_LEVEL, Membership, raft_node_id
-from qcore.model.errors import Fatal, RequestError
+from qcore.model.entry import FEATURE_LEVEL, Membership, generation_of, raft_node_id
+from qcore.model.errors import Fatal, NoQuorum, Removed, RequestError
 from qcore.model.initial_cluster import Candidate
-from qcore.server.config.settings import Settings
 from qcore.server.forwarding.link import ReplyDone
 from qcore.server.node import Node
 from qcore.server.peers.disk_reports import DiskReports
 from qcore.server.peers.forming import Forming
 from qcore.server.peers.link_host import NodeLinkHost
+from qcore.server.peers.lone_log import LoneLog
+from qcore.server.peers.member_changes import MemberChanges
+from qcore.server.peers.member_orders import ORDER, MemberOrders
+from qcore.server.peers.offers import ADMISSION, Offer, decode_offer
+from qcore.server.peers.removal import Removal
 from qcore.server.runtime import budgets
 from qcore.server.runtime.timers import Periodic
 from qcore.version import VERSION
@@ -44,7 +50,8 @@ class Peering:
     """Links `node`, which others reach at `addr`, with the nodes at the addresses `peers` and with all members.
 
     Made and used on the loop's thread, between the node's start and its `run`. `failed` hears why the link has ended
-    by itself.
+    by itself, or that this node was removed, `start_anew` that its disk is another node's from now on: the node is to
+    be stopped and started again.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class Peering:
         peers: Sequence[str],
         settings: LinkSettings,
         failed: Callable[[Fatal], None],
+        start_anew: Callable[[], None],
     ) -> None:
         self._node = node
         self._directory = directory
@@ -65,9 +73,28 @@ class Peering:
         self._link = PeerLink(self._own, settings, host, node.engine, directory.snapshots)
         host.take_forwards = node.connect(self).take
         host.take_question, host.look, host.take_own_address = self._asked, self._look, self._found_itself
-        formation = Formation(directory.identity, addr, peers, joins=_only_joins(node.settings))
+        self._removal = Removal(self._has_member, self._was_removed)
+        host.take_removal = self._removal.hear
+        self._failed, self._start_anew = failed, start_anew
+        formation = Formation(
+            directory.identity,
+            addr,
+            peers,
+            joins=node.settings.bootstrap == "join",
+            cluster_id=node.settings.cluster_id or "",
+        )
         self.forming = Forming(formation, node.engine, self)
         self.init_done = node.form_by(formation, self.forming.go_on)
+        self._changes = MemberChanges(
+            node,
+            lambda: (self._own.node, self._own.addr),
+            lambda: self._link.status,
+            self._offer,
+            LoneLog(directory.log, node.engine, node.build).may_be_shared,
+            node.settings.max_voters,
+        )
+        self._orders = MemberOrders(node, self._changes, self._ask_leader)
+        node.change_members_by(self._orders.run, self._changes.waiting)
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
@@ -89,23 +116,34 @@ class Peering:
         self.forming.start(has_log=self._directory.log.last is not None)
         self._looks.start()
         self._disk_reports.start()
+        self._changes.start()
 
     async def stop(self, limit: float) -> bool:
         """End in `limit` seconds at the most; whether everything has ended."""
-        self.forming.stop()
-        self._looks.stop()
-        self._disk_reports.stop()
+        self._end()
         self._crossing.close()
         return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
 
     def abandon(self) -> None:
         """End at once, without a word to anybody."""
-        self._disk_reports.stop()
+        self._end()
         self._link.abandon()
 
+    def _end(self) -> None:
+        self.forming.stop()
+        self._looks.stop()
+        self._disk_reports.stop()
+        self._removal.end()
+        self._changes.stop()
+        self._orders.stop()
+
     def _changed(self, membership: Membership | None) -> None:
-        """Another membership is applied."""
-        if membership is None or membership == self._membership:
+        """Another membership is applied, or other disks are removed."""
+        if membership is None:
+            return
+        present = {member.incarnation for member in membership.nodes.values()}
+        self._link.set_removed(self._node.state.removed.nodes.keys() - present)
+        if membership == self._membership:
             return
         self._membership = membership
         self._link.set_members({node: member.incarnation for node, member in membership.nodes.items()})
@@ -135,11 +173,53 @@ class Peering:
 
     def identity_changed(self, identity: Identity) -> None:
         """See `FormingHost.identity_changed`: with another cluster every connection begins anew."""
-        if identity.cluster != self._own.cluster:
+        if raft_node_id(identity.node, identity.generation) != self._own.node:
+            self._start_anew()
+        elif identity.cluster != self._own.cluster:
             self._own = msgspec.structs.replace(self._own, cluster=identity.cluster)
             self._link.identify(self._own)
 
+    # -- members -------------------------------------------------------------------------------------------
+
+    def _offer(self, offer: Admit) -> None:
+        body = Offer(self._own.cluster, generation_of(offer.node)).encode()
+        self._link.ask(offer.linked, ADMISSION, body, budgets.FORMATION_ANSWER_SECONDS, _ignore)
+
+    def _take_offer(self, asker: Hello, body: bytes) -> None:
+        """A cluster offers this node to belong to it."""
+        try:
+            offer = decode_offer(body)
+        except ValueError:  # of another version
+            return
+        if asker.cluster == offer.cluster and self.forming.formation.admit(offer.cluster, offer.generation):
+            self.forming.go_on()
+
+    def _ask_leader(
+        self, leader: int, body: bytes, limit: float, done: Callable[[bytes, RequestError | None], None]
+    ) -> None:
+        node = self._node.peer(leader)
+        if node is None:
+            done(b"", NoQuorum(f"node {leader} leads and is no member", applied="no"))
+        else:
+
+            def cross(answer: bytes, error: RequestError | None) -> None:
+                self._crossing.call(done, answer, error)
+
+            self._link.ask(node, ORDER, body, limit, cross)
+
+    def _has_member(self) -> bool:
+        return any(each.up for each in self._link.status)
+
+    def _was_removed(self, message: str) -> None:
+        self._orders.was_removed(self._directory.identity.node)
+        self._failed(Removed(f"this node was removed from its cluster and stops: {message}"))
+
+    # -- questions of other nodes --------------------------------------------------------------------------
+
     def _asked(self, question: Question) -> None:
+        if question.kind == ORDER:
+            self._orders.asked(question)
+            return
         asker = question.asker
         question.answer(b"")
         if question.kind == _DISK and asker.cluster == self._own.cluster:
@@ -147,6 +227,8 @@ class Peering:
                 self._disk_reports.take(asker.node, question.body)
         elif question.kind == _FORMATION:
             self.forming.receive(Candidate(asker.node, asker.incarnation, asker.addr), question.body)
+        elif question.kind == ADMISSION:
+            self._take_offer(asker, question.body)
 
     def _linked(self) -> list[int]:
         return [each.hello.node for each in self._link.status]
@@ -181,10 +263,6 @@ class Peering:
 
 def _ignore(_body: bytes, _error: RequestError | None) -> None:
     """What gets lost is said again."""
-
-
-def _only_joins(settings: Settings) -> bool:
-    return settings.bootstrap == "join" or settings.cluster_id is not None
 
 
 def _own(identity: Identity, node: Node, addr: str) -> Own:

@@ -305,5 +305,14 @@ CLIENTS_STEP = 500
 LOGGED_DEPTH = 6
 """Nesting of a detail of a log line; what is deeper is shown as text."""
 
+MEMBERSHIP_LOOK_SECONDS = 0.5
+"""Between two looks of a leader at who is to be added, promoted or removed."""
+
+ORDER_ANSWER_SECONDS = 0.5
+"""So long before an order's deadline the leader says why it is not carried out yet."""
+
+REMOVED_PATIENCE_SECONDS = 2.0
+"""So long a node that was told that it is removed waits for one that talks to it, before it stops."""
+
 FORMATION_ANSWER_SECONDS = 2.0
 """So long a message of formation may be under way."""

@@ -14,6 +14,7 @@ from qcore.model.errors import Diverged
 from qcore.model.leader_commands import CheckDigest, RestDigest
 from qcore.model.requests.results import DigestCheck
 from qcore.store.state.digest import MODULUS
+from qcore.store.state.removed_disks import REMOVED_LEVEL
 
 __all__ = ["REST_LEVEL", "DigestChecks", "Rest"]
 
@@ -30,6 +31,7 @@ _NAMES = {
     "sessions": "the hash of the sessions",
     "staged": "the hash of what is staged",
     "epochs": "the hash of the epochs",
+    "removed": "the hash of the removed disks",
 }
 
 
@@ -41,11 +43,12 @@ class Rest(NamedTuple):
     sessions: int
     staged: int
     epochs: int
+    removed: int
 
     def digest(self) -> RestDigest:
         """What of it goes into the log, and to who asks."""
-        sums = (f"{each % MODULUS:032x}" for each in (self.sessions, self.staged, self.epochs))
-        return RestDigest(self.time, self.level, *sums)
+        known = (self.sessions, self.staged, self.epochs, *([self.removed] if self.level >= REMOVED_LEVEL else []))
+        return RestDigest(self.time, self.level, *(f"{each % MODULUS:032x}" for each in known))
 
 
 class _Noted(NamedTuple):

@@ -22,6 +22,7 @@ __all__ = [
     "entity_hash",
     "epoch_hash",
     "field_hash",
+    "removed_hash",
     "schema_hash",
     "session_hash",
     "staged_hash",
@@ -86,3 +87,8 @@ def staged_hash(stage: str, used: int, parts: int, size: int) -> int:
 def epoch_hash(epoch: str, first: int) -> int:
     """Hash of an epoch that begins with the revision `first`."""
     return _hash(f"h {epoch} {first}".encode())
+
+
+def removed_hash(incarnation: str, node: int) -> int:
+    """Hash of a disk being removed that was the Raft node `node`."""
+    return _hash(f"r {incarnation} {node}".encode())

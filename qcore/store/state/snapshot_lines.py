@@ -1,7 +1,8 @@
 """The whole replicated state as lines of JSON, and back: what a snapshot file holds between its header and footer.
 
 Written in pieces over a pinned view, so that nobody waits; read line by line. Everything replicas must agree on is
-in it: types, entities with times and revisions, sessions with their answers, staged commands, digest checks, epochs.
+in it: types, entities with times and revisions, sessions with their answers, staged commands, digest checks, epochs,
+removed disks.
 Files, checksums and log ids are the business of `qcore.disk.snapshot_files`.
 """
 
@@ -87,7 +88,15 @@ class _Epochs(_Line, tag="epochs"):
     epochs: list[tuple[str, int]]
 
 
-_decode = msgspec.json.Decoder(_Counters | _Type | _Slots | _Entity | _Session | _Staged | _Check | _Epochs).decode
+class _Removed(_Line, tag="removed"):
+    """Incarnations of disks with their Raft NodeIds, the oldest first; there is no such line where there are none."""
+
+    disks: list[tuple[str, int]]
+
+
+_decode = msgspec.json.Decoder(
+    _Counters | _Type | _Slots | _Entity | _Session | _Staged | _Check | _Epochs | _Removed
+).decode
 
 
 class StateSnapshot:
@@ -102,6 +111,7 @@ class StateSnapshot:
         self._staged = [_Staged(stage, parts.used, list(parts.texts)) for stage, parts in state.staged.open.items()]
         self._checks = [_Check(check) for check in state.checks.last]
         self._epochs = [_Epochs(state.epochs.all)] if state.epochs else []
+        self._removed = [_Removed(state.removed.all)] if state.removed.nodes else []
         self._counters = _Counters(
             state.time,
             state.revision,
@@ -128,6 +138,7 @@ class StateSnapshot:
             yield _text([staged])
         yield _text(self._checks)
         yield _text(self._epochs)
+        yield _text(self._removed)
 
     def _entities(self, name: str) -> Generator[bytes, None, None]:
         slots = self._view.types.of(name).slots
@@ -189,6 +200,8 @@ class Loader:
                 self._state.checks.last.append(record.check)
             case _Epochs():
                 self._state.epochs.load(record.epochs)
+            case _Removed():
+                self._state.removed.load(record.disks)
 
     def done(self, applied: int) -> State:
         """The state, the log being applied up to index `applied`.

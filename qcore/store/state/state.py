@@ -35,6 +35,7 @@ from qcore.store.state.journal import (
 )
 from qcore.store.state.pinned import Pinned
 from qcore.store.state.pins import Retire
+from qcore.store.state.removed_disks import RemovedDisks
 from qcore.store.state.tables import Tables
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class State:
         self.staged = Staged()
         self.checks = DigestChecks()
         self.epochs = Epochs()
+        self.removed = RemovedDisks()
         self.journal: list[Change] = []
         self.observer: Callable[[list[Change]], None] | None = None
         """Hears the changes of each command when it ends, the state being exactly behind it; must not change it."""
@@ -294,7 +296,7 @@ class State:
 
     def rest(self) -> Rest:
         """What is replicated beside the digest; no command may be under way."""
-        return Rest(self.time, self.level, self.sessions.counted(), self.staged.sum, self.epochs.sum)
+        return Rest(self.time, self.level, self.sessions.counted(), self.staged.sum, self.epochs.sum, self.removed.sum)
 
     def pin(self) -> Pinned:
         """The state as it is now, for a read that lasts; no command may be under way."""
@@ -338,7 +340,7 @@ class State:
         self.applied, self.time, self.revision = loaded.applied, loaded.time, loaded.revision
         self.level, self.mark = loaded.level, loaded.mark
         self.sessions, self.staged = loaded.sessions, loaded.staged
-        self.checks, self.epochs = loaded.checks, loaded.epochs
+        self.checks, self.epochs, self.removed = loaded.checks, loaded.epochs, loaded.removed
         self._sum = loaded._sum
         self.begin()
         for each in before:

@@ -296,6 +296,17 @@ def test_a_node_that_only_joins_forms_nothing_and_is_taken_in() -> None:
     assert node.accepts("ab" * 16)
 
 
+def test_who_is_taken_in_as_another_generation_is_that_from_then_on() -> None:
+    node = Formation(identity(1), candidate(1).addr)
+    assert node.admit("ab" * 16, 3)
+    assert node.admit("ab" * 16, 4), "the first word counts"
+    node.saved()
+    assert (node.identity.cluster, node.identity.generation, node.identity.admitted) == ("ab" * 16, 3, True)
+    node.established()
+    node.saved()
+    assert not node.identity.admitted, "its log is there"
+
+
 def test_who_has_promised_is_taken_in_by_no_other_cluster() -> None:
     initial = InitialCluster(candidate(1).incarnation, 1, "ab" * 16, tuple(map(candidate, (1, 2, 3))), chosen=True)
     node = Formation(identity(2, promise=initial), candidate(2).addr)

@@ -95,6 +95,23 @@ def test_the_disk_that_the_cluster_knows_under_a_number_is_the_one_that_counts(k
     assert reason(known, hello(own(2, node=raft_node_id(2, 1)))) is None
 
 
+def test_an_empty_disk_under_a_number_that_the_cluster_knows_may_ask_to_become_the_next_one(known: KnownNodes) -> None:
+    known.members = {SECOND.node: SECOND.incarnation}
+    empty = hello(own(2, incarnation="ff" * 16, cluster=""), vote=None, last=None)
+    assert reason(known, empty) is None
+    known.joined(hello(SECOND))
+    assert reason(known, empty) == "second_incarnation"
+
+
+def test_a_member_is_talked_to_although_an_empty_disk_has_come_before_it_under_its_number(known: KnownNodes) -> None:
+    known.members = {SECOND.node: SECOND.incarnation}
+    empty = hello(own(2, incarnation="ff" * 16, cluster=""), vote=None, last=None)
+    known.joined(empty)
+    assert reason(known, hello(SECOND)) is None
+    known.joined(hello(SECOND))
+    assert reason(known, empty) == "second_incarnation"
+
+
 def test_the_next_generation_of_a_running_disk_is_the_same_node(known: KnownNodes) -> None:
     known.joined(hello(SECOND))
     assert reason(known, hello(msgspec.structs.replace(SECOND, node=raft_node_id(2, 1)), 2)) is None

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from qcore.engine.openraft.unwritten import MOST_BYTES
-from qcore.model.errors import Damaged, NoQuorum, RequestError
+from qcore.model.entry import Member, Membership
+from qcore.model.errors import Damaged, Forbidden, NoQuorum, RequestError
 from tests.engine.openraft.cluster import Cluster, PlainHost, clusters, raft_id
 from tests.server.running import GatedFiles, until
 
@@ -251,6 +252,26 @@ async def test_a_learner_catches_up_gets_a_vote_and_can_be_removed(tmp_path: Pat
         assert leader.membership[0].configs == [[raft_id(1)]]
         assert list(leader.membership[0].nodes) == [raft_id(1)]
         await cluster.write(leader)
+
+
+async def test_another_address_of_a_member_is_noted_and_nothing_else(tmp_path: Path) -> None:
+    async with clusters(tmp_path) as cluster:
+        leader = await cluster.form(1, 2, 3)
+        await cluster.settle()
+        assert leader.membership is not None
+        before = leader.membership[0]
+        errors: list[RequestError | None] = []
+        leader.engine.set_address(raft_id(2), "10.0.0.9:80", errors.append)
+        await until(lambda: errors)
+        leader.engine.set_address(raft_id(2), "10.0.0.9:80", errors.append)
+        await until(lambda: len(errors) == 2)
+        assert errors == [None, None]
+        moved = Member("10.0.0.9:80", before.nodes[raft_id(2)].incarnation)
+        assert leader.membership[0] == Membership(before.configs, {**before.nodes, raft_id(2): moved})
+        leader.engine.set_address(raft_id(9), "10.0.0.9:80", errors.append)
+        await until(lambda: len(errors) == 3)
+        assert isinstance(errors[2], Forbidden)
+        assert leader.membership[0].nodes.keys() == before.nodes.keys()
 
 
 async def test_a_node_that_is_too_far_behind_is_sent_a_snapshot(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from qcore.model.documents.document import Document, DocumentEntity
 from qcore.model.entry import Logged
 from qcore.model.errors import BadValue
-from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RunStaged, StagePart
+from qcore.model.leader_commands import (
+    CheckDigest,
+    OpenEpoch,
+    RaiseLevel,
+    ReadmitDisk,
+    RemoveDisk,
+    RunStaged,
+    StagePart,
+)
 from qcore.model.requests.commands import (
     Bootstrap,
     Command,
@@ -61,6 +69,8 @@ COMMANDS: list[Command] = [
     CheckDigest(12, "ab" * 16),
     RaiseLevel(2),
     OpenEpoch("00ff" * 4),
+    RemoveDisk(node=131_072, incarnation="ab" * 16),
+    ReadmitDisk(incarnation="ab" * 16),
 ]
 
 

@@ -82,6 +82,14 @@ def test_a_blank_node_that_may_only_join_does_not_begin_alone(settings: dict[str
         check_identity(Settings(**settings), BLANK)
 
 
+def test_a_node_that_a_cluster_has_taken_in_does_not_begin_another_one_alone() -> None:
+    admitted = msgspec.structs.replace(BLANK, cluster="ab" * 16, admitted=True)
+    with pytest.raises(ConfigError, match=r"node 1 was taken in by cluster abab.*, has nothing of it yet"):
+        check_identity(Settings(), admitted)
+    check_identity(Settings(peers=NEAR), admitted)
+    check_identity(Settings(), msgspec.structs.replace(admitted, admitted=False))
+
+
 def test_a_node_that_has_promised_does_not_begin_alone() -> None:
     members = (Candidate(65_536, BLANK.incarnation, "10.0.0.1:80"), Candidate(2 * 65_536, "02" * 16, "10.0.0.2:80"))
     promise = InitialCluster("02" * 16, 1, "ab" * 16, members, chosen=True)

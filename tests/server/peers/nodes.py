@@ -43,6 +43,9 @@ class ClusterNode:
         self.server: asyncio.Server
         self.port = 0
         self.running = False
+        self.anew: asyncio.Future[None] | None = None
+        """Where it starts again by itself."""
+        self._peers: list[str] = []
         self._fronts: list[FrontDoor] = []
         """Of all its lives."""
 
@@ -68,7 +71,10 @@ class ClusterNode:
         self.engine = OpenRaftEngine(self.directory, self.addr, 1.0, lambda seconds: None, alone=False, timing=_TIMING)
         self.node = Node(self.settings, state, self.engine, self.directory, self.addr, self.fatal.append, snapshot)
         self.front = FrontDoor(self.node)
-        self.peering = Peering(self.node, self.directory, self.addr, peers, LinkSettings(), self.fatal.append)
+        self.peering = Peering(
+            self.node, self.directory, self.addr, peers, LinkSettings(), self.fatal.append, self._start_anew
+        )
+        self._peers = peers
         self.node.start()
         self.node.run()
         self.peering.start()
@@ -76,6 +82,13 @@ class ClusterNode:
         await self.server.start_serving()
         self.running = True
         self._fronts.append(self.front)
+
+    def _start_anew(self) -> None:
+        async def again() -> None:
+            await self.stop()
+            await self.restart(self._peers)
+
+        self.anew = asyncio.ensure_future(again())
 
     async def stop(self) -> None:
         """End in good order."""
@@ -168,7 +181,7 @@ async def trio(folder: Path, **settings: Any) -> AsyncIterator[Trio]:
         for each in nodes:
             await each.hang_up()
         gc.collect()  # what is left of this test is found in it, not in another
-        assert [each.fatal for each in nodes] == [[], [], []]
+        assert [each.fatal for each in nodes] == [[] for _ in nodes]
 
 
 def _is_empty(front: FrontDoor) -> bool:

@@ -54,7 +54,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "role": "leader",
         "leader": 1,
         "term": 1,
-        "members": [{"node": 1, "addr": "127.0.0.1:1", "role": "leader", "lag": 0, "alive": True}],
+        "members": [{"node": 1, "addr": "127.0.0.1:1", "role": "leader", "lag": 0, "alive": True, "waiting": None}],
         "log_first": 0,
         "log_last": 5,
         "committed": 5,
@@ -172,8 +172,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "snapshot.plan": {"upload": "up"},
 }
 ROOT_ALONE = '{"tree": {"entityType": "Root", "Name": "Root"}}'
-OF_A_CLUSTER = ("cluster.init", "cluster.transfer")
-"""No reads: see tests/server/test_cluster_api.py."""
+OF_A_CLUSTER = ("cluster.init", "cluster.transfer", "cluster.add", "cluster.remove", "cluster.promote")
+"""No reads: see tests/server/test_cluster_api.py and tests/server/peers/test_member_changes.py."""
 READS = sorted(
     name for name, method in METHODS.items() if not issubclass(method.params, Command) and name not in OF_A_CLUSTER
 )

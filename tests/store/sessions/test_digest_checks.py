@@ -7,7 +7,7 @@ import pytest
 
 from qcore.model.entry import Entry, EntryBody, LogId
 from qcore.model.errors import Diverged
-from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, StagePart
+from qcore.model.leader_commands import CheckDigest, OpenEpoch, RaiseLevel, RemoveDisk, StagePart
 from qcore.model.requests.commands import Create, SessionOpen
 from qcore.model.requests.queries import Digest
 from qcore.model.requests.results import SessionOpened
@@ -132,10 +132,11 @@ def test_from_level_4_on_the_rest_is_checked_told_and_in_a_snapshot() -> None:
         ("sessions", "0" * 32, "the hash of the sessions is"),
         ("staged", "1" * 32, "the hash of what is staged is"),
         ("epochs", "2" * 32, "the hash of the epochs is"),
+        ("removed", "3" * 32, "the hash of the removed disks is"),
     ],
 )
 def test_another_rest_stops_the_node_which_says_what_differs(name: str, value: Any, words: str) -> None:
-    log = at_level(4)
+    log = at_level(6 if name == "removed" else 4)
     check = checked(log)
     assert check.rest is not None
     with pytest.raises(Diverged, match=words) as caught:
@@ -144,6 +145,20 @@ def test_another_rest_stops_the_node_which_says_what_differs(name: str, value: A
     assert str(value) in caught.value.message
     assert caught.value.message.count("on this node") == 1, "nothing else differs"
     assert "digest" not in caught.value.message
+
+
+def test_removed_disks_are_checked_from_level_6_on() -> None:
+    assert checked(at_level(5)).rest == full_rest(at_level(5).state)
+    log = at_level(5)
+    log.do(checked(log))
+    assert b"removed" not in log.records[-1], "a version that knows level 5 alone reads it"
+    log = at_level(6)
+    log.do(RemoveDisk(node=131_072, incarnation="ab" * 16))
+    check = checked(log)
+    assert check.rest is not None
+    assert check.rest == full_rest(log.state)
+    assert check.rest.removed not in ("", "0" * 32)
+    log.do(check)
 
 
 @pytest.mark.parametrize("change", ["answered", "staged", "named"])

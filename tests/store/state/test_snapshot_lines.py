@@ -56,6 +56,7 @@ def everything(state: State) -> dict[str, Any]:
         "checks": list(state.checks.last),
         "level": state.level,
         "epochs": state.epochs.all,
+        "removed": state.removed.all,
         "session": (state.sessions.next_number, state.sessions.size),
     }
 

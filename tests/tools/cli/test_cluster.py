@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from qcore_tools.cli.cluster import FORMED, STATUS, TRANSFERRED
+from qcore_tools.cli.cluster import FORMED, MEMBER, STATUS, TRANSFERRED
 from qcore_tools.cli.views import Format, render
 
 
@@ -78,3 +78,11 @@ def test_a_formed_cluster_is_told_by_its_id(format: Format, text: str) -> None:
 
 def test_a_transfer_tells_who_leads() -> None:
     assert render(TRANSFERRED, {"leader": 2}, {}, "human") == "Current Leader: 2\n"
+
+
+def test_what_became_of_a_member_is_told_with_what_it_waits_for() -> None:
+    removed = {"node": 3, "vote": "none", "waiting": None}
+    waits = {"node": 4, "vote": "learner", "waiting": "has no vote yet: it is catching up"}
+    assert render(MEMBER, removed, {}, "human") == "Node 3: no member\n"
+    assert render(MEMBER, waits, {}, "human") == "Node 4: learner\nWaiting: has no vote yet: it is catching up\n"
+    assert render(MEMBER, waits, {}, "csv").splitlines()[0] == "node,vote,waiting"

@@ -79,6 +79,9 @@ from qcore_tools.console import UsageError
         ("CLUSTER INIT", "cluster.init", {}),
         ("CLUSTER INIT 1 2,3", "cluster.init", {"ids": [1, 2, 3]}),
         ("Cluster Transfer 2", "cluster.transfer", {"id": 2}),
+        ("CLUSTER ADD 4", "cluster.add", {"id": 4}),
+        ("cluster remove 4", "cluster.remove", {"id": 4}),
+        ("CLUSTER PROMOTE 4", "cluster.promote", {"id": 4}),
         ("HELP cluster init", "", {"command": "CLUSTER INIT"}),
         ("HELP", "", {}),
         ("HELP get", "", {"command": "GET"}),
@@ -185,13 +188,13 @@ def test_what_is_wrong_in_a_command_of_several_is_told_with_its_number(text: str
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ("CLUSTER FORM", "CLUSTER has INIT, STATUS, TRANSFER, given 'FORM'"),
+        ("CLUSTER FORM", "CLUSTER has ADD, INIT, PROMOTE, REMOVE, STATUS, TRANSFER, given 'FORM'"),
         ("CLUSTER STATUS 1", "expected CLUSTER STATUS, given 1 word"),
         ("CLUSTER INIT one", "node_id: expected a number from 1 to 65535, given 'one'"),
         ("CLUSTER INIT 65536", "node_id: expected a number"),
         ("CLUSTER TRANSFER", "expected CLUSTER TRANSFER <node_id>, given 0 words"),
         ("HELP GET SET", "HELP explains one command, given 'GET SET'"),
-        ("HELP CLUSTER FORM", "CLUSTER has INIT, STATUS, TRANSFER"),
+        ("HELP CLUSTER FORM", "CLUSTER has ADD, INIT, PROMOTE, REMOVE, STATUS, TRANSFER"),
         ("PIPELINE CLUSTER INIT", "command 1: CLUSTER INIT cannot stand in a PIPELINE"),
     ],
 )

@@ -10,7 +10,7 @@ from qcore_tools.cli.views import Params as Given
 from qcore_tools.cli.views import RecordView, Table, View, bare, cell
 from qcore_tools.console import UsageError
 
-__all__ = ["FORMED", "STATUS", "TRANSFERRED", "read_ids", "read_node"]
+__all__ = ["FORMED", "MEMBER", "STATUS", "TRANSFERRED", "read_ids", "read_node"]
 
 
 def read_node(args: Sequence[str]) -> Params:
@@ -93,4 +93,14 @@ class TransferredView(RecordView):
         return [f"Current Leader: {result['leader']}"]
 
 
-STATUS, FORMED, TRANSFERRED = StatusView(), FormedView(), TransferredView()
+class MemberView(RecordView):
+    """What a node is after an order."""
+
+    def human(self, result: Any, params: Given) -> Iterable[str]:
+        vote = "no member" if result["vote"] == "none" else result["vote"]
+        yield f"Node {result['node']}: {vote}"
+        if result.get("waiting"):
+            yield f"Waiting: {result['waiting']}"
+
+
+STATUS, FORMED, TRANSFERRED, MEMBER = StatusView(), FormedView(), TransferredView(), MemberView()

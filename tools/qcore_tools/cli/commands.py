@@ -8,7 +8,7 @@ from typing import get_args
 from qcore.model.api import METHODS
 from qcore.model.requests.compound import Step
 from qcore_tools.cli import views
-from qcore_tools.cli.cluster import FORMED, STATUS, TRANSFERRED, read_ids, read_node
+from qcore_tools.cli.cluster import FORMED, MEMBER, STATUS, TRANSFERRED, read_ids, read_node
 from qcore_tools.cli.command import Command, Params, Request, take_options
 from qcore_tools.cli.compound import OPERATORS, read_conditions, split_steps
 from qcore_tools.cli.grammar import (
@@ -314,6 +314,32 @@ COMMANDS: tuple[Command, ...] = (
         "Hand leadership to another voter",
         "cluster.transfer",
         TRANSFERRED,
+        read_node,
+    ),
+    Command(
+        ("CLUSTER ADD",),
+        "<node_id>",
+        "Have a node be a member, also one that was removed",
+        "cluster.add",
+        MEMBER,
+        read_node,
+        "A blank node that is started with --peers is added by itself; one that was removed needs this word.",
+    ),
+    Command(
+        ("CLUSTER REMOVE",),
+        "<node_id>",
+        "Take a node out of the cluster for good",
+        "cluster.remove",
+        MEMBER,
+        read_node,
+        "The node stops, and its disk is refused until CLUSTER ADD.",
+    ),
+    Command(
+        ("CLUSTER PROMOTE",),
+        "<node_id>",
+        "Give a learner a vote, however many vote already",
+        "cluster.promote",
+        MEMBER,
         read_node,
     ),
     Command(("INFO",), "", "What the server is and how it fares", "info", views.INFO, read_nothing),

@@ -276,7 +276,8 @@ class InfoView(View):
         if result.get("waiting") is None:
             lines = [line for line in lines if not line.startswith("Waiting:")]
         for member in result.get("members", ()):
-            state = ", ".join([member["role"], f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"])
+            words = [member["role"], f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"]
+            state = ", ".join([*words, member["waiting"]] if member.get("waiting") else words)
             lines.append(f"Member {member['node']}: {member['addr']} ({state})")
         for key, title in (("counts", "Entities of"), ("limits", "Limit")):
             lines += [f"{title} {name}: {_number(value)}" for name, value in result.get(key, {}).items()]
