@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import math
 import secrets
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from qcore.cluster.crossing import Crossing
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.machine import Formation
 from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import LinkSettings, PeerStatus
@@ -25,13 +28,16 @@ from qcore.server.config.settings import Settings
 from qcore.server.forwarding.link import ReplyDone
 from qcore.server.node import Node
 from qcore.server.peers.disk_reports import DiskReports
+from qcore.server.peers.finding import Finding
 from qcore.server.peers.forming import Forming
 from qcore.server.peers.link_host import NodeLinkHost
-from qcore.server.runtime import budgets
-from qcore.server.runtime.timers import Periodic
+from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.timers import Alarm, Periodic
 from qcore.version import VERSION
 
 __all__ = ["Peering"]
+
+log = logs.get("qcore.node")
 
 _FORMATION = "formation"
 """The kind of question in which nodes form a cluster."""
@@ -65,19 +71,31 @@ class Peering:
         self._link = PeerLink(self._own, settings, host, node.engine, directory.snapshots)
         host.take_forwards = node.connect(self).take
         host.take_question, host.look, host.take_own_address = self._asked, self._look, self._found_itself
-        formation = Formation(directory.identity, addr, peers, joins=_only_joins(node.settings))
+        formation = Formation(
+            directory.identity, addr, peers, joins=_only_joins(node.settings), automatic=_automatic(node.settings)
+        )
         self.forming = Forming(formation, node.engine, self)
         self.init_done = node.form_by(formation, self.forming.go_on)
+        node.has_cluster(bool(directory.identity.cluster))
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
         self._disk_reports = DiskReports(node.disks.look, node.disks.reported, self._linked, self._send_disk_report)
+        self._finding: Finding | None = None
+        self._timeout = Alarm()
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
 
     @property
     def status(self) -> tuple[PeerStatus, ...]:
         """The nodes that this one is linked with, by Raft NodeId."""
         return self._link.status
+
+    def find(self, listens: str, secrets: Sequence[bytes]) -> None:
+        """Find others by mDNS and be found, from `start` on, by a node that listens at the host `listens`."""
+        settings = self._node.settings
+        dial = functools.partial(self._link.name_addresses, "mdns")
+        self._finding = Finding(settings, self._own.addr, listens, secrets, self._crossing, dial, self._listens)
+        self.forming.formation.listen(False)
 
     def start(self) -> None:
         """Begin to dial and to take sockets: `accept` is there from now on."""
@@ -89,14 +107,20 @@ class Peering:
         self.forming.start(has_log=self._directory.log.last is not None)
         self._looks.start()
         self._disk_reports.start()
+        if self._finding is not None:
+            self._finding.start(self._own.cluster, self.forming.formation.state)
+        self._timeout.set(self._node.settings.discovery_timeout, self._warn_of_waiting)
 
     async def stop(self, limit: float) -> bool:
         """End in `limit` seconds at the most; whether everything has ended."""
         self.forming.stop()
         self._looks.stop()
         self._disk_reports.stop()
+        self._timeout.cancel()
         self._crossing.close()
-        return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
+        ended = [self._link.stop, *(() if self._finding is None else (self._finding.stop,))]
+        loop = asyncio.get_running_loop()
+        return all(await asyncio.gather(*(loop.run_in_executor(None, end, limit) for end in ended)))
 
     def abandon(self) -> None:
         """End at once, without a word to anybody."""
@@ -135,6 +159,9 @@ class Peering:
 
     def identity_changed(self, identity: Identity) -> None:
         """See `FormingHost.identity_changed`: with another cluster every connection begins anew."""
+        self._node.has_cluster(bool(identity.cluster))
+        if self._finding is not None:
+            self._finding.announce(identity.cluster, self.forming.formation.state)
         if identity.cluster != self._own.cluster:
             self._own = msgspec.structs.replace(self._own, cluster=identity.cluster)
             self._link.identify(self._own)
@@ -153,6 +180,16 @@ class Peering:
 
     def _send_disk_report(self, node: int, report: bytes) -> None:
         self._link.ask(node, _DISK, report, budgets.DISK_REPORT_SECONDS, _ignore)
+
+    def _listens(self) -> None:
+        self.forming.formation.listen(True)
+
+    def _warn_of_waiting(self) -> None:
+        formation = self.forming.formation
+        if not formation.identity.cluster:
+            seconds = self._node.settings.discovery_timeout
+            text = f"This node is in no cluster after {seconds:g} s and goes on waiting: {formation.waiting()}"
+            log.warning("discovery_timeout", message=text)
 
     def _found_itself(self, address: str) -> None:
         formation = self.forming.formation
@@ -185,6 +222,12 @@ def _ignore(_body: bytes, _error: RequestError | None) -> None:
 
 def _only_joins(settings: Settings) -> bool:
     return settings.bootstrap == "join" or settings.cluster_id is not None
+
+
+def _automatic(settings: Settings) -> Automatic | None:
+    if not settings.auto_init:
+        return None
+    return Automatic(settings.min_nodes, math.ceil(settings.settle_time / budgets.FORMATION_TICK_SECONDS))
 
 
 def _own(identity: Identity, node: Node, addr: str) -> Own:
