@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import ifaddr
 import msgspec
@@ -31,21 +31,21 @@ def here() -> list[Interface]:
     return found
 
 
-def announced(host: str, found: Iterable[Interface]) -> list[Interface]:
+def announced(host: str, found: Sequence[Interface]) -> list[Interface]:
     """Those of `found` on which a node that listens at `host` speaks with others.
 
-    With a wildcard these are all of its family; those of this machine only, where there are no others. IPv4 and
-    routable addresses come first.
+    With a wildcard these are all of its family; those of this machine only, where there are no others. Routable
+    addresses come first. Within one machine IPv4 carries what is said of ::1, too: Linux multicasts no IPv6 there.
     """
     wanted = host_address(host)
     if wanted is None:
         return []
     family = [each for each in found if _address(each).version == wanted.version]
-    inside = [each for each in family if _address(each).is_loopback]
     if wanted.is_loopback:
-        return inside
+        return [each for each in found if _address(each).version == 4 and _address(each).is_loopback]
     if not wanted.is_unspecified:
         return [each for each in family if _address(each) == wanted]
+    inside = [each for each in family if _address(each).is_loopback]
     outside = [each for each in family if not _address(each).is_loopback]
     return sorted(outside or inside, key=lambda each: (_address(each).is_link_local, each.name, each.host))
 

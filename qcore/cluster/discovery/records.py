@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from qcore.model.hosts import is_link_local
+
 __all__ = ["SERVICE", "Announcement", "Sighting", "fingerprint", "joined", "read"]
 
 SERVICE = "_qcore._tcp.local."
@@ -94,7 +96,7 @@ def read(
     id = text.get(b"node_id", "")
     if not (id.isascii() and id.isdigit() and 0 < int(id[:12]) < _MOST_ID and port):
         return None
-    addresses = tuple(joined(host, port) for host in hosts)
+    addresses = tuple(joined(host, port) for host in sorted(hosts, key=is_link_local))
     secrets = tuple(each for each in text.get(b"secret", "").split(",") if each)
     return Sighting(name, int(id), addresses, text.get(b"cluster", ""), secrets)
 

@@ -32,7 +32,7 @@ def test_a_blank_node_without_a_secret_says_neither_cluster_nor_secret() -> None
 
 
 def test_what_is_said_is_read_with_addresses_of_both_families() -> None:
-    found = read(NAME, ["10.0.0.1", "fe80::1%eth0"], 8080, properties(SAID))
+    found = read(NAME, ["fe80::1%eth0", "10.0.0.1"], 8080, properties(SAID))
     addresses = ("10.0.0.1:8080", "[fe80::1%eth0]:8080")
     assert found == Sighting(NAME, 3, addresses, "ab" * 16, ("12345678",))
 
