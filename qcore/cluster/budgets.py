@@ -77,3 +77,17 @@ INSTALL_SECONDS = 600.0
 
 PARTIAL_SNAPSHOTS = 2
 """Snapshots that came in part and are kept so that they can go on; the oldest one goes first."""
+
+# -- discovery ---------------------------------------------------------------------------------------------
+
+INTERFACE_LOOK_SECONDS = 10.0
+"""Between two looks at the network interfaces of this machine, and tries to announce this node there."""
+
+RESOLVE_MILLISECONDS = 3000
+"""Time for a service that was heard of to say where it is."""
+
+PROBE_MILLISECONDS = 700
+"""Time for another node to say that it has the name that this one wants."""
+
+SIGHTINGS = 256
+"""Services of which the addresses are kept: anybody may announce some."""

@@ -32,7 +32,7 @@ from qcore.cluster.traffic.questions import Question
 from qcore.cluster.traffic.raft_traffic import Raft, RaftTraffic
 from qcore.cluster.traffic.snapshot_transfer import IncomingSnapshots
 from qcore.disk.snapshot_files import SnapshotFiles
-from qcore.model.entry import LogId, Vote
+from qcore.model.entry import LogId, Vote, public_id
 from qcore.model.errors import NoQuorum, RequestError
 from qcore.model.hosts import is_loopback
 
@@ -40,6 +40,12 @@ __all__ = ["Hub", "LinkHost", "LinkSettings", "PeerStatus"]
 
 _LOUD = frozenset({"second_incarnation", "second_run", "removed", "vote_behind", "log_behind", "other_cluster"})
 """Refusals that need somebody."""
+
+_RIVALS = frozenset({"second_incarnation", "second_run"})
+
+
+_OLDER_SECONDS = 2.0
+"""Two processes whose starts are closer than this are told apart by chance: their messages take a while, too."""
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +102,9 @@ class LinkHost(Protocol):
     def refused(self, refusal: Refusal, proved: bool) -> None:
         """Another node does not talk to this one; `proved`: it is known to be one of the cluster."""
 
+    def is_second(self, problem: str) -> None:
+        """A node that has been running for longer has the number of this one."""
+
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         """Other nodes forward calls; each is answered later, on any thread."""
 
@@ -138,6 +147,7 @@ class Hub:
         self.dialler = Dialler(self)
         self._notices = Notices(host.tell)
         self._serial = itertools.count(1)
+        self._begun = self._loop.time()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._clocks: dict[str, tuple[float, float]] = {}
@@ -347,6 +357,7 @@ class Hub:
             addr=own.addr,
             version=own.version,
             clock=time.time_ns(),
+            up=self._loop.time() - self._begun,
         )
 
     def _note_refusal(self, connection: Connection, refusal: Refusal) -> None:
@@ -361,6 +372,17 @@ class Hub:
         level: Level = "error" if refusal.reason in _LOUD else "debug" if refusal.reason == "itself" else "warning"
         who = connection.named or connection.address.rpartition(":")[0]
         self._note(level, "link_refused", f"{who} {refusal.reason}", f"{text} ({refusal.reason})")
+        rival = connection.claimant
+        if refusal.reason in _RIVALS and rival is not None and self._is_younger_than(rival):
+            self._host.is_second(f"node {rival.id} runs at {rival.addr} already: two nodes must not have one number")
+
+    def _is_younger_than(self, rival: Hello) -> bool:
+        """Whether another process has the number of this node, and began before it."""
+        own = self._known.own
+        if rival.id != public_id(own.node):
+            return False
+        longer = rival.up - (self._loop.time() - self._begun)
+        return longer > 0 if abs(longer) >= _OLDER_SECONDS else rival.run < own.run
 
     def _note(self, level: Level, event: str, key: str, message: str) -> None:
         self._notices.note(level, event, key, message, self._loop.time())

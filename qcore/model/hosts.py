@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["host_address", "is_loopback"]
+__all__ = ["host_address", "is_link_local", "is_loopback", "is_wildcard"]
 
 
 def host_address(host: str) -> IPv4Address | IPv6Address | None:
@@ -20,3 +20,15 @@ def is_loopback(host: str) -> bool:
     """Whether it is an address of this machine alone; a name is none, whatever it resolves to."""
     address = host_address(host)
     return address is not None and address.is_loopback
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether it stands for all addresses of a machine."""
+    address = host_address(host)
+    return address is not None and address.is_unspecified
+
+
+def is_link_local(host: str) -> bool:
+    """Whether it is an address of one network segment alone, which needs a zone to be reached."""
+    address = host_address(host)
+    return address is not None and address.is_link_local

@@ -17,10 +17,13 @@ from collections.abc import Callable
 
 import uvloop
 
+from qcore.cluster.discovery.interfaces import announced, here
+from qcore.cluster.discovery.records import joined
 from qcore.cluster.hub import LinkSettings
 from qcore.disk.directory import Directory
 from qcore.engine.factory import make_engine, refuse_cluster
 from qcore.model.errors import AlreadyRunning, ConfigError, Fatal
+from qcore.model.hosts import is_wildcard
 from qcore.model.requests.commands import Bootstrap
 from qcore.model.schema_file.reader import parse_schema_file
 from qcore.server.config.cluster_secret import read_secrets
@@ -166,10 +169,10 @@ class _Daemon:
         engine = make_engine(
             settings.engine,
             directory,
-            settings.advertise or addr,
+            self._told(addr),
             settings.slow_fsync_ms / 1000,
             _warn_slow_disk,
-            cluster=bool(settings.peers),
+            cluster=settings.has_others,
             timing=(settings.heartbeat_ms, settings.election_timeout_min_ms, settings.election_timeout_max_ms),
         )
         begun = time.monotonic()
@@ -210,12 +213,17 @@ class _Daemon:
     def _make_peering(self, node: Node, addr: str) -> Peering | None:
         """The link to other nodes, None for a node that is to be alone."""
         settings = self.settings
-        if not settings.peers:
+        if not settings.has_others:
             return None
         known = LinkSettings(secrets=self._secrets, insecure=settings.insecure)
-        told = settings.advertise or addr
+        told = self._told(addr)
         others = [peer for peer in settings.peers if peer != told]
-        return Peering(node, self._directory, told, others, known, self._on_fatal, self._start_anew)
+        peering = Peering(node, self._directory, told, others, known, self._on_fatal, self._start_anew)
+        if settings.enable_discovery:
+            peering.find(split_addr(addr)[0], self._secrets)
+        if settings.auto_init and settings.enable_discovery and not self._directory.identity.cluster:
+            self._warn_of_splitting()
+        return peering
 
     def _stop_for_good(self) -> None:
         self.anew = False
@@ -226,6 +234,22 @@ class _Daemon:
         log.info("starting_anew", message="This node has another place in its cluster now: starting anew")
         self.anew = not self._stop.is_set()
         self._stop.set()
+
+    def _told(self, addr: str) -> str:
+        """The address at which others reach this node, which listens at `addr`: with a wildcard the first one."""
+        host, port = split_addr(addr)
+        if self.settings.advertise is not None or not self.settings.enable_discovery or not is_wildcard(host):
+            return self.settings.advertise or addr
+        found = announced(host, here())
+        return joined(found[0].host, port) if found else addr
+
+    def _warn_of_splitting(self) -> None:
+        least = self.settings.min_nodes
+        log.warning(
+            "min_nodes",
+            message=f"Never start {2 * least} blank nodes or more with min_nodes {least}: they may form two clusters. "
+            "min_nodes has to be more than half of all",
+        )
 
     def _warn_of_level(self, level: int) -> None:
         most = self.settings.max_feature_level

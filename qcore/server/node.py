@@ -117,6 +117,7 @@ class Node:
             lambda: self.disks.problem(),
             lambda: self.disks.full(),
         )
+        self._staleness = Staleness(state, engine)
         self._reads = ReadTable(settings, state, self.about.runs)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
@@ -169,12 +170,17 @@ class Node:
         What is returned hears of each `InitDone`.
         """
         self._cluster.form_by(formation, on_wish)
+        self._proposals.why_no_cluster = self.about.forming = formation.waiting
         return self._cluster.init_done
 
     def change_members_by(self, order: Callable[[Call], None], waiting: Callable[[], Mapping[int, str]]) -> None:
         """Have orders about members carried out by `order`; `waiting` gives why nodes are no voters, by public id."""
         self._cluster.order = order
         self._cluster.waiting = self.about.waiting = waiting
+
+    def has_cluster(self, has: bool) -> None:
+        """Whether this node belongs to a cluster; without one every read is answered as a `local` one."""
+        self.router.gate.blank = self._staleness.blank = not has
 
     def connect(self, link: ForwardLink) -> Forwarding:
         """Carry out requests by the node that leads, over a link to the others; to be called before `run`.
@@ -212,7 +218,7 @@ class Node:
         )
 
     def _handlers(self) -> dict[Route, Handler]:
-        stamp = Staleness(self.state, self.engine).stamp
+        stamp = self._staleness.stamp
 
         def read(call: Call) -> None:
             run_read(call, self.scheduler, self._reads.run, call.params, stamp(call))

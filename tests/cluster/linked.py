@@ -226,6 +226,7 @@ class ScriptedHost:
         self.batches: list[Sequence[Forwarded]] = []
         self.questions: list[Question] = []
         self.failures: list[BaseException] = []
+        self.seconds: list[str] = []
         self.own_addresses: list[str] = []
         self.take: Callable[[Forwarded], None] = lambda one: one.answer(b"done " + one.call.body)
 
@@ -246,6 +247,9 @@ class ScriptedHost:
 
     def refused(self, refusal: Refusal, proved: bool) -> None:
         self.refusals.append((refusal, proved))
+
+    def is_second(self, problem: str) -> None:
+        self.seconds.append(problem)
 
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         self.batches.append(batch)

@@ -43,11 +43,9 @@ def test_a_cluster_is_refused_by_the_flag_that_asks_for_it(
         refuse_cluster("auto", discovery=discovery, peers=not discovery)
 
 
-def test_nodes_are_named_by_hand_until_they_find_each_other() -> None:
+def test_with_the_extension_a_cluster_is_not_refused() -> None:
     pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
-    refuse_cluster("auto", discovery=False, peers=True)
-    with pytest.raises(ExtensionMissing, match="name them with --peers"):
-        refuse_cluster("auto", discovery=True, peers=False)
+    refuse_cluster("auto", discovery=True, peers=True)
 
 
 @pytest.mark.parametrize(("discovery", "flag"), [(True, "--enable-discovery"), (False, "--peers")])

@@ -79,6 +79,8 @@ class Connection:
         self.refusal: Refusal | None = None
         self.refused_by_peer = False
         self.proved = False
+        self.claimant: Hello | None = None
+        """Who the other side is, as soon as it has proved the secret: also one that is refused or refuses."""
         self.why = ""
         self.gone = asyncio.Event()
         self.settled = asyncio.Event()
@@ -256,6 +258,7 @@ class Connection:
             return
         handshake.receive(frame)
         self.proved = handshake.proved
+        self.claimant = handshake.peer if handshake.proved else None
         self._send_handshake()
         if handshake.done and handshake.peer is not None:
             self._late.cancel()

@@ -18,6 +18,10 @@ What keeps two clusters apart:
   promised it refuses the other, who has promised the other waits. So two at the same time do not block each other.
 - A message is only sent when all that it says is on the disk.
 
+By itself (`automatic`) a node proposes what it sees, as `Automatic` says, and after a proposal that came to nothing it
+settles again. What keeps two clusters apart is the same; that there is one only needs `min_nodes` of more than half of
+all nodes that were ever started blank, so that any two initial clusters share a node.
+
 Whoever has promised passes the initial cluster on, so a proposer that dies holds nobody up. A member that dies before
 it has promised does; the way out is the operator's (`qcore.disk.identity.forget_promise`).
 """
@@ -30,6 +34,7 @@ from typing import Literal
 
 import msgspec
 
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.messages import (
     Action,
     Ask,
@@ -70,6 +75,7 @@ class Formation:
         peers: addresses of `--peers`, which must all answer before an initial cluster of all is proposed.
         joins: only ever join a cluster (`bootstrap = join`).
         cluster_id: only ever join this one, "" for any.
+        automatic: when to propose without an INIT, None for never.
         new_id: draws the id of a cluster.
     """
 
@@ -81,6 +87,7 @@ class Formation:
         *,
         joins: bool = False,
         cluster_id: str = "",
+        automatic: Automatic | None = None,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self.identity = identity
@@ -90,12 +97,17 @@ class Formation:
         self._peers = tuple(peers)
         self._joins = joins or bool(cluster_id)
         self._cluster_id = cluster_id
+        self._automatic = None if self._joins else automatic
+        self._listens = True
+        self._settled = 0
+        """Ticks since others can be heard, or since a proposal came to nothing."""
         self._new_id = new_id
         self._wish: Wish | None = None
         self._admitted = ""
         self._generation = identity.generation
         """Of the admission."""
         self._objection = ""
+        self._started = False
         self._established = False
         self._patience = 0
         self._saving: Identity | None = None
@@ -122,6 +134,7 @@ class Formation:
 
     def start(self) -> None:
         """Go on where the last run has ended. `established` comes before it, where the log is not empty."""
+        self._started = True
         promise = self.identity.promise
         if self.identity.cluster and promise is not None and not self._established:
             self.actions.append(Initialize(promise))
@@ -132,13 +145,18 @@ class Formation:
 
         An address that leads to this node itself is met with its own `Candidate`.
         """
-        self.seen.met(peer, cluster, address)
+        if self.seen.met(peer, cluster, address) and not peer.is_same_disk(self.own):
+            self._count(peer)
         promise = self.identity.promise
         if promise is not None and promise.names(peer) and not peer.is_same_disk(self.own) and self._saving is None:
             self._send(peer.node, self._reminder(promise))
-        elif self._wish is not None and self._saving is None:
+        elif self._asks() and self._saving is None:
             self._send(peer.node, Ask())
         self._advance()
+
+    def listen(self, listens: bool) -> None:
+        """Whether others can be heard: before that nothing settles, and nothing is proposed without an INIT."""
+        self._listens = listens
 
     def lost(self, node: int) -> None:
         """There is no link to a node (Raft NodeId) any more."""
@@ -172,6 +190,8 @@ class Formation:
 
     def established(self) -> None:
         """The log holds the membership, so that the promise is kept; may come again."""
+        if self._started and not self._established and self.identity.cluster and self.identity.promise is not None:
+            self._note("initialized", "Cluster initialized successfully")
         self._established = True
         if self.identity.cluster:
             self._end_wish(None)
@@ -184,8 +204,11 @@ class Formation:
             return
         if promise is not None and not self._established:
             self._send_members(promise, self._reminder(promise))
-        elif self._wish is not None:
+        elif self._asks():
+            if self._automatic is not None and self._listens:
+                self._settled = min(self._settled + 1, self._automatic.settle_ticks)
             self._ask_all()
+            self._advance()
         if self.identity.cluster and promise is not None and not self._established:
             self._patience += 1
             if self._patience % _PATIENCE == 0:
@@ -267,6 +290,8 @@ class Formation:
             return f"a cluster is being formed: {self._wish.missing(self.seen)}"
         if self._joins:
             return f"node {self.own.id} waits for a cluster to take it in"
+        if self._automatic is not None:
+            return self._automatic.missing(self.own, self._peers, self.seen)
         return f"node {self.own.id} belongs to no cluster: CLUSTER INIT forms one"
 
     # -- decisions: each is one new content of node.json -----------------------------------------------------
@@ -320,19 +345,41 @@ class Formation:
         return None
 
     def _propose(self) -> Identity | None:
-        """Without a promise: propose what the operator wishes, if everybody has answered."""
+        """Without a promise: propose what the operator wishes or the node by itself, if everybody has answered."""
         if self._wish is None:
-            return None
+            return self._propose_by_itself()
         try:
             members = self._wish.members(self.seen)
         except RequestError as error:
             self._end_wish(error)
             return None
+        return None if members is None else self._proposal(members, chosen=self._wish.chosen)
+
+    def _propose_by_itself(self) -> Identity | None:
+        automatic = self._automatic
+        if automatic is None or self._established or self._settled < automatic.settle_ticks:
+            return None
+        members = automatic.members(self.own, self._peers, self.seen)
         if members is None:
             return None
+        self._note("minimum_reached", "Minimum nodes reached, auto-initializing cluster...")
+        return self._proposal(members, chosen=False)
+
+    def _proposal(self, members: tuple[Candidate, ...], *, chosen: bool) -> Identity:
         number = self.identity.proposed + 1
-        initial = InitialCluster(self.own.incarnation, number, self._new_id(), members, self._wish.chosen)
+        initial = InitialCluster(self.own.incarnation, number, self._new_id(), members, chosen)
         return self._changed(promise=initial, proposed=number)
+
+    def _count(self, peer: Candidate) -> None:
+        automatic = self._automatic
+        if automatic is not None and not self.identity.cluster:
+            count = 1 + sum(not each.candidate.is_same_disk(self.own) for each in self.seen.linked())
+            self._note("discovered_node", f"Discovered node {peer.id} ({count}/{automatic.min_nodes})")
+
+    def _asks(self) -> bool:
+        """Whether this node wants to know where the others stand."""
+        blank = not self.identity.cluster and self.identity.promise is None
+        return self._wish is not None or (self._automatic is not None and blank and not self._established)
 
     # -- consequences ----------------------------------------------------------------------------------------
 
@@ -349,6 +396,9 @@ class Formation:
                 self._send_members(promise, Propose(promise))
         elif promise is None and before.promise is not None and not cluster:
             self._note("promise_dropped", f"The promise to form {before.promise} is void: {self._objection}")
+            self._settled = 0
+            if self._automatic is not None:
+                self.seen.ask_anew()
             self._end_wish(Conflict(f"{before.promise} was refused: {self._objection}"))
         elif before.refused != self.identity.refused and not cluster:
             self._note("refused", f"An initial cluster was refused: {self._objection}")
@@ -359,6 +409,8 @@ class Formation:
         if promise is None:
             self._end_wish(Conflict(f"node {self.own.id} was taken in by cluster {cluster}"))
             return
+        listed = ", ".join(f'{each.id}: BasicNode {{ addr: "{each.addr}" }}' for each in promise.members)
+        self._note("initializing", f"Initializing cluster with nodes: {{{listed}}}")
         self._send_members(promise, self._standing())
         if self.seen.formed(promise, self.own):
             self._end_wish(None)

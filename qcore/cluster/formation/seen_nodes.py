@@ -34,6 +34,10 @@ class SeenNode(msgspec.Struct):
         standing = self.standing
         return standing is not None and not self.asked and not (self.cluster or standing.promise or standing.joins)
 
+    def only_joins(self) -> bool:
+        """Whether it has said that it never forms a cluster."""
+        return self.standing is not None and self.standing.joins
+
 
 class SeenNodes:
     """By Raft NodeId; where a node comes back on another disk, the newest."""
@@ -43,13 +47,14 @@ class SeenNodes:
         self._at: dict[str, int] = {}
         """Raft NodeId by address that was dialled."""
 
-    def met(self, candidate: Candidate, cluster: str, address: str | None) -> None:
-        """A node was linked, at this address if it was dialled."""
+    def met(self, candidate: Candidate, cluster: str, address: str | None) -> bool:
+        """A node was linked, at this address if it was dialled; whether there was no link to it before."""
         seen = self._entry(candidate)
-        seen.up = True
+        is_new, seen.up = not seen.up, True
         seen.cluster = seen.cluster or cluster
         if address is not None:
             self._at[address] = candidate.node
+        return is_new
 
     def lost(self, node: int) -> None:
         """There is no link to a node any more."""
@@ -89,8 +94,9 @@ class SeenNodes:
         return [seen for seen in self.linked() if seen.cluster not in ("", cluster)]
 
     def strangers(self, initial: InitialCluster) -> list[SeenNode]:
-        """Those that are linked and blank, and not on a list."""
-        return [seen for seen in self.linked() if not seen.cluster and not initial.names(seen.candidate)]
+        """Those that are linked and blank, may form a cluster, and are not on a list."""
+        found = (seen for seen in self.linked() if not seen.cluster and not seen.only_joins())
+        return [seen for seen in found if not initial.names(seen.candidate)]
 
     # -- of an initial cluster -------------------------------------------------------------------------------
 

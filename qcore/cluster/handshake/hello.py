@@ -58,6 +58,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
         addr: ``host:port`` at which it can be dialled.
         version: of qcore.
         clock: its time, ns since 1970.
+        up: seconds since the process began, 0 where it does not say.
     """
 
     channel: Channel
@@ -73,6 +74,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     addr: str
     version: str
     clock: int
+    up: float = 0.0
 
     @property
     def id(self) -> int:

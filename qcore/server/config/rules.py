@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qcore.disk.identity import Identity
 from qcore.model.errors import ConfigError
-from qcore.model.hosts import host_address
+from qcore.model.hosts import host_address, is_wildcard
 from qcore.server.config.settings import Settings, split_addr
 
 __all__ = ["check_identity", "contradictions"]
@@ -21,7 +21,7 @@ def check_identity(settings: Settings, identity: Identity) -> None:
     Raises:
         ConfigError: says why.
     """
-    wanted, alone = settings.cluster_id, not (settings.peers or settings.enable_discovery)
+    wanted, alone = settings.cluster_id, not settings.has_others
     if wanted and identity.cluster and wanted != identity.cluster:
         raise ConfigError(f"node {identity.node} belongs to cluster {identity.cluster}, cluster_id says {wanted}")
     if alone and not identity.cluster and (wanted or settings.bootstrap == "join"):
@@ -64,14 +64,14 @@ def _addresses(settings: Settings) -> list[str]:
     host, others = split_addr(settings.ws_addr)[0], settings.peers
     told = host if settings.advertise is None else split_addr(settings.advertise)[0]
     far = [peer for peer in others if not _is_loopback(split_addr(peer)[0])]
-    if settings.advertise is not None and _is_wildcard(told):
+    if settings.advertise is not None and is_wildcard(told):
         problems.append(f"advertise: {settings.advertise} is no address that others can reach")
-    elif others and _is_wildcard(told):
+    elif others and not settings.enable_discovery and is_wildcard(told):
         problems.append(f"advertise: with ws_addr {settings.ws_addr} other nodes have to be told where this one is")
     elif far and _is_loopback(told):
         name = "ws_addr" if settings.advertise is None else "advertise"
         problems.append(f"{name}: {told} is this machine only, and {far[0]} is on another one")
-    reached = far or (others and not _is_loopback(host))
+    reached = far or ((others or settings.enable_discovery) and not _is_loopback(host))
     if reached and settings.cluster_secret_file is None and not settings.insecure:
         problems.append(
             "cluster_secret_file: expected a secret, as nodes talk between machines; "
@@ -83,8 +83,3 @@ def _addresses(settings: Settings) -> list[str]:
 def _is_loopback(host: str) -> bool:
     address = host_address(host)
     return host.lower() == "localhost" if address is None else address.is_loopback
-
-
-def _is_wildcard(host: str) -> bool:
-    address = host_address(host)
-    return address is not None and address.is_unspecified

@@ -169,6 +169,31 @@ class Settings(BaseSettings):
     auto_init: bool = _setting(
         False, "Form the cluster without CLUSTER INIT, once enough blank nodes are found.", group="Cluster"
     )
+    min_nodes: int = _setting(
+        1,
+        "Least blank nodes, this one included, of which auto_init forms a cluster. Two clusters cannot form only where "
+        "it is more than half of all nodes that are ever started blank.",
+        group="Cluster",
+        unit="nodes",
+        ge=1,
+        le=1000,
+    )
+    settle_time: float = _setting(
+        3.0,
+        "So long auto_init listens for other nodes before it forms a cluster.",
+        group="Cluster",
+        unit="seconds",
+        ge=1,
+        le=3600,
+    )
+    discovery_timeout: float = _setting(
+        30.0,
+        "A node that is in no cluster after this time says what it waits for, and goes on waiting.",
+        group="Cluster",
+        unit="seconds",
+        ge=1,
+        le=86_400,
+    )
     max_voters: int = _setting(
         5, "Most nodes that vote; later ones have the data and no vote.", group="Cluster", unit="nodes", ge=1, le=99
     )
@@ -347,6 +372,11 @@ class Settings(BaseSettings):
                 raise ValueError("an empty text")
             return None
         return value.lower() if setting.choices and isinstance(value, str) else value
+
+    @property
+    def has_others(self) -> bool:
+        """Whether this node is to be one of a cluster."""
+        return bool(self.peers) or self.enable_discovery
 
 
 class Setting(msgspec.Struct, frozen=True):

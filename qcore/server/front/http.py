@@ -25,10 +25,14 @@ from qcore.server.front.websocket import Address, Connection
 from qcore.server.node import Node
 from qcore.server.operations.clients import CutOff
 from qcore.server.operations.exposition import CONTENT_TYPE
-from qcore.server.runtime import budgets
+from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.rare_log import RareLog
 from qcore.server.runtime.scheduler import TurnBudget
 
 __all__ = ["FrontDoor"]
+
+
+log = logs.get("qcore.websocket")
 
 
 class FrontDoor:
@@ -51,6 +55,7 @@ class FrontDoor:
         self.max_connections = settings.max_connections
         self.turn = TurnBudget()
         self.unfinished = Unfinished(budgets.UNFINISHED_MESSAGES * self.max_message)
+        self.opened_log = RareLog(log, "connection_opened", "info")
         self.connections: set[Connection] = set()
         self.take_peer: TakeSocket | None = None
         """Takes over the sockets of other nodes; None without a peer link."""

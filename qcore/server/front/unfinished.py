@@ -45,7 +45,7 @@ class Unfinished:
         self._sizes: dict[Sender, int] = {}
         self._begun: dict[Sender, float] = {}
         """Monotonic time at which each began, the oldest first."""
-        self._log = RareLog(log, "message_cut_off")
+        self._log = RareLog(log, "message_cut_off", "warning")
         self._sweep = Periodic(budgets.MESSAGE_SECONDS / 4, self._look)
 
     def note(self, sender: Sender, size: int, anew: bool) -> None:
@@ -76,7 +76,7 @@ class Unfinished:
 
     def _cut_off(self, sender: Sender, code: int, reason: str) -> None:
         size = self._sizes.get(sender, 0)
-        self._log.warn(message=f"Client {sender.peer} is cut off: {reason}", bytes=size)
+        self._log.tell(message=f"Client {sender.peer} is cut off: {reason}", bytes=size)
         self.forget(sender)
         sender.cut_off_unfinished(code, reason)
 

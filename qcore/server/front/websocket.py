@@ -33,6 +33,7 @@ from qcore.server.front.unfinished import Unfinished
 from qcore.server.operations.clients import CutOff
 from qcore.server.outbox import Outbox
 from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.rare_log import RareLog
 from qcore.server.runtime.scheduler import TurnBudget
 from qcore.server.runtime.timers import Alarm
 
@@ -60,6 +61,7 @@ class Front(Protocol):
     ping_timeout: float
     turn: TurnBudget
     unfinished: Unfinished
+    opened_log: RareLog
 
     def joined(self, connection: Connection) -> None:
         """Count a connection whose socket was accepted."""
@@ -262,7 +264,7 @@ class Connection(asyncio.Protocol):
             name = parse_qs(query).get("client", [""])[0][:64]
             client = Client(name, self.peer, Outbox(self._schedule_flush), self._transport.get_write_buffer_size)
             self._conversation = Conversation(front.service, front.limits, client, self.send, self._client_may_send)
-            log.debug("connection_opened", message=f"New WebSocket connection from: {self.peer}", client=name)
+            front.opened_log.tell(message=f"New WebSocket connection from: {self.peer}", client=name)
             self._alarm.cancel()
             self._keep_alive = KeepAlive(self, front.ping_interval, front.ping_timeout)
             self._keep_alive.start()

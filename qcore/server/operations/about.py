@@ -22,7 +22,7 @@ from qcore.model.times import format_time
 from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.operations.clients import ConnectedClients
-from qcore.server.operations.members import Cluster
+from qcore.server.operations.members import OUTSIDE, Cluster
 from qcore.server.operations.readiness import NotReady, readiness
 from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.runtime import budgets
@@ -64,6 +64,7 @@ class AboutNode:
     Attributes:
         stopping: whether the node is about to end.
         set_up: whether writes of clients flow here, if this node leads.
+        forming: says what is waited for while this node belongs to no cluster, None where it belongs to one.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class AboutNode:
         self.set_up = False
         self.waiting: Callable[[], Mapping[int, str]] = dict
         """Gives why nodes have no vote, by public id."""
+        self.forming: Callable[[], str | None] = lambda: None
         self._settings = settings
         self._state = state
         self._engine = engine
@@ -118,7 +120,14 @@ class AboutNode:
     def not_ready(self) -> NotReady | None:
         """Why the node should not get requests now, None when it should."""
         status = self._engine.status()
-        return readiness(status, self.cluster(), self._state.applied, stopping=self.stopping, set_up=self.set_up)
+        return readiness(
+            status,
+            self.cluster(),
+            self._state.applied,
+            stopping=self.stopping,
+            set_up=self.set_up,
+            forming=self.forming(),
+        )
 
     def _machine(self, _query: queries.Machine) -> MachineResult:
         identity = self._directory.identity
@@ -151,7 +160,7 @@ class AboutNode:
             data_dir=str(self._directory.path),
             limits={name: getattr(self._settings, name) for name in LIMITS},
             waiting=self._disk_full() if not_ready is None else not_ready.sentence,
-            outlook=cluster.outlook(),
+            outlook=cluster.outlook() if self.forming() is None else OUTSIDE,
         )
 
     def _list_clients(self, _query: queries.Clients) -> Work[ClientList]:

@@ -21,13 +21,17 @@ class NotReady(NamedTuple):
     sentence: str
 
 
-def readiness(status: EngineStatus, cluster: Cluster, applied: int, *, stopping: bool, set_up: bool) -> NotReady | None:
+def readiness(
+    status: EngineStatus, cluster: Cluster, applied: int, *, stopping: bool, set_up: bool, forming: str | None = None
+) -> NotReady | None:
     """Why a node that has `applied` the log so far is not ready, None where it is.
 
-    `set_up` says that writes flow here, if this node leads.
+    `forming` says what it waits for while it belongs to no cluster, `set_up` that writes flow here, if this node leads.
     """
     if stopping:
         return NotReady("stopping", "the node is stopping")
+    if forming is not None:
+        return NotReady("no_leader", forming)
     if status.leader is None:
         return NotReady("no_leader", f"there is no leader: {cluster.why_no_leader()}")
     leads, age = status.role == "leader", status.quorum_age

@@ -120,8 +120,6 @@ class Forming:
         elif isinstance(action, Send):
             self._host.send_formation(action.node, encode(action.message))
         elif isinstance(action, Initialize):
-            nodes = ", ".join(f"{each.id}: {each.addr}" for each in action.initial.members)
-            log.info("initializing", message=f"Initializing cluster with nodes: {{{nodes}}}")
             self._engine.initialize(action.initial.membership(), self._initialized)
         elif isinstance(action, InitDone):
             self._host.init_done(action.error)
@@ -134,8 +132,6 @@ class Forming:
         self.go_on()
 
     def _initialized(self, error: RequestError | None) -> None:
-        if error is None:
-            log.info("initialized", message="Cluster initialized successfully")
         self.formation.initialized(error)
         self.go_on()
 

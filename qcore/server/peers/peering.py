@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import math
 import secrets
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from qcore.cluster.crossing import Crossing
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.machine import Formation
 from qcore.cluster.handshake.hello import Hello
 from qcore.cluster.handshake.known_nodes import Own
@@ -23,9 +26,11 @@ from qcore.disk.identity import Identity
 from qcore.model.entry import FEATURE_LEVEL, Membership, generation_of, raft_node_id
 from qcore.model.errors import Fatal, NoQuorum, Removed, RequestError
 from qcore.model.initial_cluster import Candidate
+from qcore.server.config.settings import Settings
 from qcore.server.forwarding.link import ReplyDone
 from qcore.server.node import Node
 from qcore.server.peers.disk_reports import DiskReports
+from qcore.server.peers.finding import Finding
 from qcore.server.peers.forming import Forming
 from qcore.server.peers.link_host import NodeLinkHost
 from qcore.server.peers.lone_log import LoneLog
@@ -33,11 +38,13 @@ from qcore.server.peers.member_changes import MemberChanges
 from qcore.server.peers.member_orders import ORDER, MemberOrders
 from qcore.server.peers.offers import ADMISSION, Offer, decode_offer
 from qcore.server.peers.removal import Removal
-from qcore.server.runtime import budgets
-from qcore.server.runtime.timers import Periodic
+from qcore.server.runtime import budgets, logs
+from qcore.server.runtime.timers import Alarm, Periodic
 from qcore.version import VERSION
 
 __all__ = ["Peering"]
+
+log = logs.get("qcore.node")
 
 _FORMATION = "formation"
 """The kind of question in which nodes form a cluster."""
@@ -82,6 +89,7 @@ class Peering:
             peers,
             joins=node.settings.bootstrap == "join",
             cluster_id=node.settings.cluster_id or "",
+            automatic=_automatic(node.settings),
         )
         self.forming = Forming(formation, node.engine, self)
         self.init_done = node.form_by(formation, self.forming.go_on)
@@ -95,16 +103,26 @@ class Peering:
         )
         self._orders = MemberOrders(node, self._changes, self._ask_leader)
         node.change_members_by(self._orders.run, self._changes.waiting)
+        node.has_cluster(bool(directory.identity.cluster))
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
         self._disk_reports = DiskReports(node.disks.look, node.disks.reported, self._linked, self._send_disk_report)
+        self._finding: Finding | None = None
+        self._timeout = Alarm()
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
 
     @property
     def status(self) -> tuple[PeerStatus, ...]:
         """The nodes that this one is linked with, by Raft NodeId."""
         return self._link.status
+
+    def find(self, listens: str, secrets: Sequence[bytes]) -> None:
+        """Find others by mDNS and be found, from `start` on, by a node that listens at the host `listens`."""
+        settings = self._node.settings
+        dial = functools.partial(self._link.name_addresses, "mdns")
+        self._finding = Finding(settings, self._own.addr, listens, secrets, self._crossing, dial, self._listens)
+        self.forming.formation.listen(False)
 
     def start(self) -> None:
         """Begin to dial and to take sockets: `accept` is there from now on."""
@@ -117,12 +135,17 @@ class Peering:
         self._looks.start()
         self._disk_reports.start()
         self._changes.start()
+        if self._finding is not None:
+            self._finding.start(self._own.cluster, self.forming.formation.state)
+        self._timeout.set(self._node.settings.discovery_timeout, self._warn_of_waiting)
 
     async def stop(self, limit: float) -> bool:
         """End in `limit` seconds at the most; whether everything has ended."""
         self._end()
         self._crossing.close()
-        return await asyncio.get_running_loop().run_in_executor(None, self._link.stop, limit)
+        ended = [self._link.stop, *(() if self._finding is None else (self._finding.stop,))]
+        loop = asyncio.get_running_loop()
+        return all(await asyncio.gather(*(loop.run_in_executor(None, end, limit) for end in ended)))
 
     def abandon(self) -> None:
         """End at once, without a word to anybody."""
@@ -133,6 +156,7 @@ class Peering:
         self.forming.stop()
         self._looks.stop()
         self._disk_reports.stop()
+        self._timeout.cancel()
         self._removal.end()
         self._changes.stop()
         self._orders.stop()
@@ -173,6 +197,9 @@ class Peering:
 
     def identity_changed(self, identity: Identity) -> None:
         """See `FormingHost.identity_changed`: with another cluster every connection begins anew."""
+        self._node.has_cluster(bool(identity.cluster))
+        if self._finding is not None:
+            self._finding.announce(identity.cluster, self.forming.formation.state)
         if raft_node_id(identity.node, identity.generation) != self._own.node:
             self._start_anew()
         elif identity.cluster != self._own.cluster:
@@ -236,6 +263,16 @@ class Peering:
     def _send_disk_report(self, node: int, report: bytes) -> None:
         self._link.ask(node, _DISK, report, budgets.DISK_REPORT_SECONDS, _ignore)
 
+    def _listens(self) -> None:
+        self.forming.formation.listen(True)
+
+    def _warn_of_waiting(self) -> None:
+        formation = self.forming.formation
+        if not formation.identity.cluster:
+            seconds = self._node.settings.discovery_timeout
+            text = f"This node is in no cluster after {seconds:g} s and goes on waiting: {formation.waiting()}"
+            log.warning("discovery_timeout", message=text)
+
     def _found_itself(self, address: str) -> None:
         formation = self.forming.formation
         self.forming.met(formation.own, formation.identity.cluster, address)
@@ -263,6 +300,12 @@ class Peering:
 
 def _ignore(_body: bytes, _error: RequestError | None) -> None:
     """What gets lost is said again."""
+
+
+def _automatic(settings: Settings) -> Automatic | None:
+    if not settings.auto_init:
+        return None
+    return Automatic(settings.min_nodes, math.ceil(settings.settle_time / budgets.FORMATION_TICK_SECONDS))
 
 
 def _own(identity: Identity, node: Node, addr: str) -> Own:

@@ -37,6 +37,8 @@ class ReadGate:
         self._for_revision = WaitingReads()
         self._for_schemas = WaitingReads()
         self._holds = False
+        self.blank = False
+        """Whether this node belongs to no cluster: nobody knows more than it, so that nothing is waited for."""
         self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     def __len__(self) -> int:
@@ -80,6 +82,8 @@ class ReadGate:
     def _needs_barrier(self, call: Call, consistency: str) -> bool:
         spec = call.spec
         assert spec is not None
+        if self.blank:
+            return False
         if not spec.barrier:
             return spec.dry_run is not None  # what a write would do
         return consistency != "local" or self._names_unheard_epoch(call)

@@ -23,11 +23,13 @@ class Staleness:
     def __init__(self, state: State, engine: Engine) -> None:
         self._state = state
         self._engine = engine
+        self.blank = False
+        """Whether this node belongs to no cluster: then every read is a `local` one."""
 
     def stamp(self, call: Call) -> Stamp | None:
         """What the result of a read that begins now is to be told; None where it is not `local`."""
         query = call.params
-        if not isinstance(query, StoreQuery) or query.consistency != "local":
+        if not isinstance(query, StoreQuery) or not (self.blank or query.consistency == "local"):
             return None
         revision, age = self._state.revision, self._engine.status().quorum_age
 

@@ -1,9 +1,9 @@
-"""A kind of warning of which there may be many for nothing: few lines tell of all of them."""
+"""A kind of log line of which there may be many for nothing: few lines tell of all of them."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -14,13 +14,14 @@ __all__ = ["RareLog"]
 
 
 class RareLog:
-    """Warns of `event` at most once in a while, and says how many cases were left out; the last of these is told later.
+    """Tells of `event` at most once in a while, and says how many cases were left out; the last of these is told later.
 
     The event loop runs.
     """
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, event: str) -> None:
+    def __init__(self, log: structlog.stdlib.BoundLogger, event: str, level: Literal["info", "warning"]) -> None:
         self._log = log
+        self._level = level
         self._event = event
         self._logged = -budgets.SLOW_LOG_SECONDS
         self._left_out = 0
@@ -28,8 +29,8 @@ class RareLog:
         """Of the last case left out."""
         self._later = Debounce(budgets.SLOW_LOG_SECONDS, self._tell_last)
 
-    def warn(self, **details: Any) -> None:
-        """Warn, or count the case."""
+    def tell(self, **details: Any) -> None:
+        """Log a line, or count the case."""
         if time.monotonic() - self._logged >= budgets.SLOW_LOG_SECONDS:
             self._tell(details)
         else:
@@ -45,4 +46,4 @@ class RareLog:
         self._later.cancel()
         self._logged = time.monotonic()
         left_out, self._left_out = self._left_out, 0
-        self._log.warning(self._event, **details, left_out=left_out)
+        getattr(self._log, self._level)(self._event, **details, left_out=left_out)

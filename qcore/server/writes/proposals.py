@@ -16,7 +16,7 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from qcore.engine.base import Engine, Proposal
@@ -98,6 +98,8 @@ class Proposals:
         self._engine = engine
         self._reserve = reserve
         self._max_entry = settings.max_entry_mb * budgets.MEGABYTE
+        self.why_no_cluster: Callable[[], str | None] = lambda: None
+        """What this node waits for while it belongs to no cluster, None where it belongs to one."""
         self.forwarder: Forwarder | None = None
         """None on a node alone."""
         self._leads = False
@@ -208,7 +210,10 @@ class Proposals:
 
     def _may_wait(self, call: Call) -> bool:
         problem: RequestError | None = None
-        if len(self._waiting) >= self._settings.max_pending:
+        outside = self.why_no_cluster()
+        if outside is not None:
+            problem = NoQuorum(f"{call.method}: {outside}", applied="no")
+        elif len(self._waiting) >= self._settings.max_pending:
             problem = Busy(f"{len(self._waiting)} writes are waiting already (max_pending)", applied="no")
         elif self._size >= budgets.WAITING_WRITES_BYTES:
             problem = Busy(f"writes of {self._size >> 20} MB are waiting already; try again later", applied="no")

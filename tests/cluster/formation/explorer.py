@@ -76,7 +76,7 @@ class Local:
         m = self.machine
         seen = sorted((n, s.cluster, s.up, _plain(s.standing), s.asked) for n, s in m.seen._nodes.items())
         wish = None if m._wish is None else m._wish.ids
-        parts = (self.disk, m._saving, seen, m._proposals._newest, list(m._owed), wish, m._established)
+        parts = (self.disk, m._saving, seen, m._proposals._newest, list(m._owed), wish, m._established, m._settled)
         return _encode_key(parts)
 
 
@@ -91,6 +91,7 @@ class Explorer:
         stepwise: whether a node may also crash, and be sent messages, while its disk is written; else each save ends
             at once.
         make: makes the machine of a node; variants that do something wrong are to be found out.
+        proposals: most that a node makes by itself, None for any.
         answered: whether the answers to an INIT's questions come at once, as old as they may be.
     """
 
@@ -103,6 +104,7 @@ class Explorer:
         stepwise: bool,
         make: Callable[..., Formation] = Formation,
         answered: bool = False,
+        proposals: int | None = None,
     ) -> None:
         self.inits = inits
         self.ids = range(1, count + 1)
@@ -111,6 +113,7 @@ class Explorer:
         self._stepwise = stepwise
         self._make = make
         self._answered = answered
+        self._proposals = proposals
         self._locals: list[Local] = []
         self._known: dict[bytes, int] = {}
         self._messages: list[tuple[int, int, Message]] = []
@@ -198,7 +201,12 @@ class Explorer:
             lowest = waiting & -waiting
             yield "deliver", lowest.bit_length() - 1
             waiting ^= lowest
-        yield "tick", 0
+        if (
+            self._proposals is None
+            or machine.identity.proposed < self._proposals
+            or machine.identity.promise is not None
+        ):
+            yield "tick", 0
         if machine.identity.cluster and machine.identity.promise is not None and not machine._established:
             yield "established", 0
         if crashes:

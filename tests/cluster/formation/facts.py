@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.machine import Formation
 from qcore.cluster.formation.messages import Message, Propose, Standing
 from qcore.disk.identity import Identity
@@ -17,7 +18,7 @@ from qcore.model.errors import RequestError
 from qcore.model.initial_cluster import InitialCluster
 from tests.cluster.formation.explorer import Init, Local, Split, candidate, identity
 
-__all__ = ["FactExplorer"]
+__all__ = ["AutomaticExplorer", "FactExplorer"]
 
 World = tuple[tuple[int, ...], frozenset[int], int]
 """What is on each disk, all that ever was on one, INITs that were given; contents of disks by number."""
@@ -157,3 +158,32 @@ class FactExplorer:
                     raise Split(f"{initial} exists, but node {member} has {other.cluster or other.promise}")
         if formed:
             self.formed.add(frozenset(cluster for cluster, _ in formed))
+
+
+class AutomaticExplorer(FactExplorer):
+    """The same where nodes propose by themselves: each of the INITs is a node and the others that it sees.
+
+    Who is asked to promise sees all the others, or none of them.
+    """
+
+    def __init__(self, count: int, views: Sequence[Init], min_nodes: int) -> None:
+        super().__init__(count, views, doubles=count < 4)
+        self._automatic = Automatic(min_nodes, 0)
+
+    def _carry_out(
+        self, disk: Identity, wish: int, words: Sequence[Sequence[Heard]], proposals: Sequence[InitialCluster]
+    ) -> Iterator[Identity]:
+        views = [self.inits[wish][1]] if wish >= 0 else [(), tuple(self.ids)]
+        for view in views:
+            machine = Formation(
+                disk,
+                candidate(disk.node).addr,
+                new_id=lambda: f"{disk.node:02x}{disk.proposed:02x}" * 8,
+                automatic=self._automatic if wish >= 0 else None,
+            )
+            for id in view:
+                if id != disk.node:
+                    machine.met(candidate(id), "")
+            machine.start()
+            proposed: list[list[Heard]] = [[(), ((int(each.proposer[:2], 16), Propose(each)),)] for each in proposals]
+            yield from self._hear(Local(machine), [*words, *proposed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -10,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.machine import Formation
 from qcore.cluster.formation.messages import Message, Save, Standing
 from qcore.cluster.formation.seen_nodes import SeenNodes
 from qcore.disk.identity import Identity
 from qcore.model.initial_cluster import Candidate, InitialCluster
 from tests.cluster.formation.explorer import Explorer, Init, Split
-from tests.cluster.formation.facts import FactExplorer
+from tests.cluster.formation.facts import AutomaticExplorer, FactExplorer
 
 ALL: tuple[int, ...] = ()
 
@@ -92,6 +94,60 @@ def test_whatever_happened_it_ends_once_nothing_happens_any_more(count: int, ini
         assert all(disk.cluster or disk.promise is None for disk in disks), disks
         if given and not crashes:
             assert any(disk.cluster for disk in disks)
+
+
+# -- without an operator -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "min_nodes", "views"),
+    [
+        (3, 2, [(1, (2,)), (2, (3,))]),
+        (3, 2, [(1, (2,)), (1, (3,)), (2, (3,))]),
+        (3, 2, [(1, (2, 3)), (2, (3,))]),
+        (3, 2, [(1, (2,)), (1, (3,)), (1, (2, 3)), (2, (3,))]),
+        (3, 3, [(1, (2, 3))]),
+        (4, 3, [(1, (2, 3)), (2, (3, 4))]),
+        (4, 3, [(1, (2, 4)), (2, (3, 4))]),
+        (4, 3, [(1, (2, 3, 4)), (2, (3, 4))]),
+        (4, 3, [(1, (2, 3)), (1, (3, 4)), (2, (3, 4))]),
+    ],
+)
+def test_nodes_that_see_only_some_of_the_others_never_form_two_clusters(
+    count: int, min_nodes: int, views: list[Init]
+) -> None:
+    explorer = AutomaticExplorer(count, views, min_nodes)
+    explorer.explore()
+    assert explorer.formed
+    assert all(len(clusters) == 1 for clusters in explorer.formed)
+
+
+def test_half_of_the_nodes_are_not_enough_for_min_nodes() -> None:
+    explorer = AutomaticExplorer(4, [(1, (2,)), (3, (4,))], 2)
+    explorer.explore()
+    assert max(len(clusters) for clusters in explorer.formed) == 2
+
+
+def test_two_nodes_form_one_cluster_by_themselves_in_any_order_of_messages_writes_and_crashes() -> None:
+    make = functools.partial(Formation, automatic=Automatic(2, 1))
+    explorer = Explorer(2, [], 1, stepwise=True, make=make, proposals=2)
+    worlds = sum(1 for _ in explorer.reachable())
+    assert worlds > 100
+    assert len(explorer.formed) == 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("crashes", [0, 3])
+def test_without_an_operator_it_ends_in_one_cluster_of_all(count: int, crashes: int) -> None:
+    make = functools.partial(Formation, automatic=Automatic(count, 2))
+    explorer = Explorer(count, [], crashes, stepwise=True, make=make)
+    chance = random.Random(count * 10 + crashes)
+    for steps in range(0, 60, 3):
+        settled = explorer.settle(walk(explorer, chance, steps))
+        explorer.check(settled)
+        clusters = {disk.cluster for disk in explorer.disks(settled)}
+        assert len(clusters) == 1
+        assert "" not in clusters
 
 
 # -- a machine that does something else is found out ---------------------------------------------------------

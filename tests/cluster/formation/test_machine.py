@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from qcore.cluster.formation.automatic import Automatic
 from qcore.cluster.formation.machine import Formation
 from qcore.cluster.formation.messages import (
     Action,
@@ -430,3 +431,121 @@ def test_blank_nodes_are_those_that_are_linked() -> None:
     assert [each.id for each in node.blank_nodes()] == [1, 2, 3]
     node.lost(candidate(1).node)
     assert [each.id for each in node.blank_nodes()] == [2, 3]
+
+
+# -- without an operator -------------------------------------------------------------------------------------
+
+
+def automatic(id: int, min_nodes: int, peers: tuple[str, ...] = (), *, joins: bool = False) -> Formation:
+    """A blank node that proposes after two ticks."""
+    node = Formation(identity(id), candidate(id).addr, peers, automatic=Automatic(min_nodes, 2), joins=joins)
+    node.start()
+    return node
+
+
+def meet(node: Formation, id: int, standing: Standing | None = None, cluster: str = "") -> None:
+    """Let a node meet another one, which answers."""
+    node.met(candidate(id), cluster, candidate(id).addr)
+    node.receive(candidate(id), Standing() if standing is None else standing)
+
+
+def proposed(node: Formation) -> list[int] | None:
+    """Tick as long as it takes; whom it proposes then."""
+    for _ in range(5):
+        node.tick()
+    saves = [action for action in node.take_actions() if isinstance(action, Save)]
+    return saves[0].identity.promise.ids if saves and saves[0].identity.promise is not None else None
+
+
+def test_the_lowest_node_proposes_all_that_it_sees_once_it_has_settled() -> None:
+    node = automatic(1, 2)
+    meet(node, 2)
+    meet(node, 3)
+    node.tick()
+    assert not any(isinstance(action, Save) for action in node.take_actions())
+    assert proposed(node) == [1, 2, 3]
+
+
+def test_what_was_found_is_counted_for_people_with_the_node_itself() -> None:
+    node = automatic(1, 3)
+    node.met(node.own, "", node.own.addr)
+    meet(node, 2)
+    node.met(candidate(2), "", "other:1")
+    meet(node, 3)
+    notes = [action.message for action in node.take_actions() if isinstance(action, Note)]
+    assert notes == ["Discovered node 2 (2/3)", "Discovered node 3 (3/3)"]
+
+
+def test_nothing_settles_while_others_cannot_be_heard() -> None:
+    node = automatic(1, 1)
+    node.listen(False)
+    assert proposed(node) is None
+    node.listen(True)
+    assert proposed(node) == [1]
+
+
+@pytest.mark.parametrize(
+    ("id", "seen", "waits"),
+    [
+        (1, {}, "1 of at least 2 nodes are there"),
+        (2, {1: Standing()}, "about to be formed by node 1"),
+        (1, {2: Standing(cluster="ab" * 16)}, "waits to be taken in by cluster abab"),
+        (1, {2: Standing(joins=True)}, "1 of at least 2 nodes are there"),
+        (
+            1,
+            {2: Standing(promise=InitialCluster("02" * 16, 1, "cd" * 16, (candidate(2),), chosen=False))},
+            "node 2 (127.0.0.1:8002) has not answered",
+        ),
+    ],
+)
+def test_a_node_proposes_nothing_where_it_must_not(id: int, seen: dict[int, Standing], waits: str) -> None:
+    node = automatic(id, 2)
+    for other, standing in seen.items():
+        meet(node, other, standing)
+    assert proposed(node) is None
+    assert waits in str(node.waiting())
+
+
+def test_all_peers_have_to_be_met_first() -> None:
+    node = automatic(1, 2, (candidate(1).addr, candidate(2).addr, candidate(3).addr))
+    node.met(node.own, "", node.own.addr)
+    meet(node, 2)
+    assert proposed(node) is None
+    assert "127.0.0.1:8003 was not reached" in str(node.waiting())
+    meet(node, 3)
+    assert proposed(node) == [1, 2, 3]
+
+
+def test_a_node_that_only_joins_proposes_nothing() -> None:
+    node = automatic(1, 1, joins=True)
+    assert proposed(node) is None
+
+
+def test_a_node_that_has_a_log_proposes_nothing() -> None:
+    node = Formation(identity(1), candidate(1).addr, automatic=Automatic(1, 0))
+    node.established()
+    node.start()
+    assert proposed(node) is None
+
+
+def test_a_refused_proposal_is_made_anew_only_after_settling_again() -> None:
+    node = automatic(1, 2)
+    meet(node, 2)
+    assert proposed(node) == [1, 2]
+    node.saved()
+    node.receive(candidate(2), Standing(refused={node.own.incarnation: 1}, objection="node 2 sees node 3"))
+    node.saved()
+    node.take_actions()
+    node.tick()
+    meet(node, 2, Standing(refused={node.own.incarnation: 1}))
+    assert not any(isinstance(action, Save) for action in node.take_actions())
+    meet(node, 3)
+    assert proposed(node) == [1, 2, 3]
+
+
+def test_a_node_that_sees_a_blank_one_that_is_not_on_the_list_refuses() -> None:
+    node = automatic(2, 2)
+    meet(node, 3)
+    node.receive(candidate(1), Propose(InitialCluster("01" * 16, 1, "ab" * 16, (candidate(1), candidate(2)), False)))
+    saves = [action for action in node.take_actions() if isinstance(action, Save)]
+    assert [save.identity.refused for save in saves] == [{"01" * 16: 1}]

@@ -27,6 +27,9 @@ BLANK = Identity(1, "press", "01" * 16)
         {"ws_addr": "0.0.0.0:8080", "advertise": "10.0.0.1:8080", "peers": FAR, "cluster_secret_file": SECRET},
         {"ws_addr": "127.0.0.1:8080", "advertise": "node1:80", "peers": FAR, "cluster_secret_file": SECRET},
         {"heartbeat_ms": 100, "election_timeout_min_ms": 250, "election_timeout_max_ms": 450},
+        {"enable_discovery": True},
+        {"ws_addr": "0.0.0.0:8080", "enable_discovery": True, "cluster_secret_file": SECRET},
+        {"ws_addr": "0.0.0.0:8080", "enable_discovery": True, "peers": FAR, "insecure": True},
         {"auto_init": True, "cluster_id": "ab" * 16, "peers": NEAR},
     ],
 )
@@ -45,6 +48,7 @@ def test_settings_that_go_together_are_taken(settings: dict[str, Any]) -> None:
         ({"ws_addr": "[::]:80", "peers": NEAR, "insecure": True}, "advertise: with ws_addr [::]:80 other nodes"),
         ({"advertise": "0.0.0.0:80"}, "advertise: 0.0.0.0:80 is no address that others can reach"),
         ({"ws_addr": "10.0.0.1:80", "peers": FAR}, "cluster_secret_file: expected a secret"),
+        ({"ws_addr": "0.0.0.0:80", "enable_discovery": True}, "cluster_secret_file: expected a secret"),
         ({"ws_addr": "10.0.0.1:80", "peers": NEAR}, "cluster_secret_file: expected a secret"),
     ],
 )

@@ -19,13 +19,13 @@ def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 async def test_a_flood_is_one_line_and_then_one_with_the_number_of_those_left_out(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rare = RareLog(logs.get("qcore.websocket"), "message_cut_off")
+    rare = RareLog(logs.get("qcore.websocket"), "message_cut_off", "warning")
     with caplog.at_level(logging.WARNING, "qcore.websocket"):
         for number in range(1000):
-            rare.warn(message=f"client {number}")
+            rare.tell(message=f"client {number}")
         assert [(line["message"], line["left_out"]) for line in told(caplog)] == [("client 0", 0)]
         monkeypatch.setattr(budgets, "SLOW_LOG_SECONDS", 0.0)
-        rare.warn(message="client 1000")
+        rare.tell(message="client 1000")
     assert [(line["event"], line["left_out"]) for line in told(caplog)][1:] == [("message_cut_off", 999)]
 
 
@@ -33,9 +33,9 @@ async def test_the_last_one_is_told_also_if_none_follows(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budgets, "SLOW_LOG_SECONDS", 0.01)
-    rare = RareLog(logs.get("qcore.websocket"), "message_cut_off")
+    rare = RareLog(logs.get("qcore.websocket"), "message_cut_off", "warning")
     with caplog.at_level(logging.WARNING, "qcore.websocket"):
         for number in range(4):
-            rare.warn(message=f"client {number}")
+            rare.tell(message=f"client {number}")
         await until(lambda: len(told(caplog)) == 2)
     assert [(line["message"], line["left_out"]) for line in told(caplog)] == [("client 0", 0), ("client 3", 2)]
