@@ -32,6 +32,13 @@ def test_a_node_speaks_where_others_reach_it(host: str, hosts: list[str]) -> Non
     assert [each.host for each in announced(host, FOUND)] == hosts
 
 
+def test_what_others_are_told_first_is_where_the_machine_reaches_networks_outside() -> None:
+    bridge = Interface("docker0", 4, "172.17.0.1")
+    found = [bridge, *FOUND[:-3], Interface("eth0", 2, "192.168.0.5", True)]
+    assert announced("0.0.0.0", found)[0].host == "192.168.0.5"
+    assert bridge in announced("0.0.0.0", found)
+
+
 def test_without_a_network_a_wildcard_is_this_machine() -> None:
     assert announced("0.0.0.0", FOUND[:2]) == FOUND[:1]
     assert announced("::", FOUND[:2]) == FOUND[1:2]
