@@ -16,6 +16,8 @@ __all__ = ["Automatic"]
 class Automatic(msgspec.Struct, frozen=True):
     """After so many ticks of listening the lowest of at least `min_nodes` blank nodes proposes all that it sees.
 
+    One that has met a member of a cluster never proposes, also where that member is gone again: it may come back.
+
     Attributes:
         min_nodes: this node counts.
         settle_ticks: before a node proposes alone, those that start at the same time can be found.
@@ -27,7 +29,7 @@ class Automatic(msgspec.Struct, frozen=True):
     def members(self, own: Candidate, peers: Collection[str], seen: SeenNodes) -> tuple[Candidate, ...] | None:
         """Whom `own` proposes now, None while it must not."""
         others = _others(own, seen)
-        if seen.in_clusters() or _unmet(peers, seen) or len(others) + 1 < self.min_nodes:
+        if seen.ever_in_clusters() or _unmet(peers, seen) or len(others) + 1 < self.min_nodes:
             return None
         if any(each.candidate.node < own.node or not each.is_blank() for each in others):
             return None
@@ -35,9 +37,10 @@ class Automatic(msgspec.Struct, frozen=True):
 
     def missing(self, own: Candidate, peers: Collection[str], seen: SeenNodes) -> str:
         """A sentence on what is waited for."""
-        found, others = seen.in_clusters(), _others(own, seen)
+        found, others = seen.ever_in_clusters(), _others(own, seen)
         if found:
-            return f"{own} waits to be taken in by cluster {found[0].cluster} of {found[0].candidate}"
+            gone = "" if any(each.up for each in found) else ", which cannot be reached"
+            return f"{own} waits to be taken in by cluster {found[0].cluster} of {found[0].candidate}{gone}"
         unmet, count = _unmet(peers, seen), len(others) + 1
         if count < self.min_nodes:
             more = self.min_nodes - count
@@ -58,5 +61,5 @@ def _others(own: Candidate, seen: SeenNodes) -> list[SeenNode]:
 
 
 def _unmet(peers: Collection[str], seen: SeenNodes) -> list[str]:
-    """The addresses of `--peers` at which nobody was met yet."""
-    return [address for address in peers if seen.at(address) is None]
+    """The addresses of `--peers` behind which nobody is linked."""
+    return [address for address in peers if (each := seen.at(address)) is None or not each.up]

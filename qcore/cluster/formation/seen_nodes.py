@@ -93,6 +93,10 @@ class SeenNodes:
         """Those that are linked and members of another cluster than this one."""
         return [seen for seen in self.linked() if seen.cluster not in ("", cluster)]
 
+    def ever_in_clusters(self) -> list[SeenNode]:
+        """Members of any cluster that were met, those that are linked first."""
+        return sorted((seen for seen in self._nodes.values() if seen.cluster), key=lambda seen: not seen.up)
+
     def strangers(self, initial: InitialCluster) -> list[SeenNode]:
         """Those that are linked and blank, may form a cluster, and are not on a list."""
         found = (seen for seen in self.linked() if not seen.cluster and not seen.only_joins())

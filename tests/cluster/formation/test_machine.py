@@ -516,6 +516,24 @@ def test_all_peers_have_to_be_met_first() -> None:
     assert proposed(node) == [1, 2, 3]
 
 
+def test_a_peer_that_went_away_has_to_come_back_first() -> None:
+    node = automatic(1, 2, (candidate(2).addr, candidate(3).addr))
+    meet(node, 2)
+    meet(node, 3)
+    node.lost(candidate(3).node)
+    assert proposed(node) is None
+    assert "127.0.0.1:8003 was not reached" in str(node.waiting())
+
+
+def test_a_node_that_has_met_a_cluster_waits_for_it_also_while_its_members_are_away() -> None:
+    node = automatic(2, 1)
+    meet(node, 1, Standing(cluster="ab" * 16), cluster="ab" * 16)
+    node.lost(candidate(1).node)
+    assert proposed(node) is None
+    assert "waits to be taken in by cluster abab" in str(node.waiting())
+    assert "cannot be reached" in str(node.waiting())
+
+
 def test_a_node_that_only_joins_proposes_nothing() -> None:
     node = automatic(1, 1, joins=True)
     assert proposed(node) is None
