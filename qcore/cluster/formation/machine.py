@@ -103,6 +103,8 @@ class Formation:
         """Ticks since others can be heard, or since a proposal came to nothing."""
         self._new_id = new_id
         self._wish: Wish | None = None
+        self._counted: set[str] = set()
+        """Incarnations of the nodes that people were told of."""
         self._admitted = ""
         self._generation = identity.generation
         """Of the admission."""
@@ -145,8 +147,8 @@ class Formation:
 
         An address that leads to this node itself is met with its own `Candidate`.
         """
-        if self.seen.met(peer, cluster, address) and not peer.is_same_disk(self.own):
-            self._count(peer)
+        self.seen.met(peer, cluster, address)
+        self._count(peer)
         promise = self.identity.promise
         if promise is not None and promise.names(peer) and not peer.is_same_disk(self.own) and self._saving is None:
             self._send(peer.node, self._reminder(promise))
@@ -372,7 +374,9 @@ class Formation:
 
     def _count(self, peer: Candidate) -> None:
         automatic = self._automatic
-        if automatic is not None and not self.identity.cluster:
+        is_new = peer.incarnation not in {*self._counted, self.own.incarnation}
+        if automatic is not None and is_new and not self.identity.cluster:
+            self._counted.add(peer.incarnation)
             count = 1 + sum(not each.candidate.is_same_disk(self.own) for each in self.seen.linked())
             self._note("discovered_node", f"Discovered node {peer.id} ({count}/{automatic.min_nodes})")
 

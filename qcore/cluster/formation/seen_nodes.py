@@ -47,14 +47,13 @@ class SeenNodes:
         self._at: dict[str, int] = {}
         """Raft NodeId by address that was dialled."""
 
-    def met(self, candidate: Candidate, cluster: str, address: str | None) -> bool:
-        """A node was linked, at this address if it was dialled; whether there was no link to it before."""
+    def met(self, candidate: Candidate, cluster: str, address: str | None) -> None:
+        """A node was linked, at this address if it was dialled."""
         seen = self._entry(candidate)
-        is_new, seen.up = not seen.up, True
+        seen.up = True
         seen.cluster = seen.cluster or cluster
         if address is not None:
             self._at[address] = candidate.node
-        return is_new
 
     def lost(self, node: int) -> None:
         """There is no link to a node any more."""

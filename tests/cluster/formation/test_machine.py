@@ -471,6 +471,8 @@ def test_what_was_found_is_counted_for_people_with_the_node_itself() -> None:
     node.met(node.own, "", node.own.addr)
     meet(node, 2)
     node.met(candidate(2), "", "other:1")
+    node.lost(candidate(2).node)
+    meet(node, 2)
     meet(node, 3)
     notes = [action.message for action in node.take_actions() if isinstance(action, Note)]
     assert notes == ["Discovered node 2 (2/3)", "Discovered node 3 (3/3)"]
