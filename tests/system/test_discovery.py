@@ -115,3 +115,5 @@ def test_nodes_of_another_secret_are_named_and_not_linked(
     strangers = messages(first, "discovered_stranger")
     assert strangers[0].endswith("has another cluster secret than this node: not linked")
     assert not first.events("linked")
+    with connect(first.url, timeout=DEADLINE) as store:
+        assert store.info().refused == strangers

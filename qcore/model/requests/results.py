@@ -333,7 +333,8 @@ class InfoResult(msgspec.Struct):
 
     `oldest_event` is the oldest revision whose events are all in the history, `epoch` the current one. `waiting` is
     what the node waits for before it is ready, or before it takes writes; None: it takes them. `outlook` says what the
-    next failure does, and what to do against it.
+    next failure does, and what to do against it. `refused` has a sentence on each node that this one does not talk to,
+    or that does not talk to it.
     """
 
     node: int
@@ -360,3 +361,4 @@ class InfoResult(msgspec.Struct):
     waiting: str | None
     epoch: str | None = None
     outlook: str = ""
+    refused: list[str] = []

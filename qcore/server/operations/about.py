@@ -65,6 +65,7 @@ class AboutNode:
         stopping: whether the node is about to end.
         set_up: whether writes of clients flow here, if this node leads.
         forming: says what is waited for while this node belongs to no cluster, None where it belongs to one.
+        refused: sentences on the nodes that this one does not talk to, or that do not talk to it.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class AboutNode:
         self.waiting: Callable[[], Mapping[int, str]] = dict
         """Gives why nodes have no vote, by public id."""
         self.forming: Callable[[], str | None] = lambda: None
+        self.refused: Callable[[], list[str]] = list
         self._settings = settings
         self._state = state
         self._engine = engine
@@ -161,6 +163,7 @@ class AboutNode:
             limits={name: getattr(self._settings, name) for name in LIMITS},
             waiting=self._disk_full() if not_ready is None else not_ready.sentence,
             outlook=cluster.outlook() if self.forming() is None else OUTSIDE,
+            refused=self.refused(),
         )
 
     def _list_clients(self, _query: queries.Clients) -> Work[ClientList]:

@@ -39,12 +39,7 @@ class FoundNodes:
         first = next(iter(sighting.addresses), "no address")
         is_news = before is None or before.addresses != sighting.addresses or before.secrets != sighting.secrets
         if not shared and is_news:
-            log.warning(
-                "discovered_stranger",
-                message=f"Node {sighting.id} at {first} has another cluster secret than this node: not linked",
-                node=sighting.id,
-                address=first,
-            )
+            log.warning("discovered_stranger", message=_stranger(sighting), node=sighting.id, address=first)
         elif is_news and sighting.id != self._own:
             log.info(
                 "discovered", message=f"Discovered node: {sighting.id} at {first}", node=sighting.id, address=first
@@ -56,9 +51,18 @@ class FoundNodes:
         if self._found.pop(name, None) is not None:
             self._name()
 
+    def strangers(self) -> list[str]:
+        """A sentence on each of those that know no secret of this node."""
+        return [_stranger(each) for each in self._found.values() if not each.may_share(self._secrets)]
+
     def _name(self) -> None:
         found = (each for each in self._found.values() if each.may_share(self._secrets))
         self._dial(address for each in found for address in each.addresses)
+
+
+def _stranger(sighting: Sighting) -> str:
+    first = next(iter(sighting.addresses), "no address")
+    return f"Node {sighting.id} at {first} has another cluster secret than this node: not linked"
 
 
 class Finding:
@@ -87,6 +91,11 @@ class Finding:
         self._on_listening = on_listening
         self._found = FoundNodes(settings.id, fingerprints, dial)
         self._discovery = Discovery(announcement, listens, advertised, self)
+
+    @property
+    def strangers(self) -> list[str]:
+        """See `FoundNodes.strangers`; on the loop."""
+        return self._found.strangers()
 
     def start(self, cluster: str, state: str) -> None:
         """Announce this node and listen."""

@@ -14,6 +14,7 @@ from qcore.disk.space import last_slice, space, wanted_reserve
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import AlreadyRunning, Fatal
 from qcore.server.config.settings import Settings
+from qcore.server.peers.refused_nodes import RefusedNodes
 from qcore.server.runtime import budgets, logs
 
 __all__ = ["NodeLinkHost"]
@@ -36,6 +37,7 @@ class NodeLinkHost:
         self.take_own_address: Callable[[str], None]
         self.take_removal: Callable[[str], None]
         """Hears what a member says that takes this node for removed."""
+        self.refusals = RefusedNodes()
         self._directory = directory
         self._wanted = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb * budgets.MEGABYTE
         self._crossing = crossing
@@ -51,6 +53,8 @@ class NodeLinkHost:
 
     def tell(self, notice: Notice) -> None:
         """See `LinkHost.tell`."""
+        if notice.event == "link_refused" and notice.level != "debug":
+            self.refusals.note(notice.key, notice.message)
         _TELL[notice.level](notice.event, message=notice.message, peer=notice.key, count=notice.count)
 
     def met(self, hello: Hello) -> None:

@@ -109,6 +109,8 @@ class Peering:
         """The nodes that formation was told of, by Raft NodeId."""
         self._disk_reports = DiskReports(node.disks.look, node.disks.reported, self._linked, self._send_disk_report)
         self._finding: Finding | None = None
+        self._refusals = host.refusals
+        node.about.refused = self._refused
         self._timeout = Alarm()
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
 
@@ -262,6 +264,9 @@ class Peering:
 
     def _send_disk_report(self, node: int, report: bytes) -> None:
         self._link.ask(node, _DISK, report, budgets.DISK_REPORT_SECONDS, _ignore)
+
+    def _refused(self) -> list[str]:
+        return [*self._refusals.sentences(), *(() if self._finding is None else self._finding.strangers)]
 
     def _listens(self) -> None:
         self.forming.formation.listen(True)

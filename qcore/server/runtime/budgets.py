@@ -164,6 +164,12 @@ DISK_REPORT_SECONDS = 1.0
 DISK_REPORT_LIFE_SECONDS = 3.5
 """So long what another node has said of its disk counts: it may be gone."""
 
+REFUSED_SECONDS = 30.0
+"""Time for which INFO names a node that was refused: it tries again every few seconds, and is told of every ten."""
+
+REFUSED_NODES = 100
+"""Most of these that are kept: anybody may knock."""
+
 FORMATION_TICK_SECONDS = 1.0
 """Between two times that a node says again where it stands while a cluster is formed."""
 

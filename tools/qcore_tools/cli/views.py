@@ -279,6 +279,7 @@ class InfoView(View):
             words = [member["role"], f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"]
             state = ", ".join([*words, member["waiting"]] if member.get("waiting") else words)
             lines.append(f"Member {member['node']}: {member['addr']} ({state})")
+        lines += [f"Refused: {sentence}" for sentence in result.get("refused", ())]
         for key, title in (("counts", "Entities of"), ("limits", "Limit")):
             lines += [f"{title} {name}: {_number(value)}" for name, value in result.get(key, {}).items()]
         return lines
@@ -419,7 +420,7 @@ def _readings(result: Any) -> dict[str, Any]:
     return {path: reading for path, reading in result["fields"].items() if "error" not in reading}
 
 
-_INFO_LISTS = ("members", "counts", "limits")
+_INFO_LISTS = ("members", "counts", "limits", "refused")
 _INFO_TITLES = {
     "leader": "Current Leader",
     "log_first": "First Log Index",
