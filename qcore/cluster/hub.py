@@ -47,6 +47,10 @@ _RIVALS = frozenset({"second_incarnation", "second_run"})
 _OLDER_SECONDS = 2.0
 """Two processes whose starts are closer than this are told apart by chance: their messages take a while, too."""
 
+_NEW_IDENTITY = "the node has another identity now"
+_STOPPING = "the node is stopping"
+"""Why nodes end connections in good order; so the other side is told."""
+
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set on the link.
@@ -162,7 +166,7 @@ class Hub:
         self._known.own = own
         self._nodes.cluster = own.cluster
         for connection in list(self._connections):
-            connection.close(1012, "the node has another identity now")
+            connection.close(1012, _NEW_IDENTITY)
         self.dialler.wake()
 
     def set_members(self, members: Mapping[int, str]) -> None:
@@ -204,7 +208,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self._connections):
-            connection.close(1012, "the node is stopping")
+            connection.close(1012, _STOPPING)
         await self._gone()
         self.abort()
         await self._gone()
@@ -261,7 +265,8 @@ class Hub:
         if connection is None or connection.refusal is None:
             linked = connection is not None and connection.hello is not None
             text = f"The link to {address} is lost: {why}" if linked else f"Nobody to link with at {address}: {why}"
-            self._note("warning" if linked else "debug", "link_lost" if linked else "dial_failed", address, text)
+            level: Level = "debug" if not linked else "info" if why.endswith((_NEW_IDENTITY, _STOPPING)) else "warning"
+            self._note(level, "link_lost" if linked else "dial_failed", address, text)
 
     # -- `Owner` -------------------------------------------------------------------------------------------
 

@@ -178,6 +178,14 @@ class Node:
         self._cluster.order = order
         self._cluster.waiting = self.about.waiting = waiting
 
+    def members_say(self, level: Callable[[], int]) -> None:
+        """Go by the feature level that all members know: see `Leadership.members_level`."""
+        self._leadership.members_level = level
+
+    def members_changed(self) -> None:
+        """Members have come, gone or said something else of themselves."""
+        self._leadership.members_changed()
+
     def has_cluster(self, has: bool) -> None:
         """Whether this node belongs to a cluster; without one every read is answered as a `local` one."""
         self.router.gate.blank = self._staleness.blank = not has

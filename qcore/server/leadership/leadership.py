@@ -2,6 +2,9 @@
 
 When the engine says that this node leads, the steps go into the log one after another, each once the one before it is
 applied, and then writes of clients flow. Losing the lead ends all of it; the next leader begins from the state it has.
+
+The feature level is raised once every member has said that it knows a higher one: then, or in a later leadership. In a
+store with nothing in it the leader's own decides.
 """
 
 from __future__ import annotations
@@ -49,20 +52,30 @@ class Leadership:
         self._schema_file = schema_file
         self._ready = ready
         self._on_fatal = on_fatal
-        self._setting_up: _SettingUp | None = None
+        self.members_level: Callable[[], int] = lambda: FEATURE_LEVEL
+        """Gives the feature level that every member has said it knows, 0 as long as one of them has not."""
+        self._setting_up: _Steps | None = None
+        self._raising: _Steps | None = None
         self._digest_checks: DigestCheckProposals | None = None
 
     def begin(self) -> None:
         """This node leads: set up, then let writes flow."""
         self.end(None)
-        self._setting_up = _SettingUp(self._steps(), self._proposals, self)
+        self._setting_up = _Steps(self._steps(), self._proposals, self, self._set_up)
         self._setting_up.go_on()
+
+    def members_changed(self) -> None:
+        """Members have come, gone or said something else: perhaps all of them know a higher feature level now."""
+        if self._digest_checks is not None and self._raising is None and self._state.level < self._known_level():
+            self._raising = _Steps(self._levels(), self._proposals, self, self._raised)
+            self._raising.go_on()
 
     def end(self, leader: int | None) -> None:
         """This node does not lead (any more); perhaps `leader` does."""
-        if self._setting_up is not None:
-            self._setting_up.abandon()
-            self._setting_up = None
+        for steps in (self._setting_up, self._raising):
+            if steps is not None:
+                steps.abandon()
+        self._setting_up = self._raising = None
         if self._digest_checks is not None:
             self._digest_checks.stop()
             self._digest_checks = None
@@ -75,13 +88,24 @@ class Leadership:
 
     def _steps(self) -> Iterator[Command]:
         """What has to be in the log before clients may write; each step sees the state behind the one before."""
-        level = min(FEATURE_LEVEL, self._settings.max_feature_level or FEATURE_LEVEL)
+        level = self._known_level()
         if self._state.level < level:
             yield RaiseLevel(level)
         if self._state.level >= EPOCHS_LEVEL:
             yield OpenEpoch(secrets.token_hex(8))
         if self._schema_file is not None and not self._state.mark:
             yield self._schema_file
+
+    def _levels(self) -> Iterator[Command]:
+        """A higher level in the middle of a leadership, and the epoch that it has then, if it had none."""
+        before = self._state.level
+        yield RaiseLevel(self._known_level())
+        if before < EPOCHS_LEVEL <= self._state.level:
+            yield OpenEpoch(secrets.token_hex(8))
+
+    def _known_level(self) -> int:
+        own = min(FEATURE_LEVEL, self._settings.max_feature_level or FEATURE_LEVEL)
+        return own if self._state.revision == 0 else min(own, self.members_level())
 
     def step_applied(self, command: Command, result: Any) -> None:
         """A step of the set-up is in the state; another leader may have taken the same one before."""
@@ -100,8 +124,11 @@ class Leadership:
         else:
             self._on_fatal(Fatal(f"this node cannot lead: {command.method} was refused: {error.message}"))
 
-    def set_up(self) -> None:
-        """All steps are in the state."""
+    def _raised(self) -> None:
+        self._raising = None
+        log.info("level_raised", message=f"All members know feature level {self._state.level}: it is in force")
+
+    def _set_up(self) -> None:
         self._setting_up = None
         self._digest_checks = DigestCheckProposals(self._state, self._proposals.put_own)
         if self._schema_file is not None and self._state.mark != self._schema_file.file_hash:
@@ -114,13 +141,16 @@ class Leadership:
         self._ready()
 
 
-class _SettingUp:
-    """The steps of one leadership on their way: proposes each, and is the sink of its answer."""
+class _Steps:
+    """Steps of one leadership on their way: proposes each, and is the sink of its answer. `done` hears of the end."""
 
-    def __init__(self, steps: Iterator[Command], proposals: Proposals, leadership: Leadership) -> None:
+    def __init__(
+        self, steps: Iterator[Command], proposals: Proposals, leadership: Leadership, done: Callable[[], None]
+    ) -> None:
         self._steps = steps
         self._proposals = proposals
         self._leadership = leadership
+        self._done = done
         self._over = False
 
     def abandon(self) -> None:
@@ -132,7 +162,7 @@ class _SettingUp:
         command = next(self._steps, None)
         if command is None:
             self._over = True
-            self._leadership.set_up()
+            self._done()
         else:
             self._proposals.put_own(command, self)
 

@@ -104,6 +104,7 @@ class Peering:
         self._orders = MemberOrders(node, self._changes, self._ask_leader)
         node.change_members_by(self._orders.run, self._changes.waiting)
         node.has_cluster(bool(directory.identity.cluster))
+        node.members_say(self._members_level)
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
         """The nodes that formation was told of, by Raft NodeId."""
@@ -175,6 +176,7 @@ class Peering:
         self._link.set_members({node: member.incarnation for node, member in membership.nodes.items()})
         self._link.name_addresses("membership", [member.addr for member in membership.nodes.values()])
         self.forming.established()
+        self._node.members_changed()
 
     # -- forwards: see `ForwardLink` -----------------------------------------------------------------------
 
@@ -301,6 +303,13 @@ class Peering:
                 addresses = tuple(address for address in each.addresses if address not in known.addresses)
             for address in addresses:
                 self.forming.met(Candidate(hello.node, hello.incarnation, hello.addr), hello.cluster, address)
+        self._node.members_changed()
+
+    def _members_level(self) -> int:
+        """The feature level that all other members know, 0 as long as one of them was not heard of."""
+        known = {each.hello.node: each.hello.levels[1] for each in self._link.status}
+        nodes = () if self._membership is None else self._membership.nodes
+        return min((known.get(node, 0) for node in nodes if node != self._own.node), default=FEATURE_LEVEL)
 
 
 def _ignore(_body: bytes, _error: RequestError | None) -> None:

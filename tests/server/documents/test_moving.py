@@ -138,7 +138,6 @@ async def test_there_must_be_room_where_it_goes_on(tmp_path: Path, monkeypatch: 
         assert kept(nodes) == [1]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_three_nodes_hand_a_long_document_on_over_their_links(tmp_path: Path) -> None:
     pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
     from tests.server.peers.nodes import trio

@@ -13,8 +13,6 @@ from qcore.server.runtime import budgets
 from tests.server.peers.nodes import trio
 from tests.server.running import DEADLINE, until
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 async def test_replicas_agree_on_what_is_beside_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "DIGEST_CHECK_ENTRIES", 5)

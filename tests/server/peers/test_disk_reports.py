@@ -14,8 +14,6 @@ from qcore.server.writes import disk_reserve
 from tests.server.peers.nodes import ClusterNode, trio
 from tests.server.running import DEADLINE, Client, until
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:

@@ -15,9 +15,6 @@ from tests.server.peers.nodes import ClusterNode, Trio, trio
 from tests.server.peers.test_three_nodes import age, begin
 from tests.server.running import DEADLINE, Client, until
 
-# See `test_three_nodes`.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 class Writer:
     """Creates one user after the other, one at a time, until it is ended; each write is answered or its test fails."""

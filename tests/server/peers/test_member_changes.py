@@ -19,9 +19,6 @@ from tests.server.peers.nodes import ClusterNode, Trio, trio
 from tests.server.peers.test_three_nodes import age, begin
 from tests.server.running import DEADLINE, Client, until
 
-# A socket that the test's loop accepts while a node is killed may be left unclosed: it is the test's, not the node's.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition that has to be asked for."""

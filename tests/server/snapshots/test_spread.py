@@ -61,7 +61,6 @@ def test_a_place_is_that_among_the_members_voters_first() -> None:
     assert place_of(ids[0], Membership([[ids[0]]], {ids[0]: nodes[ids[0]]})) == Place(0, 1)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_three_nodes_take_theirs_at_different_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
     from tests.server.peers.nodes import trio
