@@ -16,6 +16,7 @@ from qcore.client.blocking import connect
 from qcore.model.errors import QcoreError
 from tests.conftest import NodeFactory
 from tests.process import DEADLINE, SCHEMA_FILE, NodeProcess
+from tests.system.membership import until_votes
 
 
 @pytest.fixture
@@ -79,18 +80,39 @@ def test_below_min_nodes_a_node_is_a_learner_that_reads_and_says_what_is_missing
             store.create("Folder", "new")
 
 
-def test_a_node_that_hears_a_cluster_forms_none(node_factory: NodeFactory, flags: tuple[str, ...]) -> None:
+def test_a_node_that_hears_a_cluster_forms_none_and_is_taken_in(
+    node_factory: NodeFactory, flags: tuple[str, ...]
+) -> None:
     first = node_factory(*flags, "--min-nodes", "1", "--settle-time", "1", node=1)
     first.start()
     first.wait_for_event("leading")
-    second = node_factory(*flags, "--min-nodes", "1", "--discovery-timeout", "6", node=2)
-    second.start()
-    second.wait_for_event("discovered_node")
     with connect(first.url, timeout=DEADLINE) as store:
         cluster = store.info().cluster
+        user = store.create("User", "john@example.com").id
+    second = node_factory(*flags, "--min-nodes", "1", node=2)
+    second.start()
+    until_votes(second, {1: "voter", 2: "voter"})
     with connect(second.url, timeout=DEADLINE) as store:
-        assert store.info().cluster in ("", cluster)
+        assert store.info().cluster == cluster
+        assert store.get(user, "Name").fields["Name"].value == "john@example.com"
     assert not second.events("minimum_reached")
+
+
+def test_a_node_that_was_alone_grows_into_three_and_loses_nothing(
+    node_factory: NodeFactory, flags: tuple[str, ...]
+) -> None:
+    alone = node_factory("--config-file", str(SCHEMA_FILE), "--engine", "embedded", name="data_1", node=1)
+    alone.start()
+    with connect(alone.url, timeout=DEADLINE) as store:
+        user = store.create("User", "john@example.com").id
+    assert alone.stop() == 0
+    nodes = [node_factory(*flags, "--min-nodes", "2", name=f"data_{id}", node=id) for id in (1, 2, 3)]
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        until_votes(node, dict.fromkeys([1, 2, 3], "voter"))
+        with connect(node.url, timeout=DEADLINE) as store:
+            assert store.get(user, "Name").fields["Name"].value == "john@example.com"
 
 
 def test_of_two_nodes_with_one_id_the_later_one_stops(node_factory: NodeFactory, flags: tuple[str, ...]) -> None:

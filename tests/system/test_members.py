@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from qcore.client import QcoreError
 from qcore.client.blocking import Store, connect
 from tests.data.make import DATA
 from tests.process import DEADLINE, NodeProcess
 from tests.proof.nodes import until
+from tests.system.membership import until_votes, votes
 
 pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
 
@@ -45,19 +45,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def again(start: Start, node: NodeProcess, *peers: NodeProcess, engine: str = "auto") -> NodeProcess:
     """Start a node that has ended, with these peers, at its address."""
     return start(node.node, *peers, engine=engine, address=node.address)
-
-
-def votes(node: NodeProcess) -> dict[int, str]:
-    """Who is a member, as a node sees it; nobody if it does not say."""
-    try:
-        with connect(node.url, timeout=2.0) as store:
-            return {each.node: each.vote for each in store.cluster_status().members}
-    except QcoreError:
-        return {}
-
-
-def until_votes(node: NodeProcess, wanted: dict[int, str]) -> None:
-    until(lambda: votes(node) == wanted, lambda: f"the members are {wanted}, not {votes(node)}\n{node.log()}")
 
 
 def age(store: Store, user: int) -> object:
