@@ -187,7 +187,7 @@ class Node:
         self._leadership.members_changed()
 
     def has_cluster(self, has: bool) -> None:
-        """Whether this node belongs to a cluster; without one every read is answered as a `local` one."""
+        """Whether there is a cluster that this node belongs to, or is to; else every read is a `local` one."""
         self.router.gate.blank = self._staleness.blank = not has
 
     def connect(self, link: ForwardLink) -> Forwarding:

@@ -127,6 +127,11 @@ class Formation:
             return "blank"
         return "proposing" if promise.proposer == self.own.incarnation else "promised"
 
+    @property
+    def knows_cluster(self) -> bool:
+        """Whether it belongs to a cluster, or waits for one to take it in: then others know more than this node."""
+        return bool(self.identity.cluster) or self._joins or bool(self.seen.ever_in_clusters())
+
     def take_actions(self) -> list[Action]:
         """What is to be done now, in this order."""
         actions, self.actions = self.actions, []

@@ -103,7 +103,7 @@ class Peering:
         )
         self._orders = MemberOrders(node, self._changes, self._ask_leader)
         node.change_members_by(self._orders.run, self._changes.waiting)
-        node.has_cluster(bool(directory.identity.cluster))
+        node.has_cluster(formation.knows_cluster)
         node.members_say(self._members_level)
         self._membership: Membership | None = None
         self._met: dict[int, PeerStatus] = {}
@@ -201,7 +201,7 @@ class Peering:
 
     def identity_changed(self, identity: Identity) -> None:
         """See `FormingHost.identity_changed`: with another cluster every connection begins anew."""
-        self._node.has_cluster(bool(identity.cluster))
+        self._node.has_cluster(self.forming.formation.knows_cluster)
         if self._finding is not None:
             self._finding.announce(identity.cluster, self.forming.formation.state)
         if raft_node_id(identity.node, identity.generation) != self._own.node:
@@ -303,6 +303,7 @@ class Peering:
                 addresses = tuple(address for address in each.addresses if address not in known.addresses)
             for address in addresses:
                 self.forming.met(Candidate(hello.node, hello.incarnation, hello.addr), hello.cluster, address)
+        self._node.has_cluster(self.forming.formation.knows_cluster)
         self._node.members_changed()
 
     def _members_level(self) -> int:

@@ -38,7 +38,7 @@ class ReadGate:
         self._for_schemas = WaitingReads()
         self._holds = False
         self.blank = False
-        """Whether this node belongs to no cluster: nobody knows more than it, so that nothing is waited for."""
+        """Whether this node knows of no cluster: nobody has more than it, so that nothing is waited for."""
         self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     def __len__(self) -> int:

@@ -569,3 +569,16 @@ def test_a_node_that_sees_a_blank_one_that_is_not_on_the_list_refuses() -> None:
     node.receive(candidate(1), Propose(InitialCluster("01" * 16, 1, "ab" * 16, (candidate(1), candidate(2)), False)))
     saves = [action for action in node.take_actions() if isinstance(action, Save)]
     assert [save.identity.refused for save in saves] == [{"01" * 16: 1}]
+
+
+def test_a_blank_node_knows_of_a_cluster_once_it_has_met_a_member_or_may_only_join() -> None:
+    node = Formation(identity(1), candidate(1).addr)
+    node.start()
+    known = [node.knows_cluster]
+    for peer, cluster in ((3, ""), (2, "ab" * 16)):
+        node.met(candidate(peer), cluster)
+        known.append(node.knows_cluster)
+    node.lost(candidate(2).node)
+    assert [*known, node.knows_cluster] == [False, False, True, True]
+    assert Formation(identity(1), candidate(1).addr, joins=True).knows_cluster
+    assert Formation(identity(1, cluster="ab" * 16), candidate(1).addr).knows_cluster
