@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 
 import msgspec
 
@@ -30,9 +31,12 @@ class Wish(msgspec.Struct, frozen=True):
         """Read the words of an INIT.
 
         Raises:
-            BadParams: there are ids, and this node's is not among them.
+            BadParams: an id stands twice, or there are ids and this node's is not among them.
         """
-        found = tuple(sorted(set(ids)))
+        found = tuple(sorted(ids))
+        for one, next_one in pairwise(found):
+            if one == next_one:
+                raise BadParams(f"ids: node {one} is given twice")
         if found and own.id not in found:
             raise BadParams(f"ids: node {own.id} forms no cluster without itself; give its id, too")
         return cls(own, found, tuple(addresses))

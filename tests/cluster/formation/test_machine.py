@@ -120,6 +120,13 @@ def test_a_node_forms_no_cluster_without_itself() -> None:
         Nodes(3).init(1, 2, 3)
 
 
+def test_an_id_given_twice_is_refused_as_another_one_was_meant() -> None:
+    nodes = Nodes(3)
+    with pytest.raises(BadParams, match="ids: node 2 is given twice"):
+        nodes.init(1, 1, 2, 2)
+    assert nodes.states() == ["blank", "blank", "blank"]
+
+
 def test_a_cluster_of_one_needs_its_id() -> None:
     nodes = Nodes(1, linked=False)
     nodes.init(1, 1)
