@@ -24,7 +24,7 @@ from qcore.model.requests.cluster import (
     ClusterTransferred,
 )
 from qcore.server.calls import Call
-from qcore.server.operations.members import OUTSIDE, Cluster
+from qcore.server.operations.members import Cluster
 from qcore.server.runtime.timers import Alarm
 from qcore.server.writes.full_disks import DiskReport
 
@@ -130,8 +130,8 @@ class ClusterApi:
             leader=status.leader,
             term=status.term,
             members=members,
-            tolerates=cluster.tolerates if voters else -1,
-            outlook=cluster.outlook() if voters else OUTSIDE,
+            tolerates=cluster.tolerates,
+            outlook=cluster.outlook(),
             waiting=None if formation is None else formation.waiting(),
         )
 

@@ -39,6 +39,7 @@ class FakeEngine(Alone):
         self.abandoned = False
         self.peers: tuple[PeerStatus, ...] = ()
         """How the other nodes fare."""
+        self.cluster = "fa" * 16
         self.quorum = True
         """Whether read barriers are answered; without it their deadline answers them."""
         self.barriers: list[BarrierDone] = []
@@ -185,7 +186,7 @@ class FakeEngine(Alone):
             role="leader" if self._leader == 1 else "follower",
             leader=self._leader,
             term=self._term,
-            cluster="fa" * 16,
+            cluster=self.cluster,
             first=0,
             last=last,
             committed=last,

@@ -91,6 +91,7 @@ class House:
         membership = Membership([[SELF, OTHER]], members) if formation is None else None
         self.api = ClusterApi(self.engine, directory, "127.0.0.1:1", lambda: membership, dict, self._transfer)
         if formation is not None:
+            self.engine.cluster = formation.identity.cluster
             self.api.form_by(formation, lambda: setattr(self, "wished", True))
         self.wished = False
 

@@ -38,6 +38,7 @@ class Cluster:
         self._addrs = {public_id(node): member.addr for node, member in nodes.items()} | {own: addr}
         configs = [] if membership is None else membership.configs
         self._configs = [{public_id(node) for node in config} for config in configs] or [{own}]
+        self._has_begun = membership is not None or status.leader is not None
         known = {peer.node: peer.alive for peer in status.peers}
         led = status.leader is not None
         self._full = full
@@ -51,6 +52,8 @@ class Cluster:
     @property
     def tolerates(self) -> int:
         """Voters that may fail now before nothing can be written; below 0 where that is so already."""
+        if not self._has_begun:
+            return -1
         return min(len(config & self._alive) - len(config) // 2 - 1 for config in self._configs)
 
     def members(self) -> list[MemberInfo]:
@@ -64,6 +67,8 @@ class Cluster:
     def outlook(self) -> str:
         """What the next failure does, and what to do against it."""
         voters, missing = self.voters, sorted(set(self.voters) - self._alive)
+        if not self._has_begun:
+            return f"nothing can be written: {self._not_begun()}"
         if voters == [self._own]:
             return "no other node has this data: keep a copy of it elsewhere (snapshot.export)"
         if self.tolerates < 0:
@@ -91,7 +96,14 @@ class Cluster:
 
     def why_no_leader(self) -> str:
         """What a node without a leader waits for."""
+        if not self._has_begun:
+            return self._not_begun()
         return "an election is under way" if self.tolerates >= 0 else self._reachable()
+
+    def _not_begun(self) -> str:
+        if self._status.cluster:
+            return "its cluster has not begun on this node yet"
+        return "this node is in no cluster yet"
 
     def _role(self, node: int) -> str:
         if node == self._own:

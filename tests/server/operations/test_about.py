@@ -100,7 +100,7 @@ async def test_info_says_what_the_node_waits_for(tmp_path: Path) -> None:
     async with running(tmp_path, engine=FakeEngine, wait=False) as run:
         info = await run.client().result("info")
         assert (info["leader"], info["role"]) == (None, "follower")
-        assert info["waiting"] == "there is no leader: an election is under way"
+        assert info["waiting"] == "there is no leader: its cluster has not begun on this node yet"
 
 
 def _event(record: logging.LogRecord) -> Any:

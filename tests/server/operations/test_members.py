@@ -13,6 +13,10 @@ def status(role: str = "leader", leader: int | None = 1, peers: tuple[PeerStatus
     return EngineStatus(role, leader, 3, "c", 0, 9, 9, 0, 0, 0.0, peers)
 
 
+def blank(cluster: str) -> EngineStatus:
+    return EngineStatus("learner", None, 0, cluster, None, None, None, 0, 0, None)
+
+
 def cluster(
     voters: int, down: tuple[int, ...] = (), learners: int = 0, leader: int | None = 1, full: tuple[int, ...] = ()
 ) -> Cluster:
@@ -55,6 +59,19 @@ def test_a_node_without_a_membership_is_alone() -> None:
     found = Cluster(7, "here:1", None, status(leader=7))
     assert found.voters == [7]
     assert [(member.node, member.addr, member.role) for member in found.members()] == [(7, "here:1", "leader")]
+
+
+def test_a_node_that_is_in_no_cluster_says_so_and_speaks_of_no_election() -> None:
+    found = Cluster(1, "here:1", None, blank(""))
+    assert (found.tolerates, found.outlook()) == (-1, "nothing can be written: this node is in no cluster yet")
+    assert found.why_no_leader() == "this node is in no cluster yet"
+
+
+def test_a_node_of_a_cluster_that_has_just_been_formed_does_not_say_that_it_is_in_none() -> None:
+    found = Cluster(1, "here:1", None, blank("c"))
+    assert found.tolerates == -1
+    assert found.why_no_leader() == "its cluster has not begun on this node yet"
+    assert found.outlook() == f"nothing can be written: {found.why_no_leader()}"
 
 
 def test_members_are_told_with_role_lag_and_life() -> None:
