@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import ChangeDone, RpcKind, RpcQueue
-from qcore.model.entry import Membership
+from qcore.model.entry import LogId, Membership
 from qcore.model.errors import Forbidden
 
 __all__ = ["Alone"]
@@ -59,6 +59,10 @@ class Alone:
     def rpc_done(self, request: int, body: bytes | None) -> None:
         """Not called: nothing was asked."""
         raise AssertionError("one node alone has no peer link")
+
+    def stored(self) -> Mapping[int, LogId]:
+        """See `Engine.stored`."""
+        return {}
 
     def set_link(self, node: int, up: bool) -> None:
         """Not called: there are no links."""

@@ -11,7 +11,7 @@ The life of an engine: `start` brings the state up to what is known to be commit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -256,6 +256,12 @@ class Engine(Protocol):
 
     def status(self) -> EngineStatus:
         """A picture of now."""
+
+    def stored(self) -> Mapping[int, LogId]:
+        """Up to where the disks of other nodes have the committed log, by Raft NodeId; nothing where it does not lead.
+
+        A disk that has less later on has forgotten what it said.
+        """
 
     # -- the cluster ---------------------------------------------------------------------------------------
 

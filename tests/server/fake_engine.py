@@ -180,6 +180,9 @@ class FakeEngine(Alone):
     def purge(self, upto: LogId) -> None:
         self.purged = upto
 
+    def stored(self) -> dict[int, LogId]:
+        return {}
+
     def status(self) -> EngineStatus:
         last = self._next - 1 if self._next else None
         return EngineStatus(

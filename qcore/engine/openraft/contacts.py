@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qcore.engine.base import PeerStatus
@@ -39,6 +40,16 @@ class Contacts:
     def quorum_age(self) -> float | None:
         """Seconds since a quorum was last known to be there, None if it never was."""
         return None if self._quorum_at is None else time.monotonic() - self._quorum_at
+
+    def stored(self, leading: StatusParts, id_at: Callable[[int], LogId | None]) -> dict[int, LogId]:
+        """How far each node that the link was told of has the committed log; `id_at` gives the id of an entry."""
+        committed, found = leading[4], {}
+        for node, matched in leading[6]:
+            if node in self._links and matched is not None and committed is not None:
+                id = id_at(min(matched, committed))
+                if id is not None:
+                    found[node] = id
+        return found
 
     def peers(self, leading: StatusParts | None, last: LogId | None) -> tuple[PeerStatus, ...]:
         """The nodes that the link was told of; how far each one is only the leader knows."""

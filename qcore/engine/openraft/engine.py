@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from qcore.engine.openraft.main_items import MainItems
 from qcore.engine.openraft.rpc_queue import RaftRpcQueue
 from qcore.engine.openraft.start import Recovered, recover
 from qcore.engine.openraft.unwritten import Unwritten
-from qcore.model.entry import Entry, public_id, raft_node_id
+from qcore.model.entry import Entry, LogId, public_id, raft_node_id
 from qcore.model.errors import Busy, Fatal, RequestError, Timeout
 
 __all__ = ["OpenRaftEngine", "Timing"]
@@ -223,6 +223,11 @@ class OpenRaftEngine(ClusterHalf):
             quorum_age=0.0 if roles.leads and roles.alone else self._contacts.quorum_age(),
             peers=self._contacts.peers(leading, log.last),
         )
+
+    def stored(self) -> Mapping[int, LogId]:
+        """See `Engine.stored`."""
+        leading = self._border.status() if self._roles.leads else None
+        return {} if leading is None else self._contacts.stored(leading, self._directory.log.log_id)
 
     # -- what the core says; on the loop -------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ class Peering:
         node.about.refused = self._refused
         self._timeout = Alarm()
         self._looks = Periodic(budgets.FORMATION_TICK_SECONDS, self._look_again)
+        self._stored_looks = Periodic(budgets.STORED_LOOK_SECONDS, self._note_stored)
 
     @property
     def status(self) -> tuple[PeerStatus, ...]:
@@ -136,6 +137,7 @@ class Peering:
         self._changed(self._node.membership())
         self.forming.start(has_log=self._directory.log.last is not None)
         self._looks.start()
+        self._stored_looks.start()
         self._disk_reports.start()
         self._changes.start()
         if self._finding is not None:
@@ -158,6 +160,7 @@ class Peering:
     def _end(self) -> None:
         self.forming.stop()
         self._looks.stop()
+        self._stored_looks.stop()
         self._disk_reports.stop()
         self._timeout.cancel()
         self._removal.end()
@@ -305,6 +308,15 @@ class Peering:
                 self.forming.met(Candidate(hello.node, hello.incarnation, hello.addr), hello.cluster, address)
         self._node.has_cluster(self.forming.formation.knows_cluster)
         self._node.members_changed()
+        self._note_stored()
+
+    def _note_stored(self) -> bool:
+        """Have the link know what the disks of others have confirmed: an older one that is put back is refused then."""
+        nodes = {} if self._membership is None else self._membership.nodes
+        for node, id in self._node.engine.stored().items():
+            if node in nodes:
+                self._link.acknowledged(nodes[node].incarnation, id)
+        return True
 
     def _members_level(self) -> int:
         """The feature level that all other members know, 0 as long as one of them was not heard of."""

@@ -170,6 +170,9 @@ REFUSED_SECONDS = 30.0
 REFUSED_NODES = 100
 """Most of these that are kept: anybody may knock."""
 
+STORED_LOOK_SECONDS = 1.0
+"""Between two looks of a leader at what the disks of the others have confirmed; it looks when a link is lost, too."""
+
 FORMATION_TICK_SECONDS = 1.0
 """Between two times that a node says again where it stands while a cluster is formed."""
 

@@ -68,6 +68,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "waiting": None,
         "outlook": "no other node has this data: keep a copy of it elsewhere (snapshot.export)",
         "epoch": run.state.epochs.current,
+        "refused": [],
     }
     assert uptime >= 0
     assert limits["max_page"] == 50
