@@ -26,6 +26,7 @@ __all__ = [
     "run_tool",
     "url_option",
     "version_option",
+    "wait_option",
 ]
 
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -73,6 +74,17 @@ def url_option(command: Callable[..., Any]) -> Callable[..., Any]:
         callback=_read_urls,
         help=f"Server to connect to; several (repeated, or with commas) are tried in order. [env: QCORE_URL; "
         f"default: {DEFAULT_URL}]",
+    )(command)
+
+
+def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--wait`; the tool gets the seconds as `wait`."""
+    return click.option(
+        "--wait",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help="Try for this long to reach a server that has a leader.",
     )(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qcore_tools.cli.tables import CLIENTS, SLOW_LOG, columns
+from qcore_tools.cli.tables import CLIENTS, SLOW_LOG
 from qcore_tools.cli.views import render
 
 
@@ -54,7 +54,3 @@ def test_what_a_terminal_would_obey_is_escaped_and_columns_stay_aligned() -> Non
     assert lines[1].startswith("a\\u001b[2J  127")
     assert len({line.index("127.0.0.1") for line in lines[1:]}) == 1
     assert "\x1b" not in "".join(lines)
-
-
-def test_wide_characters_take_two_columns() -> None:
-    assert columns(["A", "B"], [["漢字", "x"], ["abcd", "y"]]) == ["A     B", "漢字  x", "abcd  y"]

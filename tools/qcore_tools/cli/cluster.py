@@ -7,8 +7,9 @@ from typing import Any
 
 from qcore_tools.cli.command import Params
 from qcore_tools.cli.views import Params as Given
-from qcore_tools.cli.views import RecordView, Table, View, bare, cell
+from qcore_tools.cli.views import RecordView, Table, View
 from qcore_tools.console import UsageError
+from qcore_tools.forms import bare, cell
 
 __all__ = ["FORMED", "MEMBER", "STATUS", "TRANSFERRED", "read_ids", "read_node"]
 

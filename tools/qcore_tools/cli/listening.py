@@ -11,8 +11,9 @@ from qcore.client.merging import MergedEvents
 from qcore.model.errors import NotFound
 from qcore.model.wire import encode_json
 from qcore_tools.cli.command import Params
-from qcore_tools.cli.views import Format, as_json, as_text, bare, cell, csv_line, literal
+from qcore_tools.cli.views import Format, as_text
 from qcore_tools.console import UsageError
+from qcore_tools.forms import as_json, bare, cell, csv_line, literal
 
 __all__ = ["Listeners", "Printer", "human", "read_listen", "read_poll", "read_unlisten"]
 

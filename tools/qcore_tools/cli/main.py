@@ -24,6 +24,7 @@ from qcore_tools.console import (
     run_tool,
     url_option,
     version_option,
+    wait_option,
 )
 from qcore_tools.terminal import complain
 
@@ -67,13 +68,7 @@ FOR_EVER = -1
     "-i", "--interval", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Pause between repeats."
 )
 @click.option("--timing", is_flag=True, help="Print how long each command took, on standard error.")
-@click.option(
-    "--wait",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Try for this long to reach a server that has a leader.",
-)
+@wait_option
 @url_option
 @version_option("qcore-cli")
 def qcore_cli(

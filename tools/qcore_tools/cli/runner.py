@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
 
-from qcore.client import Store, connect
-from qcore.model.errors import ConnectionFailed, QcoreError
+from qcore.client import Store
+from qcore.model.errors import QcoreError
 from qcore_tools.cli.blobs import fill_blobs
 from qcore_tools.cli.command import Params, Request
 from qcore_tools.cli.commands import explain, parse
 from qcore_tools.cli.listening import Listeners, Printer
 from qcore_tools.cli.schemas import read_schemas
-from qcore_tools.cli.views import Format, as_json, render
+from qcore_tools.cli.views import Format, render
+from qcore_tools.connecting import connected
+from qcore_tools.forms import as_json
 from qcore_tools.terminal import complain, note, write_result
 
 __all__ = ["Runner", "complain_all"]
-
-LEADER_PAUSE = 0.1
 
 
 class Runner:
@@ -63,17 +62,10 @@ class Runner:
             ConnectionFailed: no server answers, or none with a leader within `wait`.
         """
         if self._store is None:
-            deadline = time.monotonic() + self._wait
-            connecting = connect(
-                self._urls,
-                client="qcore-cli",
-                wait=self._wait,
-                on_lost=self._on_lost,
-                on_connected=self._on_connected,
+            connecting = connected(
+                self._urls, "qcore-cli", self._wait, on_lost=self._on_lost, on_connected=self._on_connected
             )
             self._store = await self._stack.enter_async_context(connecting)
-            if self._wait:
-                await _leader(self._store, deadline, self._wait)
         return self._store
 
     async def run(self, words: Sequence[str]) -> Sequence[QcoreError]:
@@ -137,13 +129,6 @@ class Runner:
             if step.command.method == "create":
                 created[f"${number}"] = step.params["type"]
         return params | {"commands": commands}
-
-
-async def _leader(store: Store, deadline: float, wait: float) -> None:
-    while (await store.info()).leader is None:
-        if time.monotonic() > deadline:
-            raise ConnectionFailed(f"no leader after {wait:g} s")
-        await asyncio.sleep(LEADER_PAUSE)
 
 
 def complain_all(errors: Sequence[QcoreError]) -> None:

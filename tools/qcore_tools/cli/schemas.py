@@ -11,8 +11,8 @@ from qcore.model.errors import BadSchema
 from qcore.model.schema import Scope
 from qcore.model.values import Kind
 from qcore_tools.cli.command import Params
-from qcore_tools.cli.views import as_json
 from qcore_tools.console import FileError, UsageError
+from qcore_tools.forms import as_json
 
 __all__ = ["KINDS", "read_field_schema", "read_file", "read_schemas"]
 

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from qcore_tools.cli.views import Params, Table, View, bare, cell
-from qcore_tools.terminal import visible
+from qcore_tools.cli.views import Params, Table, View
+from qcore_tools.forms import bare, cell, columns
 
-__all__ = ["CLIENTS", "SLOW_LOG", "columns"]
-
-
-def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines with aligned columns; what a terminal would obey is escaped, as escapes are wider than what they show."""
-    cells = [list(header), *([visible(text) for text in row] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
-
-
-def _width(text: str) -> int:
-    """Columns of a text on a terminal."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+__all__ = ["CLIENTS", "SLOW_LOG"]
 
 
 class ListView(View):

@@ -6,8 +6,6 @@ other three forms of one kind of result.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ import msgspec
 
 from qcore.model.errors import QcoreError, error_from_wire
 from qcore.model.wire import encode_json
+from qcore_tools.forms import as_json, bare, cell, csv_lines, literal
 from qcore_tools.terminal import visible
 
 __all__ = [
@@ -37,43 +36,13 @@ __all__ = [
     "Params",
     "StepsView",
     "View",
-    "as_json",
     "as_text",
-    "bare",
-    "cell",
-    "csv_line",
-    "literal",
     "render",
 ]
 
 Format = Literal["human", "json", "csv", "raw"]
 Params = Mapping[str, Any]
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
-
-
-def as_json(value: Any) -> str:
-    """JSON in one line."""
-    return encode_json(value).decode()
-
-
-def literal(value: Any) -> str:
-    """A value for people: strings in quotes, ``(missing) 17`` for a reference to a deleted entity."""
-    if isinstance(value, dict) and "missing" in value:
-        return f"(missing) {value['missing']}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(literal, value))}]"
-    return as_json(value)
-
-
-def bare(value: Any) -> str:
-    """A value for programs: text as it is, ids alone, ``null``, lists as ``[1,2]``."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and "missing" in value:
-        return str(value["missing"])
-    if isinstance(value, list):
-        return f"[{','.join(map(bare, value))}]"
-    return as_json(value)
 
 
 class View:
@@ -386,33 +355,13 @@ def render(view: View, result: Any, params: Params, format: Format) -> str:
     if format == "json":
         return as_json(result) + "\n"
     if format == "csv":
-        return _csv(*view.table(result))
+        return csv_lines(*view.table(result))
     return as_text(view.human(result, params) if format == "human" else view.raw(result), format)
 
 
 def as_text(lines: Iterable[str], format: Format) -> str:
     """Lines as they are written: for people escaped, whatever stands in them."""
     return "".join(f"{visible(line) if format == 'human' else line}\n" for line in lines)
-
-
-def cell(value: Any) -> str:
-    """A cell of CSV: nothing for None, JSON for what has parts."""
-    if value is None:
-        return ""
-    return as_json(value) if isinstance(value, dict | list) else bare(value)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def csv_line(cells: Sequence[Any]) -> str:
-    """One row, without the end of its line."""
-    return _csv(cells, ())[:-1]
 
 
 def _readings(result: Any) -> dict[str, Any]:
