@@ -23,6 +23,7 @@ __all__ = [
     "FileError",
     "UsageError",
     "exit_code",
+    "names_option",
     "run_tool",
     "url_option",
     "version_option",
@@ -86,6 +87,18 @@ def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="SECONDS",
         help="Try for this long to reach a server that has a leader.",
     )(command)
+
+
+def _read_names(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    names = [name.strip() for text in given for name in text.split(",")]
+    if "" in names:
+        raise click.BadParameter("expected names with commas between them")
+    return list(dict.fromkeys(names))
+
+
+def names_option(flag: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option for names, repeated or with commas; the tool gets a list, each name once."""
+    return click.option(flag, multiple=True, metavar="A,B", callback=_read_names, help=help)
 
 
 def version_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

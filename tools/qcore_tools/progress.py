@@ -1,0 +1,58 @@
+"""How far long work has come, on standard error and on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+__all__ = ["Progress"]
+
+PAUSE = 0.1
+"""Seconds between two updates."""
+
+BAR = 30
+
+
+class Progress:
+    """Counts `what` up to `total` (None: nobody knows); the line is gone when the block ends."""
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._begin = self._shown = time.monotonic()
+        self._visible = False
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        now = time.monotonic()
+        if self._terminal and now - self._shown >= PAUSE:
+            self._shown = now
+            self._write(f"\r{self._line(now - self._begin)}\x1b[K")
+            self._visible = True
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._visible:
+            self._write("\r\x1b[K")
+
+    def _line(self, seconds: float) -> str:
+        text = f"{self._done:,} {self._what}, {seconds:.0f} s"
+        if not self._total:
+            return text
+        filled = BAR * min(self._done, self._total) // self._total
+        return f"[{'#' * filled}{'.' * (BAR - filled)}] {100 * self._done // self._total:3d} %  {text}"
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            self._terminal = self._visible = False
