@@ -51,7 +51,7 @@ def test_columns_stand_in_the_order_asked_and_are_as_wide_as_what_is_shown(node:
         ],
     )
     assert err.startswith("Department->Name: ")
-    assert err.endswith("(1 entities)\n")
+    assert err.endswith("(1 of 3 entities)\n")
 
 
 def test_csv_json_ids_and_count_are_for_programs(select: Run) -> None:

@@ -41,7 +41,10 @@ class Findings:
 
     def notes(self) -> list[str]:
         """What people should know beside the result."""
-        lines = [f"{path}: {message} ({count} entities)" for path, (message, count) in self.failed.items()]
+        lines = [
+            f"{path}: {message} ({count:,} of {self.entities:,} entities)"
+            for path, (message, count) in self.failed.items()
+        ]
         if self.unanswered:
             lines.append(f"the filter has no answer for {self.unanswered} of the entities; {self.error}")
         return lines

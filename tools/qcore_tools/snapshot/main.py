@@ -112,7 +112,8 @@ async def _take(urls: Sequence[str], wait: float, target: str, pretty: bool, run
             indented = Indenter()
             sink = (lambda chunk: write(indented.feed(chunk))) if pretty else write
             last = await take(store, sink, runtime, progress.advance)
-    note(f"revision {last.revision}: {last.entities or 0:,} entities, {last.runtime or 0:,} Runtime values left out")
+    left_out = "" if runtime else f", {last.runtime or 0:,} Runtime values left out"
+    note(f"revision {last.revision}: {last.entities or 0:,} entities{left_out}")
 
 
 async def _restore(urls: Sequence[str], wait: float, text: bytes, *, dry_run: bool, prune: bool, reset: bool) -> None:
