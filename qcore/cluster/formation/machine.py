@@ -59,6 +59,9 @@ __all__ = ["Formation", "State"]
 
 State = Literal["blank", "proposing", "promised", "member"]
 
+_LISTEN = 3
+"""Ticks since the start in which peers that were not reached yet may still be."""
+
 _PATIENCE = 5
 """Ticks that a member waits for a log before it initializes the cluster itself."""
 
@@ -99,6 +102,8 @@ class Formation:
         self._cluster_id = cluster_id
         self._automatic = None if self._joins else automatic
         self._listens = True
+        self._ticks = 0
+        """Since the start, up to `_LISTEN`."""
         self._settled = 0
         """Ticks since others can be heard, or since a proposal came to nothing."""
         self._new_id = new_id
@@ -207,6 +212,7 @@ class Formation:
     def tick(self) -> None:
         """Say again what may have got lost."""
         promise = self.identity.promise
+        self._ticks = min(self._ticks + 1, _LISTEN)
         if self._saving is not None:
             return
         if promise is not None and not self._established:
@@ -294,7 +300,8 @@ class Formation:
             missing = nodes_text(self.seen.without_promise(promise, self.own))
             return f"{promise} is being formed and waits for the promise of {missing or 'nobody'}"
         if self._wish is not None:
-            return f"a cluster is being formed: {self._wish.missing(self.seen)}"
+            missing = self._wish.missing(self.seen) or "peers that were not reached yet may still answer"
+            return f"a cluster is being formed: {missing}"
         if self._joins:
             return f"node {self.own.id} waits for a cluster to take it in"
         if self._automatic is not None:
@@ -355,6 +362,8 @@ class Formation:
         """Without a promise: propose what the operator wishes or the node by itself, if everybody has answered."""
         if self._wish is None:
             return self._propose_by_itself()
+        if self._ticks < _LISTEN and any(self.seen.at(address) is None for address in self._peers):
+            return None  # it has just started: perhaps one of them is a member of a cluster
         try:
             members = self._wish.members(self.seen)
         except RequestError as error:

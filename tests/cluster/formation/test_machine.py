@@ -131,6 +131,11 @@ def test_a_cluster_of_one_needs_its_id() -> None:
     nodes = Nodes(1, linked=False)
     nodes.init(1, 1)
     nodes.deliver()
+    assert nodes.states() == ["blank"], "peers may still be reached, and belong to a cluster"
+    assert nodes.nodes[1].waiting() == "a cluster is being formed: peers that were not reached yet may still answer"
+    for _ in range(3):
+        nodes.nodes[1].tick()
+    nodes.deliver()
     assert nodes.states() == ["member"]
 
 

@@ -37,3 +37,18 @@ async def test_a_follower_whose_older_disk_is_put_back_is_refused_and_the_leader
         assert await age(leader.client(), user) == 77
         assert not leader.fatal
         await follower.stop()
+
+
+async def test_a_node_on_an_empty_disk_forms_no_cluster_beside_its_own(tmp_path: Path) -> None:
+    async with trio(tmp_path) as cluster:
+        leader = await cluster.leader()
+        await begin(leader.client())
+        follower = (await cluster.followers())[0]
+        await follower.stop()
+        shutil.rmtree(follower.directory.path)
+        await cluster.restart(follower)
+        assert await follower.client().kind("cluster.init", ids=[follower.id], timeout=2) in ("timeout", "forbidden")
+        await until(lambda: follower.directory.identity.cluster == leader.directory.identity.cluster)
+        if follower.anew is not None:
+            await follower.anew
+        await cluster.leader()
