@@ -16,6 +16,7 @@ from qcore.model.errors import Fatal
 from qcore.server.config.command import config
 from qcore.server.config.options import GroupedHelp, given, options
 from qcore.server.offline.check import check
+from qcore.server.offline.cluster import cluster
 from qcore.version import VERSION
 
 __all__ = ["qcore", "run_command_line"]
@@ -58,6 +59,7 @@ def qcore(ctx: click.Context, /, **_settings: Any) -> None:
 
 
 qcore.add_command(check)
+qcore.add_command(cluster)
 qcore.add_command(config)
 
 

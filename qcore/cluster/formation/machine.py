@@ -23,7 +23,7 @@ settles again. What keeps two clusters apart is the same; that there is one only
 all nodes that were ever started blank, so that any two initial clusters share a node.
 
 Whoever has promised passes the initial cluster on, so a proposer that dies holds nobody up. A member that dies before
-it has promised does; the way out is the operator's (`qcore.disk.identity.forget_promise`).
+it has promised does; the way out is the operator's (`qcore cluster forget-bootstrap`).
 """
 
 from __future__ import annotations
