@@ -15,6 +15,7 @@ from qcore_tools.console import CONTEXT, DONE, FAILED, FileError, run_tool, url_
 from qcore_tools.files import output, read_bytes
 from qcore_tools.progress import Progress
 from qcore_tools.snapshot.comparing import differences
+from qcore_tools.snapshot.factory_restore import factory_restore_command
 from qcore_tools.snapshot.indenting import Indenter
 from qcore_tools.snapshot.transfers import LONG, plan_lines, take
 from qcore_tools.terminal import note, visible, write_result
@@ -36,7 +37,7 @@ def _input(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @version_option("snapshot-tool")
 def snapshot_tool() -> None:
-    """Take, check, compare and restore JSON snapshots of a store."""
+    """Take, check, compare and restore JSON snapshots of a store, or make a data directory of one."""
 
 
 @snapshot_tool.command("take", context_settings=CONTEXT)
@@ -92,6 +93,9 @@ def diff_command(a: str, b: str) -> int:
     lines = [f"{visible(line)}\n" for line in differences(_document(a), _document(b))]
     write_result("".join(lines))
     return FAILED if lines else DONE
+
+
+snapshot_tool.add_command(factory_restore_command)
 
 
 def main(args: Sequence[str] | None = None) -> int:
