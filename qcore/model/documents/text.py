@@ -16,13 +16,14 @@ from qcore.model.documents.document import (
     field_of_key,
     refuse,
 )
+from qcore.model.documents.origin import Origin, Snapshot, read_origin
 from qcore.model.documents.schemas import DocumentSchemas, known_keys, shown
 from qcore.model.documents.tree import DocumentTree
 from qcore.model.documents.validation import validate
 
-__all__ = ["Parsed", "check", "parse", "read_document"]
+__all__ = ["Parsed", "check", "check_snapshot", "parse", "read_document"]
 
-_DOCUMENT_KEYS = ("schemas", "tree", "detached", "nextId")
+_DOCUMENT_KEYS = ("origin", "schemas", "tree", "detached", "nextId")
 _BYTE_ORDER_MARK = "\ufeff"
 """Some editors write it before UTF-8."""
 
@@ -37,6 +38,7 @@ class Parsed(msgspec.Struct):
     document: Document | None
     problems: list[Problem]
     unsure: set[str]
+    origin: Origin | None = None
 
 
 def read_document(data: bytes | bytearray | str) -> Document:
@@ -53,10 +55,17 @@ def read_document(data: bytes | bytearray | str) -> Document:
 
 def check(data: bytes | bytearray | str) -> tuple[Document | None, list[Problem]]:
     """Read a text and find all that is wrong with it, in its form and in what it says."""
+    snapshot, problems = check_snapshot(data)
+    return None if snapshot is None else snapshot.document, problems
+
+
+def check_snapshot(data: bytes | bytearray | str) -> tuple[Snapshot | None, list[Problem]]:
+    """The same with where the document comes from, as far as it says so."""
     parsed = parse(data)
     if parsed.document is None:
         return None, parsed.problems
-    return parsed.document, parsed.problems + validate(parsed.document, parsed.unsure)
+    problems = parsed.problems + validate(parsed.document, parsed.unsure)
+    return Snapshot(parsed.document, parsed.origin), problems
 
 
 def parse(data: bytes | bytearray | str) -> Parsed:
@@ -81,7 +90,7 @@ def parse(data: bytes | bytearray | str) -> Parsed:
     if problems or entities.notes:
         entities.note(DocumentTree(document))
         schemas.unsure.add("")
-    return Parsed(document, problems, schemas.unsure)
+    return Parsed(document, problems, schemas.unsure, read_origin(keys.get("origin")))
 
 
 def _decoded(data: bytes | bytearray | str, twins: list[str]) -> Any:

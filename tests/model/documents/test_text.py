@@ -141,8 +141,8 @@ def test_what_is_no_object_is_the_only_problem(data: str, given_value: str) -> N
         ("{}", "$", "no Root: the document has no tree"),
         ('{"tree":null}', "$.tree", "expected an entity (an object), given None"),
         ('{"tree":[]}', "$.tree", "expected an entity (an object), given a list"),
-        (text(version=2), "$.version", "unknown key; expected schemas, tree, detached, nextId"),
-        (text(**{"next id": 2}), '$["next id"]', "unknown key; expected schemas, tree, detached, nextId"),
+        (text(version=2), "$.version", "unknown key; expected origin, schemas, tree, detached, nextId"),
+        (text(**{"next id": 2}), '$["next id"]', "unknown key; expected origin, schemas, tree, detached, nextId"),
         (text(nextId="5"), "$.nextId", "expected a whole number, given '5'"),
         (text(nextId=5.0), "$.nextId", "expected a whole number, given 5.0"),
         (text(nextId=True), "$.nextId", "expected a whole number, given True"),
@@ -183,7 +183,7 @@ def test_a_text_with_problems_is_refused_with_all_of_them() -> None:
     with pytest.raises(BadParams) as caught:
         read_document(text(entity(id="x", F="y"), version=1))
     assert caught.value.message.startswith(
-        "$.version: unknown key; expected schemas, tree, detached, nextId (and 2 more"
+        "$.version: unknown key; expected origin, schemas, tree, detached, nextId (and 2 more"
     )
     paths = [problem["path"] for problem in caught.value.data["problems"]]
     assert paths == ["$.version", f"{CHILD}.id", f"{CHILD}.F"]

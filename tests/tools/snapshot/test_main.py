@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qcore.engine.factory import available_engines
+from qcore.version import VERSION
 from qcore_tools.snapshot.main import main
+from tests.conftest import NodeFactory
 from tests.process import NodeProcess
 from tests.tools.running import create, run
 
@@ -35,6 +39,21 @@ def backup(snapshot: Run, tmp_path: Path) -> Path:
     return file
 
 
+def content(text: str) -> dict[str, Any]:
+    """What a snapshot says of the store, without where it comes from."""
+    document: dict[str, Any] = json.loads(text)
+    assert next(iter(document)) == "origin"
+    del document["origin"]
+    return document
+
+
+def plan_of(told: str) -> list[str]:
+    """What was told on standard error of a plan, behind what was told of the snapshot."""
+    first, *rest = told.splitlines()
+    assert first.startswith("snapshot: revision ")
+    return [line for line in rest if not line.startswith("the store ")]
+
+
 def changed(file: Path, **fields: object) -> Path:
     """The snapshot with other fields for Alice."""
     document = json.loads(file.read_text())
@@ -45,20 +64,43 @@ def changed(file: Path, **fields: object) -> Path:
 
 
 def test_a_snapshot_is_taken_checked_and_put_back(node: NodeProcess, snapshot: Run, backup: Path) -> None:
-    assert snapshot("validate", "--input", str(backup)) == (0, "", f"{backup}: 11 entities, 7 types, no problems\n")
+    code, out, err = snapshot("validate", "--input", str(backup))
+    assert (code, out) == (0, "")
+    size, about = err.splitlines()
+    assert size == f"{backup}: 11 entities, 7 types, no problems"
+    assert about.startswith(f"{backup}: revision 1 of ")
+    assert about.endswith(", without Runtime fields")
     create(node, "SET 9 Age 50", "CREATE Folder New /Root")
-    code, out, err = snapshot("restore", "--input", str(backup))
-    assert (code, out.split()[0], err) == (0, "restored,", "update: 1\n")
+    for words, done, plan in (([], "restored,", "update: 1"), (["--prune"], "restored,", "delete: 1")):
+        code, out, err = snapshot("restore", "--input", str(backup), *words)
+        assert (code, out.split()[0], plan_of(err)) == (0, done, [plan])
     code, out, err = snapshot("restore", "--input", str(backup), "--prune")
-    assert (code, out.split()[0], err) == (0, "restored,", "delete: 1\n")
-    assert snapshot("restore", "--input", str(backup), "--prune") == (0, "nothing changed\n", "nothing to do\n")
+    assert (code, out, plan_of(err)) == (0, "nothing changed\n", ["nothing to do"])
 
 
 def test_a_dry_run_lists_what_would_be_done_and_does_nothing(snapshot: Run, backup: Path) -> None:
     other = changed(backup, Age=50)
     for _ in range(2):
         code, out, err = snapshot("restore", "--input", str(other), "--dry-run")
-        assert (code, out, err) == (0, "update /Root/Organization/Alice (User): Age\n", "update: 1\n")
+        assert (code, out, plan_of(err)) == (0, "update /Root/Organization/Alice (User): Age\n", ["update: 1"])
+
+
+def test_a_restore_tells_first_how_the_store_has_gone_on(
+    node: NodeProcess, snapshot: Run, backup: Path, tmp_path: Path
+) -> None:
+    assert "the store " not in snapshot("restore", "--input", str(backup))[2]
+    create(node, "SET 9 Age 50")
+    assert "\nthe store has gone on since, to revision 2\n" in snapshot("restore", "--input", str(backup))[2]
+    document = json.loads(backup.read_text())
+    for changes, told in (
+        ({"revision": 77}, "the store is only at revision 3: it lacks something, or has another history"),
+        ({"cluster": "b" * 32}, "the store is of another cluster, "),
+    ):
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(document | {"origin": document["origin"] | changes}))
+        code, _, err = snapshot("restore", "--input", str(other))
+        assert code == 0
+        assert told in err
 
 
 def test_a_snapshot_goes_through_pipes_and_is_the_same_when_indented(
@@ -66,11 +108,45 @@ def test_a_snapshot_goes_through_pipes_and_is_the_same_when_indented(
 ) -> None:
     code, out, _ = snapshot("take", "--output", "-", "--pretty")
     assert code == 0
-    assert out.startswith('{\n  "schemas": [\n')
-    assert json.loads(out) == json.loads(backup.read_text())
+    assert out.startswith('{\n  "origin": {\n')
+    assert '  "schemas": [\n' in out
+    assert content(out) == content(backup.read_text())
     done = run("snapshot", "restore", "--input", "-", url=node.url, stdin=out)
     assert (done.returncode, done.stdout) == (0, "nothing changed\n")
-    assert snapshot("take", "--output", "-")[1] == backup.read_text()
+    before, after = (
+        text.partition('"schemas":')[2] for text in (backup.read_text(), snapshot("take", "--output", "-")[1])
+    )
+    assert before == after
+
+
+def test_a_snapshot_says_where_it_comes_from(node: NodeProcess, snapshot: Run, backup: Path) -> None:
+    info = json.loads(run("cli", "-f", "json", "INFO", url=node.url).stdout)
+    origin = json.loads(backup.read_text())["origin"]
+    assert origin.pop("time").endswith("Z")
+    assert origin == {"all": False, "version": VERSION} | {key: info[key] for key in ("cluster", "epoch", "revision")}
+
+
+def test_one_without_ids_goes_into_another_store(node: NodeProcess, snapshot: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plain.json"
+    assert snapshot("take", "--output", str(file), "--no-ids", "--all")[0] == 0
+    assert '"id":' not in file.read_text()
+    assert snapshot("validate", "--input", str(file))[2].endswith(", without ids\n")
+    assert snapshot("restore", "--input", str(file))[:2] == (0, "nothing changed\n")
+
+
+def test_a_node_that_leads_is_told_from_one_that_does_not(
+    snapshot: Run, node_factory: NodeFactory, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup.json"
+    assert snapshot("take", "--output", str(file), "--if-leader")[0] == 0
+    if "openraft" not in available_engines():
+        pytest.skip("the OpenRaft extension is not built")
+    blank = node_factory("--peers", "127.0.0.1:1", env={"QCORE_ENGINE": "auto"})
+    blank.start()
+    before = file.read_bytes()
+    code, out, err = snapshot("take", "--output", str(file), "--if-leader", "--url", blank.url)
+    assert (code, out, err) == (0, "", "this node does not lead: nothing is taken\n")
+    assert file.read_bytes() == before
 
 
 def test_runtime_fields_are_taken_on_request(node: NodeProcess, snapshot: Run) -> None:
@@ -129,6 +205,17 @@ def test_differences_are_listed_and_are_1(snapshot: Run, backup: Path) -> None:
     code, out, err = snapshot("diff", str(backup), str(other))
     assert (code, out) == (1, "")
     assert err.startswith(f"snapshot-tool: {other}: ")
+
+
+def test_a_comparison_tells_which_one_is_not_needed_any_more(
+    node: NodeProcess, snapshot: Run, backup: Path, tmp_path: Path
+) -> None:
+    create(node, "SET 9 Age 50")
+    newer = tmp_path / "newer.json"
+    assert snapshot("take", "--output", str(newer), "--all")[0] == 0
+    told = f"{newer} supersedes {backup}\n"
+    assert snapshot("diff", str(backup), str(newer))[::2] == (1, told)
+    assert snapshot("diff", str(newer), str(backup))[::2] == (1, told)
 
 
 def test_checking_and_comparing_need_no_server(node: NodeProcess, snapshot: Run, backup: Path) -> None:

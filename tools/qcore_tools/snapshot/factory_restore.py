@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from qcore.model.documents.document import refuse
-from qcore.model.documents.text import check
+from qcore.model.documents.text import check_snapshot
 from qcore.model.errors import ConfigError
 from qcore_tools.console import CONTEXT, DONE, UsageError
 from qcore_tools.files import read_bytes
 from qcore_tools.progress import Progress
-from qcore_tools.terminal import visible, write_result
+from qcore_tools.snapshot.about import about
+from qcore_tools.terminal import note, visible, write_result
 
 __all__ = ["factory_restore_command"]
 
@@ -40,11 +41,12 @@ def factory_restore_command(source: str, settings: tuple[str, ...], force: bool,
         loaded = load(flags, settings, os.environ)
     except ConfigError as error:
         raise UsageError(error.message) from None
-    document, problems = check(read_bytes(source))
-    if document is None or problems:
+    snapshot, problems = check_snapshot(read_bytes(source))
+    if snapshot is None or problems:
         raise refuse(problems)
+    note(f"snapshot: {about(snapshot)}")
     with Progress("bytes written") as progress:
-        made = factory_restore(document, loaded.settings, force=force, wrote=progress.advance)
+        made = factory_restore(snapshot.document, loaded.settings, force=force, wrote=progress.advance)
     lines = [f"{made.path}: {made.entities:,} entities, machine {made.machine}, cluster {made.cluster}"]
     if made.backup is not None:
         lines.append(f"{made.backup}: what was there before")

@@ -8,16 +8,18 @@ from typing import Any
 
 import click
 
-from qcore.model.documents.document import Document, refuse
-from qcore.model.documents.text import check
+from qcore.model.documents.document import refuse
+from qcore.model.documents.origin import Snapshot
+from qcore.model.documents.text import check_snapshot
 from qcore_tools.connecting import connected
 from qcore_tools.console import CONTEXT, DONE, FAILED, FileError, run_tool, url_option, version_option, wait_option
 from qcore_tools.files import output, read_bytes
 from qcore_tools.progress import Progress
+from qcore_tools.snapshot.about import about, beside
 from qcore_tools.snapshot.comparing import differences
 from qcore_tools.snapshot.factory_restore import factory_restore_command
 from qcore_tools.snapshot.indenting import Indenter
-from qcore_tools.snapshot.transfers import LONG, plan_lines, take
+from qcore_tools.snapshot.transfers import LONG, leads, plan_lines, take
 from qcore_tools.terminal import note, visible, write_result
 
 __all__ = ["main", "snapshot_tool"]
@@ -43,12 +45,16 @@ def snapshot_tool() -> None:
 @snapshot_tool.command("take", context_settings=CONTEXT)
 @click.option("--output", "target", required=True, metavar="FILE", help="Where it goes; - for standard output.")
 @click.option("--pretty", is_flag=True, help="Indent it.")
-@click.option("--all", "runtime", is_flag=True, help="Take Runtime fields, too.")
+@click.option("--all", "runtime", is_flag=True, help="Take Runtime fields, too: a backup is complete only with them.")
+@click.option("--no-ids", is_flag=True, help="Leave ids out, to compare it or to restore it elsewhere.")
+@click.option("--if-leader", is_flag=True, help="Only from a node that leads; elsewhere do nothing, and that well.")
 @wait_option
 @url_option
-def take_command(target: str, pretty: bool, runtime: bool, wait: float, urls: list[str]) -> int:
+def take_command(
+    target: str, pretty: bool, runtime: bool, no_ids: bool, if_leader: bool, wait: float, urls: list[str]
+) -> int:
     """Write the store at one revision to a file, which is there whole or not at all."""
-    asyncio.run(_take(urls, wait, target, pretty, runtime))
+    asyncio.run(_take(urls, wait, target, if_leader=if_leader, pretty=pretty, runtime=runtime, ids=not no_ids))
     return DONE
 
 
@@ -62,10 +68,10 @@ def take_command(target: str, pretty: bool, runtime: bool, wait: float, urls: li
 def restore_command(source: str, dry_run: bool, prune: bool, reset: bool, wait: float, urls: list[str]) -> int:
     """Make the store what a snapshot says; the numbers of the plan are told before anything is done."""
     text = read_bytes(source)
-    _, problems = check(text)
-    if problems:
+    snapshot, problems = check_snapshot(text)
+    if snapshot is None or problems:
         raise refuse(problems)
-    asyncio.run(_restore(urls, wait, text, dry_run=dry_run, prune=prune, reset=reset))
+    asyncio.run(_restore(urls, wait, text, snapshot, dry_run=dry_run, prune=prune, reset=reset))
     return DONE
 
 
@@ -73,13 +79,14 @@ def restore_command(source: str, dry_run: bool, prune: bool, reset: bool, wait: 
 @_input
 def validate_command(source: str) -> int:
     """List all problems of a snapshot, each with its JSON path; needs no server."""
-    document, problems = check(read_bytes(source))
+    snapshot, problems = check_snapshot(read_bytes(source))
     write_result("".join(f"{visible(str(problem))}\n" for problem in problems))
-    if problems:
+    if snapshot is None or problems:
         note(f"{source}: {len(problems):,} problem{'s' * (len(problems) != 1)}")
         return FAILED
-    assert document is not None  # it has no problems
+    document = snapshot.document
     note(f"{source}: {len(document.entities):,} entities, {len(document.schemas):,} types, no problems")
+    note(f"{source}: {about(snapshot)}")
     return DONE
 
 
@@ -90,8 +97,12 @@ def diff_command(a: str, b: str) -> int:
     """List what differs between the snapshots A and B; 1 if anything does. Ids do not count."""
     if a == b == "-":
         raise click.UsageError("only one of the two can be standard input")
-    lines = [f"{visible(line)}\n" for line in differences(_document(a), _document(b))]
+    old, new = _snapshot(a), _snapshot(b)
+    lines = [f"{visible(line)}\n" for line in differences(old.document, new.document)]
     write_result("".join(lines))
+    for newer, older, name, other in ((new, old, b, a), (old, new, a, b)):
+        if newer.supersedes(older):
+            note(f"{name} supersedes {other}")
     return FAILED if lines else DONE
 
 
@@ -103,25 +114,34 @@ def main(args: Sequence[str] | None = None) -> int:
     return run_tool("snapshot-tool", snapshot_tool, args)
 
 
-def _document(name: str) -> Document:
-    document, problems = check(read_bytes(name))
-    if document is None or problems:
+def _snapshot(name: str) -> Snapshot:
+    snapshot, problems = check_snapshot(read_bytes(name))
+    if snapshot is None or problems:
         raise FileError(f"{name}: {refuse(problems).message}")
-    return document
+    return snapshot
 
 
-async def _take(urls: Sequence[str], wait: float, target: str, pretty: bool, runtime: bool) -> None:
+async def _take(
+    urls: Sequence[str], wait: float, target: str, *, if_leader: bool, pretty: bool, runtime: bool, ids: bool
+) -> None:
     async with connected(urls, "snapshot-tool", wait) as store:
+        if if_leader and not await leads(store):
+            note("this node does not lead: nothing is taken")
+            return
         with output(target) as write, Progress("bytes") as progress:
             indented = Indenter()
             sink = (lambda chunk: write(indented.feed(chunk))) if pretty else write
-            last = await take(store, sink, runtime, progress.advance)
+            last = await take(store, sink, progress.advance, runtime=runtime, ids=ids)
     left_out = "" if runtime else f", {last.runtime or 0:,} Runtime values left out"
     note(f"revision {last.revision}: {last.entities or 0:,} entities{left_out}")
 
 
-async def _restore(urls: Sequence[str], wait: float, text: bytes, *, dry_run: bool, prune: bool, reset: bool) -> None:
+async def _restore(
+    urls: Sequence[str], wait: float, text: bytes, snapshot: Snapshot, *, dry_run: bool, prune: bool, reset: bool
+) -> None:
     async with connected(urls, "snapshot-tool", wait) as store:
+        for line in (f"snapshot: {about(snapshot)}", *beside(snapshot, await store.info())):
+            note(line)
         plan = await store.snapshot_plan(text, prune=prune, timeout=LONG)
         if dry_run:
             lines = [str(line) for line in plan.lines] + ([f"... and {plan.more:,} more"] if plan.more else [])
