@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from qcore.client import Store
 from qcore.model.documents.document import refuse
 from qcore.model.documents.origin import Snapshot
 from qcore.model.documents.text import check_snapshot
-from qcore_tools.connecting import connected
 from qcore_tools.console import CONTEXT, DONE, FAILED, FileError, run_tool, url_option, version_option, wait_option
 from qcore_tools.files import output, read_bytes
 from qcore_tools.progress import Progress
@@ -19,6 +19,7 @@ from qcore_tools.snapshot.about import about, beside
 from qcore_tools.snapshot.comparing import differences
 from qcore_tools.snapshot.factory_restore import factory_restore_command
 from qcore_tools.snapshot.indenting import Indenter
+from qcore_tools.snapshot.lifeline import with_server
 from qcore_tools.snapshot.transfers import LONG, leads, plan_lines, take
 from qcore_tools.terminal import note, visible, write_result
 
@@ -54,7 +55,8 @@ def take_command(
     target: str, pretty: bool, runtime: bool, no_ids: bool, if_leader: bool, wait: float, urls: list[str]
 ) -> int:
     """Write the store at one revision to a file, which is there whole or not at all."""
-    asyncio.run(_take(urls, wait, target, if_leader=if_leader, pretty=pretty, runtime=runtime, ids=not no_ids))
+    words = {"if_leader": if_leader, "pretty": pretty, "runtime": runtime, "ids": not no_ids}
+    asyncio.run(with_server(urls, wait, lambda store: _take(store, target, **words)))
     return DONE
 
 
@@ -71,7 +73,8 @@ def restore_command(source: str, dry_run: bool, prune: bool, reset: bool, wait: 
     snapshot, problems = check_snapshot(text)
     if snapshot is None or problems:
         raise refuse(problems)
-    asyncio.run(_restore(urls, wait, text, snapshot, dry_run=dry_run, prune=prune, reset=reset))
+    words = {"dry_run": dry_run, "prune": prune, "reset": reset}
+    asyncio.run(with_server(urls, wait, lambda store: _restore(store, text, snapshot, **words)))
     return DONE
 
 
@@ -121,33 +124,27 @@ def _snapshot(name: str) -> Snapshot:
     return snapshot
 
 
-async def _take(
-    urls: Sequence[str], wait: float, target: str, *, if_leader: bool, pretty: bool, runtime: bool, ids: bool
-) -> None:
-    async with connected(urls, "snapshot-tool", wait) as store:
-        if if_leader and not await leads(store):
-            note("this node does not lead: nothing is taken")
-            return
-        with output(target) as write, Progress("bytes") as progress:
-            indented = Indenter()
-            sink = (lambda chunk: write(indented.feed(chunk))) if pretty else write
-            last = await take(store, sink, progress.advance, runtime=runtime, ids=ids)
+async def _take(store: Store, target: str, *, if_leader: bool, pretty: bool, runtime: bool, ids: bool) -> None:
+    if if_leader and not await leads(store):
+        note("this node does not lead: nothing is taken")
+        return
+    with output(target) as write, Progress("bytes") as progress:
+        indented = Indenter()
+        sink = (lambda chunk: write(indented.feed(chunk))) if pretty else write
+        last = await take(store, sink, progress.advance, runtime=runtime, ids=ids)
     left_out = "" if runtime else f", {last.runtime or 0:,} Runtime values left out"
     note(f"revision {last.revision}: {last.entities or 0:,} entities{left_out}")
 
 
-async def _restore(
-    urls: Sequence[str], wait: float, text: bytes, snapshot: Snapshot, *, dry_run: bool, prune: bool, reset: bool
-) -> None:
-    async with connected(urls, "snapshot-tool", wait) as store:
-        for line in (f"snapshot: {about(snapshot)}", *beside(snapshot, await store.info())):
-            note(line)
-        plan = await store.snapshot_plan(text, prune=prune, timeout=LONG)
-        if dry_run:
-            lines = [str(line) for line in plan.lines] + ([f"... and {plan.more:,} more"] if plan.more else [])
-            write_result("".join(f"{visible(line)}\n" for line in lines))
-        for line in plan_lines(plan.counts, plan.reset):
-            note(line)
-        if not dry_run:
-            done = await store.snapshot_restore(text, prune=prune, reset=reset, timeout=LONG)
-            write_result(f"restored, revision {done.revision}\n" if done.changed else "nothing changed\n")
+async def _restore(store: Store, text: bytes, snapshot: Snapshot, *, dry_run: bool, prune: bool, reset: bool) -> None:
+    for line in (f"snapshot: {about(snapshot)}", *beside(snapshot, await store.info())):
+        note(line)
+    plan = await store.snapshot_plan(text, prune=prune, timeout=LONG)
+    if dry_run:
+        lines = [str(line) for line in plan.lines] + ([f"... and {plan.more:,} more"] if plan.more else [])
+        write_result("".join(f"{visible(line)}\n" for line in lines))
+    for line in plan_lines(plan.counts, plan.reset):
+        note(line)
+    if not dry_run:
+        done = await store.snapshot_restore(text, prune=prune, reset=reset, timeout=LONG)
+        write_result(f"restored, revision {done.revision}\n" if done.changed else "nothing changed\n")
