@@ -47,7 +47,8 @@ __all__ = ["run"]
 _DEFAULT_URL = "ws://127.0.0.1:8080"
 """Where the tools look by themselves."""
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""In the order in which they are caught: who sees the last one caught may send either."""
 
 log = logs.get("qcore")
 
