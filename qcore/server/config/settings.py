@@ -18,6 +18,8 @@ from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_val
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from qcore.model.entry import FEATURE_LEVEL
+
 __all__ = ["SETTINGS", "Setting", "Settings", "check_origin", "split_addr"]
 
 _ADDR = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
@@ -372,6 +374,11 @@ class Settings(BaseSettings):
                 raise ValueError("an empty text")
             return None
         return value.lower() if setting.choices and isinstance(value, str) else value
+
+    @property
+    def feature_level(self) -> int:
+        """The highest feature level that this version knows and `max_feature_level` allows."""
+        return min(FEATURE_LEVEL, self.max_feature_level or FEATURE_LEVEL)
 
     @property
     def has_others(self) -> bool:

@@ -104,7 +104,7 @@ class Leadership:
             yield OpenEpoch(secrets.token_hex(8))
 
     def _known_level(self) -> int:
-        own = min(FEATURE_LEVEL, self._settings.max_feature_level or FEATURE_LEVEL)
+        own = self._settings.feature_level
         return own if self._state.revision == 0 else min(own, self.members_level())
 
     def step_applied(self, command: Command, result: Any) -> None:

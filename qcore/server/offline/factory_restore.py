@@ -27,7 +27,7 @@ from qcore.disk.writer import DiskWriter
 from qcore.model.documents.document import Document, with_texts
 from qcore.model.documents.limits import check_limits
 from qcore.model.documents.password import SALT_BYTES, hash_password
-from qcore.model.entry import FEATURE_LEVEL, Entry, EntryBody, LogId, Member, Membership, Vote, raft_node_id
+from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership, Vote, raft_node_id
 from qcore.model.errors import Conflict, Damaged, DiskFailed
 from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.restore import Restore
@@ -102,7 +102,7 @@ def _restored(document: Document, settings: Settings) -> State:
     texts = {(at, field): hash_password(text, os.urandom(SALT_BYTES)) for at, field, text in prepared.passwords}
     command = Restore(with_texts(document, texts), prune=True)
     command.max_depth, command.max_list = settings.max_depth, settings.max_list
-    level = min(FEATURE_LEVEL, settings.max_feature_level or FEATURE_LEVEL)
+    level = settings.feature_level
     state = State()
     body = EntryBody(level, time.time_ns(), "commands", [RaiseLevel(level), command])
     for outcome in apply_entry(state, Entry(_log_id(settings, 1), body)):

@@ -22,7 +22,7 @@ from qcore.model.times import format_time
 from qcore.server.client import Client
 from qcore.server.config.settings import Settings
 from qcore.server.operations.clients import ConnectedClients
-from qcore.server.operations.members import OUTSIDE, Cluster
+from qcore.server.operations.members import Cluster
 from qcore.server.operations.readiness import NotReady, readiness
 from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.runtime import budgets
@@ -162,7 +162,7 @@ class AboutNode:
             data_dir=str(self._directory.path),
             limits={name: getattr(self._settings, name) for name in LIMITS},
             waiting=self._disk_full() if not_ready is None else not_ready.sentence,
-            outlook=cluster.outlook() if self.forming() is None else OUTSIDE,
+            outlook=cluster.outlook(),
             refused=self.refused(),
         )
 

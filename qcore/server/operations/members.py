@@ -8,11 +8,7 @@ from qcore.engine.base import EngineStatus
 from qcore.model.entry import Membership, public_id
 from qcore.model.requests.results import MemberInfo
 
-__all__ = ["OUTSIDE", "Cluster"]
-
-
-OUTSIDE = "nothing can be written: this node is in no cluster yet"
-"""The outlook of a blank node."""
+__all__ = ["Cluster"]
 
 
 class Cluster:

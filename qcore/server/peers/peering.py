@@ -341,7 +341,7 @@ def _own(identity: Identity, node: Node, addr: str) -> Own:
         node=raft_node_id(identity.node, identity.generation),
         incarnation=identity.incarnation,
         run=secrets.token_hex(16),
-        levels=(1, node.settings.max_feature_level or FEATURE_LEVEL),
+        levels=(1, node.settings.feature_level),
         addr=addr,
         version=VERSION,
     )

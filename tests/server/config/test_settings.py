@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from qcore.model.entry import FEATURE_LEVEL
 from qcore.server.config.settings import SETTINGS, Settings, split_addr
 
 
@@ -123,3 +124,8 @@ def test_names_and_scoped_addresses_split_too(addr: str) -> None:
 def test_what_is_no_address_is_refused(addr: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the message depends on what is wrong
         split_addr(addr)
+
+
+def test_a_node_claims_no_feature_level_above_what_its_version_knows() -> None:
+    levels = [Settings(max_feature_level=most).feature_level for most in (None, 1, FEATURE_LEVEL, 1_000_000)]
+    assert levels == [FEATURE_LEVEL, 1, FEATURE_LEVEL, FEATURE_LEVEL]

@@ -402,7 +402,12 @@ async def test_a_leader_raises_the_feature_level_and_entries_bear_it(
     async with running(tmp_path) as run:
         await write(await begin(run), 1)
         assert run.state.level == entry.FEATURE_LEVEL
-    for module in ("qcore.server.leadership.leadership", "qcore.disk.log.record", "qcore.store.apply"):
+    for module in (
+        "qcore.server.config.settings",
+        "qcore.server.leadership.leadership",
+        "qcore.disk.log.record",
+        "qcore.store.apply",
+    ):
         monkeypatch.setattr(f"{module}.FEATURE_LEVEL", entry.FEATURE_LEVEL + 1)
     async with running(tmp_path) as run:
         await until(lambda: run.state.level == entry.FEATURE_LEVEL + 1)
