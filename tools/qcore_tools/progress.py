@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
+from collections.abc import Coroutine
 from types import TracebackType
+from typing import Any, TypeVar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "waiting"]
+
+T = TypeVar("T")
 
 PAUSE = 0.1
 """Seconds between two updates."""
@@ -15,11 +20,15 @@ BAR = 30
 
 
 class Progress:
-    """Counts `what` up to `total` (None: nobody knows); the line is gone when the block ends."""
+    """Counts `what` up to `total` (None: nobody knows); the line is gone when the block ends.
 
-    def __init__(self, what: str, total: int | None = None) -> None:
+    With `counted` false only the time is told that `what` takes.
+    """
+
+    def __init__(self, what: str, total: int | None = None, *, counted: bool = True) -> None:
         self._what = what
         self._total = total
+        self._counted = counted
         self._done = 0
         self._begin = self._shown = time.monotonic()
         self._visible = False
@@ -44,7 +53,8 @@ class Progress:
             self._write("\r\x1b[K")
 
     def _line(self, seconds: float) -> str:
-        text = f"{self._done:,} {self._what}, {seconds:.0f} s"
+        text = f"{self._done:,} {self._what}" if self._counted else self._what
+        text += f", {seconds:.0f} s"
         if not self._total:
             return text
         filled = BAR * min(self._done, self._total) // self._total
@@ -56,3 +66,15 @@ class Progress:
             sys.stderr.flush()
         except OSError:
             self._terminal = self._visible = False
+
+
+async def waiting(what: str, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that somebody else does, and tell meanwhile how long that takes."""
+    task = asyncio.ensure_future(work)
+    try:
+        with Progress(what, counted=False) as progress:
+            while not (await asyncio.wait({task}, timeout=PAUSE))[0]:
+                progress.advance(0)
+        return task.result()
+    finally:
+        task.cancel()

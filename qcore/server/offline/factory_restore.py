@@ -33,7 +33,7 @@ from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.restore import Restore
 from qcore.server.config.settings import Settings
 from qcore.server.recovery import load
-from qcore.store.apply import apply_entry
+from qcore.store.apply import applying_entry
 from qcore.store.documents.plan import prepare
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
@@ -56,12 +56,12 @@ class FactoryRestored(msgspec.Struct, frozen=True):
 
 
 def factory_restore(
-    document: Document, settings: Settings, *, force: bool = False, wrote: Callable[[int], None] = lambda _: None
+    document: Document, settings: Settings, *, force: bool = False, between: Callable[[], None] = lambda: None
 ) -> FactoryRestored:
     """Make the directory of node `settings.id` in `settings.data_dir` of a document that has no problems.
 
-    `force` puts it in the place of one that is there, which is kept under another name. `wrote` hears of bytes that
-    were written. Blocking.
+    `force` puts it in the place of one that is there, which is kept under another name. `between` is
+    called now and then. Blocking.
 
     Raises:
         Conflict: there is a directory, and `force` is not given.
@@ -72,10 +72,10 @@ def factory_restore(
     data_dir = settings.data_dir.absolute()
     place = data_dir / f"node_{settings.id}"
     with _held(place, force):
-        state = _restored(document, settings)
+        state = _restored(document, settings, between)
         with _building(data_dir, f".node_{settings.id}.restoring") as room:
-            identity = _build(room, state, settings, wrote)
-            _read_back(room / place.name, state)
+            identity = _build(room, state, settings, between)
+            _read_back(room / place.name, state, between)
             _give_owner(room / place.name, _owner_of(data_dir))
             backup = _free_name(place) if os.path.lexists(place) else None
             put_in_place(room / place.name, place, backup)
@@ -95,7 +95,7 @@ def _held(place: Path, force: bool) -> Iterator[None]:
         yield
 
 
-def _restored(document: Document, settings: Settings) -> State:
+def _restored(document: Document, settings: Settings, between: Callable[[], None]) -> State:
     """The state that the document is, as an entry of the log would make it."""
     prepared = prepare(document)
     check_limits(prepared.document, prepared.tree, prepared.types, settings.max_depth, settings.max_list)
@@ -105,8 +105,9 @@ def _restored(document: Document, settings: Settings) -> State:
     level = settings.feature_level
     state = State()
     body = EntryBody(level, time.time_ns(), "commands", [RaiseLevel(level), command])
-    for outcome in apply_entry(state, Entry(_log_id(settings, 1), body)):
-        if outcome.error is not None:
+    for outcome in applying_entry(state, Entry(_log_id(settings, 1), body)):
+        between()
+        if outcome is not None and outcome.error is not None:
             raise outcome.error
     return state
 
@@ -143,7 +144,7 @@ def _clear(room: Path) -> None:
         shutil.rmtree(room)
 
 
-def _build(room: Path, state: State, settings: Settings, wrote: Callable[[int], None]) -> Identity:
+def _build(room: Path, state: State, settings: Settings, between: Callable[[], None]) -> Identity:
     last = _log_id(settings, 1)
     with closing(Directory.open(room, settings.id, machine=settings.machine)) as directory:
         identity = msgspec.structs.replace(directory.identity, cluster=secrets.token_hex(16))
@@ -151,7 +152,7 @@ def _build(room: Path, state: State, settings: Settings, wrote: Callable[[int], 
         directory.save_vote(Vote(_TERM, last.node, committed=True))
         member = Member(settings.advertise or settings.ws_addr, identity.incarnation)
         membership = Membership([[last.node]], {last.node: member})
-        _write_snapshot(directory, state, last, membership, wrote)
+        _write_snapshot(directory, state, last, membership, between)
         writer = DiskWriter(directory, lambda _: None)
         drop_log(writer, last)
         writer.run_pending()
@@ -160,7 +161,7 @@ def _build(room: Path, state: State, settings: Settings, wrote: Callable[[int], 
 
 
 def _write_snapshot(
-    directory: Directory, state: State, last: LogId, membership: Membership, wrote: Callable[[int], None]
+    directory: Directory, state: State, last: LogId, membership: Membership, between: Callable[[], None]
 ) -> None:
     snapshot = StateSnapshot(state)
     header = SnapshotHeader(
@@ -179,15 +180,14 @@ def _write_snapshot(
         piece += lines
         if len(piece) >= _PIECE:
             writer.write(bytes(piece))
-            wrote(len(piece))
+            between()
             piece.clear()
     writer.write(bytes(piece))
-    wrote(len(piece))
     directory.snapshots.add(writer.finish())
     snapshot.release()
 
 
-def _read_back(path: Path, state: State) -> None:
+def _read_back(path: Path, state: State, between: Callable[[], None]) -> None:
     """Refuse a directory that does not give back what was written.
 
     Raises:
@@ -196,7 +196,7 @@ def _read_back(path: Path, state: State) -> None:
     try:
         with closing(Directory.look(path)) as looked:
             looked.refuse_damaged()
-            found, _ = load(looked)
+            found, _ = load(looked, between)
     except Damaged as problem:
         where = problem.data.get("path", path)
         raise DiskFailed(f"the disk does not give back what was written to {where}", path=str(path)) from problem

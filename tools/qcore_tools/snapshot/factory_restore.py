@@ -45,8 +45,8 @@ def factory_restore_command(source: str, settings: tuple[str, ...], force: bool,
     if snapshot is None or problems:
         raise refuse(problems)
     note(f"snapshot: {about(snapshot)}")
-    with Progress("bytes written") as progress:
-        made = factory_restore(snapshot.document, loaded.settings, force=force, wrote=progress.advance)
+    with Progress("making the directory", counted=False) as progress:
+        made = factory_restore(snapshot.document, loaded.settings, force=force, between=lambda: progress.advance(0))
     lines = [f"{made.path}: {made.entities:,} entities, machine {made.machine}, cluster {made.cluster}"]
     if made.backup is not None:
         lines.append(f"{made.backup}: what was there before")

@@ -14,7 +14,7 @@ from qcore.model.documents.origin import Snapshot
 from qcore.model.documents.text import check_snapshot
 from qcore_tools.console import CONTEXT, DONE, FAILED, FileError, run_tool, url_option, version_option, wait_option
 from qcore_tools.files import output, read_bytes
-from qcore_tools.progress import Progress
+from qcore_tools.progress import Progress, waiting
 from qcore_tools.snapshot.about import about, beside
 from qcore_tools.snapshot.comparing import differences
 from qcore_tools.snapshot.factory_restore import factory_restore_command
@@ -139,12 +139,12 @@ async def _take(store: Store, target: str, *, if_leader: bool, pretty: bool, run
 async def _restore(store: Store, text: bytes, snapshot: Snapshot, *, dry_run: bool, prune: bool, reset: bool) -> None:
     for line in (f"snapshot: {about(snapshot)}", *beside(snapshot, await store.info())):
         note(line)
-    plan = await store.snapshot_plan(text, prune=prune, timeout=LONG)
+    plan = await waiting("planning", store.snapshot_plan(text, prune=prune, timeout=LONG))
     if dry_run:
         lines = [str(line) for line in plan.lines] + ([f"... and {plan.more:,} more"] if plan.more else [])
         write_result("".join(f"{visible(line)}\n" for line in lines))
     for line in plan_lines(plan.counts, plan.reset):
         note(line)
     if not dry_run:
-        done = await store.snapshot_restore(text, prune=prune, reset=reset, timeout=LONG)
+        done = await waiting("restoring", store.snapshot_restore(text, prune=prune, reset=reset, timeout=LONG))
         write_result(f"restored, revision {done.revision}\n" if done.changed else "nothing changed\n")
