@@ -134,6 +134,11 @@ class Trio:
     def __init__(self, nodes: list[ClusterNode]) -> None:
         self.nodes = nodes
 
+    async def linked(self) -> None:
+        """Wait until each of those that run is linked with all others, and knows them as members."""
+        rest = len(self.up) - 1
+        await until(lambda: all(_has_others(each, rest) for each in self.up))
+
     async def leader(self) -> ClusterNode:
         """The node that leads, once one does and all know it."""
         await until(lambda: self._agreed() is not None)
@@ -164,7 +169,7 @@ class Trio:
 
 @asynccontextmanager
 async def trio(folder: Path, **settings: Any) -> AsyncIterator[Trio]:
-    """Run three nodes of a new cluster until the block ends; none of them may have failed."""
+    """Run three nodes of a new cluster, linked with each other, until the block ends; none of them may have failed."""
     nodes = [ClusterNode(folder, id, **settings) for id in (1, 2, 3)]
     for each in nodes:
         await each.open()
@@ -173,6 +178,7 @@ async def trio(folder: Path, **settings: Any) -> AsyncIterator[Trio]:
     await nodes[0].client().result("cluster.init", timeout=DEADLINE)
     found = Trio(nodes)
     try:
+        await found.linked()
         yield found
     finally:
         for each in nodes:
@@ -182,6 +188,11 @@ async def trio(folder: Path, **settings: Any) -> AsyncIterator[Trio]:
             await each.hang_up()
         gc.collect()  # what is left of this test is found in it, not in another
         assert [each.fatal for each in nodes] == [[] for _ in nodes]
+
+
+def _has_others(node: ClusterNode, number: int) -> bool:
+    linked = sum(other.up for other in node.peering.status)
+    return linked == number and len(node.node.others()) == number
 
 
 def _is_empty(front: FrontDoor) -> bool:
