@@ -4,7 +4,7 @@
  *
  *     CALL ACTION NUMBER TIMES PATTERN
  *
- * CALL     write (and all its relatives), fsync (and fdatasync), rename (and link), clock (the wall clock), space
+ * CALL     write (and all its relatives), fsync (and fdatasync, syncfs), rename (and link), clock (the wall clock), space
  * ACTION   fail: NUMBER is the errno; delay: milliseconds; shift: seconds added to the clock; left: bytes said to be free
  * TIMES    how many calls it is for, -1 without an end
  * PATTERN  of the whole path, as for fnmatch(3), * matches slashes; of a rename the new path
@@ -229,6 +229,11 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return fails_on("fsync", fd) ? -1 : REAL(fdatasync)(fd);
+}
+
+int syncfs(int fd)
+{
+    return fails_on("fsync", fd) ? -1 : REAL(syncfs)(fd);
 }
 
 int rename(const char *from, const char *to)

@@ -29,7 +29,7 @@ from qcore.disk.log.log import Log
 from qcore.disk.log.preallocator import Preallocator
 from qcore.disk.log.survey import survey
 from qcore.disk.marks import Marks
-from qcore.disk.mounts import durability_warning, mount_table
+from qcore.disk.mounts import durability_warning, is_flushed_whole, mount_table
 from qcore.disk.room import make_room
 from qcore.disk.snapshot_files import SnapshotFiles
 from qcore.model.entry import LogId, Vote
@@ -130,7 +130,9 @@ class Directory:
         found = survey(files, folder, marks, covered)
         directory = cls(path, files, lock, snapshots, identity, marks, Log(files, folder, marks, found))
         directory.problems += [*problems, *marks.problems, *found.problems]
-        warning = durability_warning(str(path.resolve()), mount_table())
+        place, mounts = str(path.resolve()), mount_table()
+        files.whole = is_flushed_whole(place, mounts, os.uname().release)
+        warning = durability_warning(place, mounts)
         directory.warnings += [*lock.warnings, *found.warnings, *([warning] if warning else [])]
         return directory
 

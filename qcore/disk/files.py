@@ -6,11 +6,12 @@ later one, because the page cache may hold what the disk lacks. What the bytes m
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
@@ -42,6 +43,9 @@ _HINTS = {
 }
 
 
+_syncfs: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "syncfs", None)
+"""Flushes the file system of a descriptor; not 0 if it failed."""
+
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL})
 """What a file system answers that gives no second name to a file."""
 
@@ -55,11 +59,13 @@ class Files:
 
     Attributes:
         links: whether the file system gave a file a second name as long as it was asked to.
+        whole: whether the file system may be flushed as a whole in place of several files.
         syncs: how long flushes took, those of every `apart`, too.
     """
 
     def __init__(self) -> None:
         self.links = True
+        self.whole = False
         self.syncs = SyncTimes()
         self._failure: str | None = None
         self._held: dict[str, HeldFolder] = {}
@@ -147,10 +153,37 @@ class Files:
                 raise
             return descriptor
 
-    def finish(self, descriptor: int, path: str) -> None:
-        """Fsync a file that `create` left open; its name is not durable yet."""
+    def open_over(self, path: str, data: bytes) -> int:
+        """Write over the first bytes of a file that is no shorter and return its descriptor, for `finish`."""
+        with self._writing("overwrite", path) as (name, folder):
+            descriptor = os.open(name, _WRITE, dir_fd=folder)
+            try:
+                _write_all(descriptor, data)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
+
+    def finish(self, descriptor: int, path: str, *, grown: bool) -> None:
+        """Sync a file that `create` or, with `grown` False, `open_over` left open; a new name is not durable yet."""
         with self._writing("write", path):
-            self.fsync(descriptor, path)
+            if grown:
+                self.fsync(descriptor, path)
+            else:
+                self.fdatasync(descriptor, path)
+
+    def sync_all(self, folder: str) -> bool:
+        """Make all that was written to the file system of a held folder durable, its names, too: one flush for many.
+
+        False where that cannot be relied on, or failed, perhaps for somebody else's file: then each file that is
+        still open tells by `finish` how it fared.
+        """
+        if not self.whole or _syncfs is None or self._failure is not None:
+            return False
+        begun = time.monotonic()
+        failed = _syncfs(self._held[folder].descriptor)
+        self.syncs.add(self.syncs.fsync, time.monotonic() - begun)
+        return not failed
 
     def fsync(self, descriptor: int, path: str) -> None:
         """Make the file's content durable. `path` is only told to whoever listens in."""

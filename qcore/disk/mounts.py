@@ -1,4 +1,4 @@
-"""Whether the file system below a folder keeps what was fsynced."""
+"""Whether the file system below a folder keeps what was fsynced, and whether it can be flushed as a whole."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["durability_warning", "mount_table"]
+__all__ = ["durability_warning", "is_flushed_whole", "mount_table"]
 
+_FLUSHED_WHOLE = frozenset({"btrfs", "ext4", "xfs"})
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
@@ -32,6 +33,21 @@ def durability_warning(folder: str, mounts: str) -> str | None:
     if kind == "overlay" and "volatile" in options:
         return f"{folder} lies on an overlay mounted with volatile: writes are lost when the machine stops"
     return None
+
+
+def is_flushed_whole(folder: str, mounts: str, kernel: str) -> bool:
+    """Tell whether syncfs makes all that was written to the file system of `folder` durable, and tells if it did not.
+
+    It did not tell before Linux 5.8. Others than these file systems may keep it to themselves, or ask nobody's disk.
+
+    Args:
+        folder, mounts: as in `durability_warning`.
+        kernel: its release, as ``6.1.0-18-amd64``.
+    """
+    release = re.match(r"(\d+)\.(\d+)", kernel)
+    if release is None or (int(release[1]), int(release[2])) < (5, 8):
+        return False
+    return _file_system(folder, mounts)[0] in _FLUSHED_WHOLE
 
 
 def _file_system(folder: str, mounts: str) -> tuple[str, list[str]]:

@@ -19,7 +19,18 @@ from typing import Any
 
 from qcore.disk.files import Files
 
-__all__ = ["SECTOR", "Image", "Killed", "Operation", "Recorder", "crash_states", "image_of", "materialise", "torn"]
+__all__ = [
+    "SECTOR",
+    "AtOnce",
+    "Image",
+    "Killed",
+    "Operation",
+    "Recorder",
+    "crash_states",
+    "image_of",
+    "materialise",
+    "torn",
+]
 
 Image = dict[str, bytes | None]
 """Content by path below the root; None is a folder."""
@@ -36,7 +47,7 @@ _SAMPLED_PRODUCTS = 48
 
 @dataclass(frozen=True)
 class Operation:
-    """One step: mkdir, write, create, overwrite, extend, fsync, fdatasync, rename, unlink or sync_folder.
+    """One step: mkdir, write, create, overwrite, extend, fsync, fdatasync, rename, unlink, sync_folder or sync_all.
 
     Paths are below the root. `inode` tells files apart that had the same name one after the other.
     """
@@ -57,7 +68,12 @@ class Recorder(Files):
 
     `kill_at` ends the process after that many operations. `between` is called before each operation of the log's
     writer: what it does is done by another thread meanwhile.
+
+    Attributes:
+        flushes_whole: whether the file system can be flushed as a whole.
     """
+
+    flushes_whole = False
 
     def __init__(self, root: Path, trace: list[Operation], kill_at: int | None = None) -> None:
         super().__init__()
@@ -106,9 +122,18 @@ class Recorder(Files):
             )
         return descriptor
 
-    def finish(self, descriptor: int, path: str) -> None:
-        self._inode = os.fstat(descriptor).st_ino
-        super().finish(descriptor, path)
+    def open_over(self, path: str, data: bytes) -> int:
+        self.note("overwrite", path, data)
+        return super().open_over(path, data)
+
+    def finish(self, descriptor: int, path: str, *, grown: bool) -> None:
+        self._inode = os.fstat(descriptor).st_ino if grown else 0
+        super().finish(descriptor, path, grown=grown)
+
+    def sync_all(self, folder: str) -> bool:
+        if self.flushes_whole:
+            self.note("sync_all", folder)
+        return self.flushes_whole
 
     def fsync(self, descriptor: int, path: str) -> None:
         inode, self._inode = self._inode, 0
@@ -139,6 +164,12 @@ class Recorder(Files):
 
     def sync_folder(self, path: str) -> None:
         self.note("sync_folder", path)
+
+
+class AtOnce(Recorder):
+    """On a file system that can be flushed as a whole."""
+
+    flushes_whole = True
 
 
 @dataclass
@@ -247,6 +278,8 @@ class _Disk:
             self._name(step.path, None)
         elif step.kind == "sync_folder":
             self._sync(step.path)
+        elif step.kind == "sync_all":
+            self._sync_all()
 
     def images(self) -> Iterator[Image]:
         """Yield what a power cut now may leave: every state if they are few, else each change alone and a sample."""
@@ -265,6 +298,13 @@ class _Disk:
     def _name(self, path: str, node: _Node | None) -> None:
         _set(self._names, path, node)
         self._pending.append((path, node))
+
+    def _sync_all(self) -> None:
+        """Everything is there now, also what had a name before and what never got one."""
+        for node in (*self._names.values(), *self._durable.values(), *self._created.values()):
+            node.durable, node.written = node.current, []
+        self._durable = dict(self._names)
+        self._pending = []
 
     def _sync(self, folder: str) -> None:
         waiting = self._pending

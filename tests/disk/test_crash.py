@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk.crash import crash_states, image_of, materialise
+from tests.disk.crash import AtOnce, Recorder, crash_states, image_of, materialise
 from tests.disk.life import (
     PACES,
     Cuts,
@@ -31,11 +31,19 @@ def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
         sys.stdout.write(f"\n{text}\n")
 
 
+@pytest.mark.parametrize("recorder", [Recorder, AtOnce])
 @pytest.mark.parametrize("pace", PACES)
-def test_a_power_cut_at_any_moment_loses_nothing(folder: Path, pace: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_power_cut_at_any_moment_loses_nothing(
+    folder: Path, pace: str, recorder: type[Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
     cuts = Cuts(folder)
-    operations = cut_power(cuts, folder, pace)
-    say(capsys, f"{cuts.states} states after a power cut at one of {operations} operations, files prepared {pace}")
+    operations = cut_power(cuts, folder, pace, recorder)
+    flushed = "at once" if recorder.flushes_whole else "file by file"
+    say(
+        capsys,
+        f"{cuts.states} states after a power cut at one of {operations} operations, files prepared {pace}, "
+        f"flushed {flushed}",
+    )
     assert cuts.states > operations
 
 

@@ -15,7 +15,7 @@ from qcore.disk.marks import Marks
 from qcore.disk.writer import UNANSWERED, Completion, DiskWriter, Job
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
-from tests.disk.crash import Recorder
+from tests.disk.crash import AtOnce, Recorder
 from tests.disk.life import (
     PACES,
     Cuts,
@@ -129,6 +129,13 @@ class BlanksNotSynced(Recorder):
             super().fdatasync(descriptor, path)
 
 
+class FlushesNothing(AtOnce):
+    """Has the file system flushed as a whole by a call that does not do so."""
+
+    def sync_all(self, folder: str) -> bool:
+        return True
+
+
 class NoFsyncOfSnapshots(Recorder):
     """Names snapshots whose content may not be on the disk."""
 
@@ -180,6 +187,8 @@ def test_a_log_that_goes_before_its_snapshot_is_durable_is_caught(folder: Path) 
         (LowerMarkNotSynced, "at once"),
         (FilesGoBeforeTheirMark, "at once"),
         (BlanksNotSynced, "at once"),
+        (FlushesNothing, "at once"),
+        (FlushesNothing, "one by one"),
     ],
 )
 def test_a_directory_that_skips_a_step_is_caught(folder: Path, recorder: type[Recorder], pace: str) -> None:
@@ -309,7 +318,11 @@ def test_a_file_used_again_before_its_mark_is_durable_is_caught(folder: Path, mo
         cut_power(Cuts(folder), folder, "at once", lived=a_purge)
 
 
-@pytest.mark.parametrize("recorder", [TakesTakenNames, ReplacesByRenames])
+class ReplacesByRenamesAtOnce(AtOnce, ReplacesByRenames):
+    """As above, on a file system that can be flushed as a whole."""
+
+
+@pytest.mark.parametrize("recorder", [TakesTakenNames, ReplacesByRenames, ReplacesByRenamesAtOnce])
 def test_a_file_made_under_the_name_of_an_entry_is_caught(folder: Path, recorder: type[Recorder]) -> None:
     def meet_often(recorder: type[Recorder]) -> None:
         for shift in range(0, 30, 4):

@@ -42,7 +42,7 @@ def test_a_new_file_is_never_made_over_another(files: Files, tmp_path: Path) -> 
     path = str(tmp_path / "7.json")
     descriptor = files.create(path, b"  ")
     assert descriptor is not None
-    files.finish(descriptor, path)
+    files.finish(descriptor, path, grown=True)
     os.close(descriptor)
     assert files.create(path, b"other") is None
     assert files.read(path) == b"  "
@@ -96,3 +96,54 @@ def test_after_a_failed_fsync_nothing_is_written_any_more(tmp_path: Path) -> Non
         files.store(path, b"second")
     assert files.read(path) is None
     files.close()
+
+
+class _Syncfs:
+    """Takes the place of the call; fails if it is to."""
+
+    def __init__(self, result: int) -> None:
+        self.result = result
+        self.calls: list[int] = []
+
+    def __call__(self, descriptor: int) -> int:
+        self.calls.append(descriptor)
+        return self.result
+
+
+@pytest.mark.parametrize("result", [0, -1])
+def test_a_file_system_is_flushed_by_the_descriptor_of_a_held_folder(
+    files: Files, tmp_path: Path, result: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = _Syncfs(result)
+    monkeypatch.setattr("qcore.disk.files._syncfs", flush)
+    files.hold(str(tmp_path))
+    assert not files.sync_all(str(tmp_path))
+    assert flush.calls == []
+    files.whole = True
+    before = files.syncs.fsync.count
+    assert files.sync_all(str(tmp_path)) is (result == 0)
+    assert len(flush.calls) == files.syncs.fsync.count - before == 1
+    files.close()
+
+
+def test_nothing_is_flushed_after_a_failure(tmp_path: Path) -> None:
+    files = Files()
+    files.hold(str(tmp_path))
+    files.whole = True
+    assert files.sync_all(str(tmp_path))
+    with pytest.raises(DiskFailed):
+        files.overwrite(str(tmp_path / "nothing"), b"", sync=False)
+    assert not files.sync_all(str(tmp_path))
+    files.close()
+
+
+def test_a_file_that_is_left_open_is_synced_by_what_changed(tmp_path: Path) -> None:
+    files = Files()
+    path = str(tmp_path / "7.json")
+    for grown in (True, False):
+        descriptor = files.create(path, b"    ") if grown else files.open_over(path, b"ab")
+        assert descriptor is not None
+        files.finish(descriptor, path, grown=grown)
+        os.close(descriptor)
+        assert (files.syncs.fsync.count, files.syncs.fdatasync.count) == ((1, 0) if grown else (1, 1))
+    assert files.read(path) == b"ab  "

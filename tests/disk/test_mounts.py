@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcore.disk.mounts import durability_warning, mount_table
+from qcore.disk.mounts import durability_warning, is_flushed_whole, mount_table
 
 MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
 tmpfs /tmp tmpfs rw,nosuid 0 0
@@ -35,3 +35,27 @@ def test_without_a_table_nothing_is_claimed() -> None:
 def test_the_kernel_s_table_is_read() -> None:
     assert durability_warning("/proc/self", mount_table()) is None
     assert " /proc " in mount_table()
+
+
+@pytest.mark.parametrize(
+    ("folder", "kernel", "whole"),
+    [
+        ("/var/lib/qcore", "6.1.0-18-amd64", True),
+        ("/var/lib/qcore", "5.8", True),
+        ("/tmp/disk/x", "10.0.1", True),
+        ("/var/lib/qcore", "5.7.19", False),
+        ("/var/lib/qcore", "4.19.0-26", False),
+        ("/var/lib/qcore", "unknown", False),
+        ("/tmp/x", "6.1.0", False),
+        ("/image/x", "6.1.0", False),
+    ],
+)
+def test_only_a_file_system_that_tells_is_flushed_as_a_whole(folder: str, kernel: str, whole: bool) -> None:
+    assert is_flushed_whole(folder, MOUNTS, kernel) is whole
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs", "ext4"])
+def test_which_file_systems_are_flushed_as_a_whole(kind: str) -> None:
+    assert is_flushed_whole("/d/node_1", f"/dev/sda1 / {kind} rw 0 0\n", "6.1.0")
+    assert not is_flushed_whole("/d/node_1", "/dev/sda1 / fuse.sshfs rw 0 0\n", "6.1.0")
+    assert not is_flushed_whole("/d/node_1", "", "6.1.0")

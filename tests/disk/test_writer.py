@@ -14,6 +14,7 @@ import pytest
 
 from qcore.disk.directory import Directory
 from qcore.disk.files import Files
+from qcore.disk.log.ready_files import GROUP
 from qcore.disk.log.record import RawEntry, encode_body
 from qcore.disk.writer import Completion, DiskWriter, Job
 from qcore.model.entry import Vote
@@ -498,8 +499,8 @@ def test_what_cannot_be_for_another_reason_is_fatal_too(make: Make) -> None:
 def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(make: Make) -> None:
     files = GatedFiles()
     bench = make(files)
-    files.gated = "/logs/9.json"
-    for index in range(8):
+    files.gated = f"/logs/{GROUP[0] + 1}.json"
+    for index in range(GROUP[0]):
         bench.writer.append([entry(index)], index)
     bench.writer.run_pending()
     files.open.clear()
@@ -507,7 +508,7 @@ def test_a_failed_preparation_of_files_is_as_fatal_and_told_once(make: Make) -> 
     files.failing = True
     files.open.set()
     bench.wait(lambda: bench.failures)
-    bench.writer.append([entry(8)], "a")
+    bench.writer.append([entry(GROUP[0])], "a")
     bench.wait(lambda: "a" in bench.tokens())
     assert bench.errors() == ["a"]
     assert [type(error) for error in bench.failures] == [DiskFailed]

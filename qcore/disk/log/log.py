@@ -17,13 +17,16 @@ from qcore.disk.log.blanks import blanks, padded, reusable_size
 from qcore.disk.log.cache import RecordCache
 from qcore.disk.log.log_ids import follows
 from qcore.disk.log.reader import LogReader
-from qcore.disk.log.ready_files import GROUP, ReadyFiles
+from qcore.disk.log.ready_files import ReadyFiles
 from qcore.disk.log.record import RawEntry
 from qcore.disk.log.survey import Survey, entry_path
 from qcore.disk.marks import Marks
 from qcore.model.entry import Entry, LogId
 
 __all__ = ["Log"]
+
+_BLANKED_AT_START = 8
+"""Files for entries to come that are blanked anew at start, each by itself; more than these are made afresh later."""
 
 
 class Log:
@@ -56,7 +59,7 @@ class Log:
         for index in self.found.purged:
             self._files.unlink(self._path(index))
         for index in self.found.unwritten:
-            if index >= self._ids.next_index + GROUP[0] or not self._blank(index):
+            if index >= self._ids.next_index + _BLANKED_AT_START or not self._blank(index):
                 self._files.unlink(self._path(index))
         last = self._ids.next_index - 1
         if last >= self._ids.first_index:

@@ -1,6 +1,7 @@
 """The slow thread beside the log's writer: it makes files ready for the entries to come, and takes purged ones away.
 
 A file purged by this process is blanked and used again if it can be, which spares the file system most of the work.
+A group is flushed at once where the file system can: each flush makes the writer's next one wait, and wears flash.
 Every file made gets a name that was free, so it can never replace an entry that the writer has stored meanwhile.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from qcore.disk.files import Files
 from qcore.disk.log.blanks import blanks, reusable_size
@@ -70,50 +71,75 @@ class Preallocator:
         return entry_path(self._folder, index)
 
     def _make(self, order: Make) -> Generator[None, None, None]:
-        spares = yield from self._blank_spares(len(order.indices), order.size)
-        made = yield from self._create(order.indices[len(spares) :], order.size)
-        for spare, index in zip(spares, order.indices, strict=False):
-            if self._files.move(self._path(spare), self._path(index)):
-                made.append(index)
-            else:
-                self._files.unlink(self._path(spare))
-            yield
+        """Blank spares and create what they do not suffice for, all of it durable before a spare gets its new name."""
+        spares: dict[int, int] = {}
+        new: dict[int, int] = {}
+        try:
+            yield from self._blank_spares(spares, len(order.indices), order.size)
+            yield from self._create(new, order.indices[len(spares) :], order.size)
+            names_too = yield from self._sync(spares, new)
+        finally:
+            for descriptor in (*spares.values(), *new.values()):
+                os.close(descriptor)
+        made = [*new, *(yield from self._move(spares, order.indices))]
         if not self._files.links:
-            made += yield from self._create([each for each in order.indices if each not in made], order.size)
-        self._files.sync_folder(self._folder)
+            made += yield from self._replace([each for each in order.indices if each not in made], order.size)
+        if spares or not names_too:
+            self._files.sync_folder(self._folder)
         self._ready_files.made(made, order.size)
         yield
 
-    def _blank_spares(self, most: int, size: int) -> Generator[None, None, list[int]]:
-        """Blank up to `most` spares of exactly `size` bytes, durably, and return them; others are removed."""
-        blanked: list[int] = []
+    def _blank_spares(self, blanked: dict[int, int], most: int, size: int) -> Generator[None, None, None]:
+        """Write blanks over up to `most` spares of exactly `size` bytes, which stay open; others are removed."""
         while self._spares and len(blanked) < most:
             index = self._spares.popleft()
             path = self._path(index)
             if reusable_size(self._files.shape(path)) == size:
-                self._files.overwrite(path, blanks(size), sync=True)
-                blanked.append(index)
+                blanked[index] = self._files.open_over(path, blanks(size))
             else:
                 self._files.unlink(path)
             yield
-        return blanked
 
-    def _create(self, indices: Sequence[int], size: int) -> Generator[None, None, list[int]]:
-        """Create blank files, durable but for their names, and return their numbers; names that are taken are left."""
-        made: dict[int, int] = {}
+    def _create(self, made: dict[int, int], indices: Sequence[int], size: int) -> Generator[None, None, None]:
+        """Create blank files, which stay open; names that are taken are left."""
+        for index in indices:
+            descriptor = self._files.create(self._path(index), blanks(size))
+            if descriptor is not None:
+                made[index] = descriptor
+            yield
+
+    def _sync(self, spares: dict[int, int], new: dict[int, int]) -> Generator[None, None, bool]:
+        """Make open files durable, all at once where the file system can; tell if new names are, too."""
+        if self._files.sync_all(self._folder):
+            yield
+            return True
+        for files, grown in ((spares, False), (new, True)):
+            for index, descriptor in files.items():
+                self._files.finish(descriptor, self._path(index), grown=grown)
+                yield
+        return False
+
+    def _move(self, spares: Iterable[int], indices: range) -> Generator[None, None, list[int]]:
+        """Give blanked spares their new names and return these; whose name is taken is removed."""
+        moved: list[int] = []
+        for spare, index in zip(spares, indices, strict=False):
+            if self._files.move(self._path(spare), self._path(index)):
+                moved.append(index)
+            else:
+                self._files.unlink(self._path(spare))
+            yield
+        return moved
+
+    def _replace(self, indices: Sequence[int], size: int) -> Generator[None, None, list[int]]:
+        """Create the files whose spares could not be moved."""
+        new: dict[int, int] = {}
         try:
-            for index in indices:
-                descriptor = self._files.create(self._path(index), blanks(size))
-                if descriptor is not None:
-                    made[index] = descriptor
-                yield
-            for index, descriptor in made.items():
-                self._files.finish(descriptor, self._path(index))
-                yield
+            yield from self._create(new, indices, size)
+            yield from self._sync({}, new)
         finally:
-            for descriptor in made.values():
+            for descriptor in new.values():
                 os.close(descriptor)
-        return list(made)
+        return list(new)
 
     def _free(self, order: Free) -> Generator[None, None, None]:
         """Keep the spares that are wanted, remove the others from the lowest; without second names, all."""

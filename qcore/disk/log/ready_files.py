@@ -17,7 +17,7 @@ from qcore.disk.log.blanks import SIZES, fitting_size
 
 __all__ = ["GROUP", "Free", "GiveBack", "Make", "ReadyFiles"]
 
-GROUP = (8, 64)
+GROUP = (32, 64)
 """Fewest and most files of one order; as many as the fewest lie ready at first."""
 
 _RECENT = 256
