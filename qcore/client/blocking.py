@@ -110,6 +110,11 @@ class Store:
         self._store = store
         self._run = run
 
+    @property
+    def url(self) -> str:
+        """See `qcore.client.Store.url`."""
+        return self._store.url
+
     ping = _blocking(asynchronous.Store.ping)
     info = _blocking(asynchronous.Store.info)
     machine = _blocking(asynchronous.Store.machine)

@@ -78,6 +78,11 @@ class Connection:
         self._keeper: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
 
+    @property
+    def url(self) -> str:
+        """The server that it is connected to, or tries next."""
+        return self.urls[self._next]
+
     async def open(self, wait: float = 0.0) -> None:
         """Connect to the first server that answers, trying all of them again for `wait` seconds.
 

@@ -106,6 +106,11 @@ class Store:
         self._connection = connection
         self._timeout = timeout
 
+    @property
+    def url(self) -> str:
+        """The server that it is connected to, or tries next where the connection is lost: ``ws://host:port``."""
+        return self._connection.url
+
     async def ping(self, *, timeout: float | None = None) -> str:
         """Return "PONG"."""
         return await self._ask("ping", {}, str, timeout)

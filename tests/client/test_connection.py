@@ -98,6 +98,7 @@ async def test_urls_are_tried_in_order_until_one_answers(stack: AsyncExitStack) 
     peer = await stack.enter_async_context(serving())
     store = await stack.enter_async_context(connect([unused_url(), peer.url]))
     assert await store.ping() == "PONG"
+    assert store.url == peer.url
 
 
 async def test_without_a_server_the_error_names_each_url_and_why(stack: AsyncExitStack) -> None:
@@ -187,7 +188,9 @@ async def test_after_a_loss_the_next_url_is_used(stack: AsyncExitStack) -> None:
     bad = await stack.enter_async_context(serving(hang_up))
     good = await stack.enter_async_context(serving())
     store = await stack.enter_async_context(connect([bad.url, good.url]))
+    assert store.url == bad.url
     assert await store.ping() == "PONG"
+    assert store.url == good.url
     assert (bad.connections, good.connections) == (1, 1)
 
 
