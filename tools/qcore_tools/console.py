@@ -96,9 +96,19 @@ def _read_names(_ctx: click.Context, _param: click.Parameter, given: tuple[str, 
     return list(dict.fromkeys(names))
 
 
-def names_option(flag: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add an option for names, repeated or with commas; the tool gets a list, each name once."""
-    return click.option(flag, multiple=True, metavar="A,B", callback=_read_names, help=help)
+def names_option(
+    flag: str, help: str, *others: str, check: Callable[[list[str]], list[str]] = list
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option for names, repeated or with commas; the tool gets a list, each name once.
+
+    `others` are more flags for the same, and the name of the tool's parameter. `check` may change the names, or refuse
+    them by `click.BadParameter`.
+    """
+
+    def read(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> list[str]:
+        return check(_read_names(ctx, param, given))
+
+    return click.option(flag, *others, multiple=True, metavar="A,B", callback=read, help=help)
 
 
 def version_option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
