@@ -140,29 +140,32 @@ def _errors(outcome: Outcome) -> str:
 
 
 def _table(outcome: Outcome) -> list[str]:
-    """The latencies of both sides below each other, and the server's rate."""
-    rows = [["ms", *CLIENT], ["client", *_client_cells(outcome.latencies)]]
-    server = outcome.server
-    if server is not None and server.avg is not None:
-        rows.append(["server", *_server_cells(server)])
+    """The latencies and the rates of both sides below each other."""
+    rows = [["ms", *CLIENT, "requests/s"], ["client", *_client_cells(outcome.latencies), f"{outcome.rate:,.0f}"]]
+    server, rate = outcome.server, outcome.server_rate
+    if server is not None and rate is not None:
+        rows.append(["server", *_server_cells(server), f"{rate:,.0f}"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
-    if len(rows) == 3 and outcome.server_rate is not None:
-        lines[-1] += f"   {outcome.server_rate:,.0f} requests/s"
-    return lines
+    return ["  " + "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _client_cells(took: Latencies) -> list[str]:
+    return ["-" if time is None else _digits(time) for time in _client_latencies(took).values()]
 
 
 def _server_cells(server: ServerMetrics) -> list[str]:
     """The server's times under the client's headings; what its histogram only bounds has a ``~``."""
     times = {"avg": _in_ms(server.avg), **_server_quantiles(server)}
-    return [
-        "-" if times.get(key) is None else f"{'' if key == 'avg' else '~'}{times[key]:.{3 if key == 'avg' else 1}f}"
-        for key in CLIENT
-    ]
+    found = []
+    for key in CLIENT:
+        time = times.get(key)
+        found.append("-" if time is None else _digits(time) if key == "avg" else f"~{time:.1f}")
+    return found
 
 
-def _client_cells(took: Latencies) -> list[str]:
-    return ["-" if time is None else f"{time:.3f}" for time in _client_latencies(took).values()]
+def _digits(number: float) -> str:
+    """A number with four digits or so."""
+    return f"{number:.{3 if number < 10 else 2 if number < 100 else 1 if number < 1000 else 0}f}"
 
 
 def _client_latencies(took: Latencies) -> dict[str, float | None]:
