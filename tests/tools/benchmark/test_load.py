@@ -14,6 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from qcore.model.errors import ConnectionFailed
+from qcore_tools.benchmark import load
 from qcore_tools.benchmark.load import Load
 from qcore_tools.benchmark.messages import Go, Prepare, RoundDone
 from tests.process import DEADLINE
@@ -54,20 +55,22 @@ def server(answers: Answers) -> Iterator[str]:
             thread.join()
 
 
-def run(url: str, test: str, *rounds: Go, clients: int = 1, pipeline: int = 1) -> list[RoundDone]:
+def run(
+    url: str, test: str, *rounds: Go, clients: int = 1, pipeline: int = 1, poll_seconds: float = DEADLINE
+) -> list[RoundDone]:
     """Send what the rounds say on connections of this process."""
     given = Prepare(url, test, 0, clients, pipeline, 8, "linearizable", 1, "T", "T_New", [7, 8, 9], [4], [])
     found = []
     with select.epoll() as poll:
-        load = Load(given, poll, lambda _: None)
+        process = Load(given, poll, lambda _: None)
         for go in rounds:
-            load.begin(go)
-            while load.is_running:
-                for fileno, events in load.wait(DEADLINE):
-                    load.serve(fileno, events)
-                load.look_around()
-            found.append(load.result())
-        load.close()
+            process.begin(go)
+            while process.is_running:
+                for fileno, events in process.wait(poll_seconds):
+                    process.serve(fileno, events)
+                process.look_around()
+            found.append(process.result())
+        process.close()
     return found
 
 
@@ -175,6 +178,13 @@ def test_who_may_not_listen_has_no_connection() -> None:
         pytest.raises(ConnectionFailed, match=r"connection 1 of 1 .* refused to listen: no"),
     ):
         run(url, "LISTEN", Go(6, None))
+
+
+def test_a_server_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "PATIENCE_NS", 1)
+    with server(lambda request: []) as url:
+        (done,) = run(url, "PING", Go(10, None), pipeline=3, poll_seconds=0.01)
+    assert (good(done), done.errors, done.lost) == (0, {"no_answer": 3}, True)
 
 
 def test_large_messages_go_both_ways_while_the_other_side_is_slow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from qcore.client import QcoreError
 from qcore.client.blocking import connect
 from qcore_tools.benchmark.workloads import WORKLOADS
 from tests.conftest import NodeFactory
-from tests.process import DEADLINE, SCHEMA_FILE, NodeProcess
+from tests.process import DEADLINE, SCHEMA_FILE, NodeProcess, children
 from tests.proof.nodes import Nodes, until
 from tests.tools.running import command, environment, run
 
@@ -103,6 +104,11 @@ def until_asked(url: str, connections: int = 5, requests: int = 50) -> None:
         return len(found) == connections and sum(found) >= requests
 
     until(asked, lambda: f"{connections} connections have asked")
+
+
+def load_processes(tool: int) -> list[int]:
+    """The processes that the tool has started."""
+    return [int(pid) for pid in Path(f"/proc/{tool}/task/{tool}/children").read_text().split()]
 
 
 def name_in(text: str) -> str:
@@ -306,6 +312,29 @@ def test_a_reader_who_has_seen_enough_ends_the_run(node: NodeProcess) -> None:
         assert running.wait(DEADLINE) == 0
         assert running.stderr is not None
         assert running.stderr.read() == ""
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_process_of_the_load_that_is_killed_ends_the_run(node: NodeProcess) -> None:
+    with started(node.url, *ENDLESS, "--test", "SET", "-q") as running:
+        until_asked(node.url)
+        os.kill(load_processes(running.pid)[0], signal.SIGKILL)
+        out, err = running.communicate(timeout=DEADLINE)
+    assert (running.returncode, out, err) == (1, "", "benchmark-tool: a process that generates load has ended\n")
+
+
+def test_a_tool_that_is_killed_takes_the_load_along(node: NodeProcess) -> None:
+    before = content(node)
+    with started(node.url, *ENDLESS, "--test", "SET") as running:
+        until_asked(node.url)
+        assert load_processes(running.pid)
+        running.kill()
+        running.communicate(timeout=DEADLINE)
+    until(lambda: not any("qcore_tools.benchmark" in line for line in children().values()), lambda: str(children()))
+    left = {name.partition("_New")[0].partition("_Folder")[0] for name in content(node)[0]} - set(before[0])
+    (name,) = left
+    assert run("benchmark", "--remove", name, url=node.url).returncode == 0
+    assert content(node) == before
 
 
 def test_a_server_that_goes_away_is_3_and_what_is_left_is_named(mortal: NodeProcess) -> None:

@@ -13,6 +13,7 @@ from qcore_tools.benchmark.measuring import BUSY, Outcome
 from qcore_tools.benchmark.plan import Plan
 from qcore_tools.benchmark.server_metrics import ServerMetrics
 from qcore_tools.forms import as_json, csv_line
+from qcore_tools.terminal import visible
 
 __all__ = ["About", "Format", "Report", "notes"]
 
@@ -112,7 +113,9 @@ class Report:
             f"{workload.name}: {outcome.rate:,.0f} requests/s ({self._server})",
             f"  {workload.what}; {outcome.latencies.count:,} requests in {outcome.seconds:.2f} s, {_errors(outcome)}",
         ]
-        lines += [f"  {kind}: {count:,} times: {outcome.samples[kind]}" for kind, count in outcome.errors.items()]
+        lines += [
+            visible(f"  {kind}: {_times(count)}: {outcome.samples[kind]}") for kind, count in outcome.errors.items()
+        ]
         lines += _table(outcome)
         chart = draw_histogram(outcome.latencies, self._columns, self._glyphs)
         return "\n".join([*lines, *([""] if chart else []), *chart])
@@ -137,6 +140,10 @@ def notes(outcome: Outcome) -> list[str]:
 def _errors(outcome: Outcome) -> str:
     count = outcome.errors.total()
     return "no errors" if not count else f"{count:,} error{'s' if count > 1 else ''}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _table(outcome: Outcome) -> list[str]:
