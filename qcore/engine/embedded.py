@@ -112,7 +112,7 @@ class EmbeddedEngine(Alone):
         self._applied = -1 if log.last is None else log.last.index
 
     def _check_alone(self, membership: Membership) -> None:
-        if membership.configs != [[self._self]] or list(membership.nodes) != [self._self]:
+        if not membership.is_alone(self._self):
             others = sorted({public_id(node) for node in membership.nodes} - {public_id(self._self)})
             raise ExtensionMissing(
                 f"{self._directory.path} belongs to a cluster with the nodes {others or list(membership.nodes)}: "

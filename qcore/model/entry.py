@@ -103,6 +103,10 @@ class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     configs: list[list[int]]
     nodes: dict[int, Member]
 
+    def is_alone(self, node: int) -> bool:
+        """Whether a node is the only voter, and there are no learners."""
+        return self.configs == [[node]] and list(self.nodes) == [node]
+
 
 Logged = (
     Create

@@ -22,12 +22,13 @@ from qcore.disk.log.cache import CACHE_BYTES
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.writer import Completion, DiskWriter
 from qcore.engine.base import EngineStatus, Host
+from qcore.engine.committed import Replayed
 from qcore.engine.openraft.cluster_half import ClusterHalf
 from qcore.engine.openraft.entries import entry_parts, log_id_parts, membership_parts
 from qcore.engine.openraft.log_jobs import LogItems, LogJobs, complete
 from qcore.engine.openraft.main_items import MainItems
 from qcore.engine.openraft.rpc_queue import RaftRpcQueue
-from qcore.engine.openraft.start import Recovered, recover
+from qcore.engine.openraft.start import recover
 from qcore.engine.openraft.unwritten import Unwritten
 from qcore.model.entry import Entry, LogId, public_id, raft_node_id
 from qcore.model.errors import Busy, Fatal, RequestError, Timeout
@@ -96,7 +97,7 @@ class OpenRaftEngine(ClusterHalf):
         self._ended = False
         """Nothing is heard of the core any more."""
         self._core_ended = asyncio.Event()
-        self._recovered: Recovered
+        self._recovered: Replayed
         self._items: MainItems
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ class OpenRaftEngine(ClusterHalf):
         elif recovered.alone and not blank:
             self._border.elect()
 
-    def _start_core(self, recovered: Recovered) -> None:
+    def _start_core(self, recovered: Replayed) -> None:
         log, vote, newest = self._directory.log, self._directory.vote, self._newest
         known = recovered.membership
         self._border.start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,7 +12,8 @@ import click
 from qcore.disk.directory import Directory
 from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
-from qcore.model.entry import LogId, public_id
+from qcore.engine.committed import replay_committed
+from qcore.model.entry import Entry, LogId, public_id, raft_node_id
 from qcore.model.errors import Damaged
 from qcore.server.recovery import load, replay_entry
 from qcore.store.state.state import State
@@ -35,10 +37,12 @@ def check(directory: Path) -> None:
         state, snapshot = load(looked)
         base = None if snapshot is None else snapshot.header.last
         found = report(looked)
-        fits = log_fits(looked.log, base)
-        if fits:
-            _replay(looked, state, base)
-        facts = [*_facts(found), *_contents(looked, state, base), *(() if fits else [("at start", LOG_DROPPED)])]
+        own = looked.identity
+        replayed = replay_committed(
+            looked, raft_node_id(own.node, own.generation), partial(replay_entry, state), snapshot
+        )
+        dropped = [] if log_fits(looked.log, base) else [("at start", LOG_DROPPED)]
+        facts = [*_facts(found), *_contents(looked, state, base), *_tail(replayed.tail), *dropped]
         click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
 
 
@@ -50,16 +54,6 @@ def _read_snapshots(looked: Directory) -> None:
                 pass
         except Damaged as problem:
             looked.snapshots.discard(found, problem)
-
-
-def _replay(looked: Directory, state: State, base: LogId | None) -> None:
-    """Apply the log behind the snapshot, as a start does.
-
-    Raises:
-        Fatal: it cannot be applied, or the state is not what the log says.
-    """
-    for entry in looked.log.replay(base, looked.log.last):
-        replay_entry(state, entry)
 
 
 def _facts(found: Report) -> Iterator[tuple[str, str]]:
@@ -78,6 +72,13 @@ def _contents(looked: Directory, state: State, base: LogId | None) -> Iterator[t
     count = len(looked.snapshots.found)
     yield "snapshots", "none" if base is None else f"{count}, the newest up to {_place(base)}"
     yield "state", f"{len(state.entities)} entities at revision {state.revision}"
+
+
+def _tail(entries: list[Entry]) -> Iterator[tuple[str, str]]:
+    if entries:
+        first, last = entries[0].id.index, entries[-1].id.index
+        places = f"index {first}" if first == last else f"index {first}..{last}"
+        yield "tail", f"{len(entries)}, {places}: not known to be committed, and not in the state"
 
 
 def _node(found: Report) -> str:

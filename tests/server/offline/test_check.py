@@ -13,6 +13,7 @@ from qcore.model.requests.commands import Delete
 from qcore.server.main import main
 from qcore.store import apply
 from tests.disk.samples import filled, open_node
+from tests.server.offline.member import member, members
 from tests.server.running import running, until
 
 
@@ -213,3 +214,22 @@ async def test_check_waits_for_no_fifo_and_follows_no_link(tmp_path: Path, capsy
     assert f"{oldest} is damaged: expected a file, found a FIFO" in said
     assert f"{newest} is damaged: expected a file, found a symbolic link" in said
     assert "expected a good snapshot at log index" in said
+
+
+def test_check_applies_what_is_committed_and_names_the_tail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    member(tmp_path, users=5, committed=4)
+    assert main(["check", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  committed  up to index 4, term 4" in lines
+    assert "  state      4 entities at revision 4" in lines
+    assert "  tail       2, index 5..6: not known to be committed, and not in the state" in lines
+
+
+def test_check_takes_all_that_a_lone_node_has_stored_for_committed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    member(tmp_path, users=5, committed=4, membership=members(1))
+    assert main(["check", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "  state      6 entities at revision 6\n" in out
+    assert "tail" not in out
