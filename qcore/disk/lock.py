@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from qcore.disk.held_folder import HeldFolder
@@ -105,6 +106,7 @@ def take_lock(path: Path) -> Lock:
     try:
         lock.take(fcntl.LOCK_EX)
         file = lock.take_file(path / "lock", os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
+        _leave_to_owner(file, lock.folder.descriptor)
         _write_pid(file, path / "lock")
     except BaseException:
         lock.close()
@@ -128,6 +130,14 @@ def share_lock(path: Path) -> Lock:
         lock.close()
         raise
     return lock
+
+
+def _leave_to_owner(file: int, folder: int) -> None:
+    """Have root leave no file behind that the user of the daemon cannot open."""
+    if os.geteuid() == 0:
+        owner = os.fstat(folder)
+        with suppress(OSError):  # as where a server takes root for nobody
+            os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 def _write_pid(file: int, name: Path) -> None:

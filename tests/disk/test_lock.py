@@ -84,3 +84,11 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path: Path, monkeypatch: p
     assert len(lock.warnings) == 2
     assert f"{tmp_path} cannot be locked on this file system (No locks available)" in lock.warnings[0]
     lock.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_file_to_whom_the_directory_belongs(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 2345)
+    take_lock(tmp_path).close()
+    found = (tmp_path / "lock").stat()
+    assert (found.st_uid, found.st_gid) == (1234, 2345)

@@ -11,7 +11,9 @@ from qcore.disk.identity import forget_promise
 from qcore.disk.report import node_directory
 from qcore.model.entry import raft_node_id
 from qcore.model.errors import ConfigError
+from qcore.model.initial_cluster import InitialCluster
 from qcore.server.config.options import Given
+from qcore.server.offline.new_directory import give_owner
 
 __all__ = ["cluster"]
 
@@ -33,16 +35,28 @@ def forget_bootstrap(given: Given) -> None:
     path = node_directory(settings.data_dir / f"node_{settings.id}")  # there, or it is refused
     with closing(Directory.open(path.parent, settings.id)) as directory:
         identity = directory.identity
-        promise = identity.promise
-        if identity.cluster:
-            raise ConfigError(
-                f"node {identity.node} belongs to cluster {identity.cluster}: there is nothing to take back"
-            )
-        if promise is None:
-            raise ConfigError(f"node {identity.node} has promised to form no cluster")
-        directory.save_identity(forget_promise(identity))
+        try:
+            promise = _take_back(directory)
+        finally:
+            give_owner(path, path)  # opening it has written several files anew
     own = raft_node_id(identity.node, identity.generation)
     others = [str(member) for member in promise.members if member.node != own]
     click.echo(f"OK: node {identity.node} has taken back that it forms {promise}")
     if others:
         click.echo(f"Before any of them starts, do the same on: {', '.join(others)}")
+
+
+def _take_back(directory: Directory) -> InitialCluster:
+    """Forget the promise of a node; returns what that was.
+
+    Raises:
+        ConfigError: there is none, or it was kept.
+    """
+    identity = directory.identity
+    promise = identity.promise
+    if identity.cluster:
+        raise ConfigError(f"node {identity.node} belongs to cluster {identity.cluster}: there is nothing to take back")
+    if promise is None:
+        raise ConfigError(f"node {identity.node} has promised to form no cluster")
+    directory.save_identity(forget_promise(identity))
+    return promise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -62,3 +63,17 @@ def test_a_running_node_and_one_that_is_not_there_are_refused(
     assert forget(tmp_path, "--id", "7") == 2
     assert not (tmp_path / "node_7").exists()
     assert "node_7" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("has_promised", [True, False])
+def test_root_leaves_all_files_to_whom_the_directory_belongs(tmp_path: Path, has_promised: bool) -> None:
+    if has_promised:
+        promised(tmp_path)
+    else:
+        open_node(tmp_path).close()
+    (tmp_path / "node_1" / "lock").unlink()
+    for each in tmp_path.rglob("*"):
+        os.chown(each, 1234, 2345)
+    assert forget(tmp_path) == (0 if has_promised else 2)
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in tmp_path.rglob("*")} == {(1234, 2345)}

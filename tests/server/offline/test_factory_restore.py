@@ -17,7 +17,7 @@ from qcore.model.entry import FEATURE_LEVEL
 from qcore.model.errors import AlreadyRunning, Conflict, DiskFailed, RequestError
 from qcore.model.wire import encode_json
 from qcore.server.config.settings import Settings
-from qcore.server.offline import factory_restore as module
+from qcore.server.offline import new_directory as module
 from qcore.server.offline.factory_restore import factory_restore
 from qcore.server.recovery import load
 from qcore.store.documents.export import export
