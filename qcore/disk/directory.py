@@ -104,15 +104,15 @@ class Directory:
             raise
 
     @classmethod
-    def look(cls, path: Path) -> Directory:
+    def look(cls, path: Path, *, alone: bool = False) -> Directory:
         """Look at the directory of a stopped node: all the checks of `open`, and nothing is changed.
 
-        What `open` would refuse is in `problems`.
+        What `open` would refuse is in `problems`. `alone` keeps out others who look, too, for which `lock` is written.
 
         Raises:
             AlreadyRunning, DiskFailed: as from `open`.
         """
-        lock = share_lock(path)
+        lock = take_lock(path) if alone else share_lock(path)
         try:
             return cls._checked(path, int(path.name.removeprefix("node_")), None, Files(), lock)
         except BaseException:

@@ -17,6 +17,7 @@ from qcore.server.config.command import config
 from qcore.server.config.options import GroupedHelp, given, options
 from qcore.server.offline.check import check
 from qcore.server.offline.cluster import cluster
+from qcore.server.offline.recover import recover
 from qcore.version import VERSION
 
 __all__ = ["qcore", "run_command_line"]
@@ -61,6 +62,7 @@ def qcore(ctx: click.Context, /, **_settings: Any) -> None:
 qcore.add_command(check)
 qcore.add_command(cluster)
 qcore.add_command(config)
+qcore.add_command(recover)
 
 
 def run_command_line(args: Sequence[str] | None = None) -> int:

@@ -108,11 +108,13 @@ class KnownNodes:
 
     def _strange(self, hello: Hello) -> Refusal | None:
         own = self.own
-        if hello.incarnation in self.removed:
-            return Refusal("removed", f"{_name(hello)} was removed from the cluster; only cluster.add brings it back")
+        is_removed = hello.incarnation in self.removed
         if own.cluster and hello.cluster and own.cluster != hello.cluster:
             text = f"{_name(hello)} belongs to cluster {hello.cluster}, node {public_id(own.node)} to {own.cluster}"
-            return Refusal("other_cluster", text)
+            after = ", which was recovered without that disk: the node joins it on an empty one" if is_removed else ""
+            return Refusal("other_cluster", text + after)
+        if is_removed:
+            return Refusal("removed", f"{_name(hello)} was removed from the cluster; only cluster.add brings it back")
         return None
 
     def _second(self, hello: Hello) -> Refusal | None:

@@ -22,7 +22,7 @@ from qcore.model.errors import Conflict
 from qcore.model.leader_commands import RaiseLevel
 from qcore.model.requests.restore import Restore
 from qcore.server.config.settings import Settings
-from qcore.server.offline.new_directory import NewDirectory, identity_of_new_cluster, put_new_directory
+from qcore.server.offline.new_directory import NewDirectory, alone, identity_of_new_cluster, put_new_directory
 from qcore.store.apply import applying_entry
 from qcore.store.documents.plan import prepare
 from qcore.store.state.state import State
@@ -60,8 +60,8 @@ def factory_restore(
     with _held(place, force):
         state = _restored(document, settings, between)
         identity = identity_of_new_cluster(settings.id, settings.machine)
-        addr = settings.advertise or settings.ws_addr
-        new = NewDirectory(identity, addr, state, _log_id(settings, 1), _log_id(settings, 0))
+        membership = alone(identity, settings.advertise or settings.ws_addr)
+        new = NewDirectory(identity, state, _log_id(settings, 1), membership, _log_id(settings, 0))
         backup = put_new_directory(place, new, between)
     return FactoryRestored(place, backup, identity.cluster, identity.machine, len(state.entities))
 

@@ -24,13 +24,13 @@ from qcore.disk.repair import drop_log
 from qcore.disk.snapshot_files import SnapshotHeader
 from qcore.disk.swap import put_in_place
 from qcore.disk.writer import DiskWriter
-from qcore.model.entry import LogId, Member, Membership, Vote
+from qcore.model.entry import LogId, Member, Membership, Vote, raft_node_id
 from qcore.model.errors import Damaged, DiskFailed
 from qcore.server.recovery import load
 from qcore.store.state.snapshot_lines import StateSnapshot
 from qcore.store.state.state import State
 
-__all__ = ["NewDirectory", "give_owner", "identity_of_new_cluster", "put_new_directory"]
+__all__ = ["NewDirectory", "alone", "give_owner", "identity_of_new_cluster", "put_new_directory"]
 
 _PIECE = 1 << 20
 """Bytes that are written at a time."""
@@ -41,16 +41,15 @@ class NewDirectory(msgspec.Struct, frozen=True):
 
     Attributes:
         identity: of its node.
-        addr: ``host:port`` at which others reach it.
         state: what it holds.
         last: log id up to which that is applied.
-        membership_id: log id of the entry that makes the node the only member.
+        membership, membership_id: the node as the only member, and the log id of that entry.
     """
 
     identity: Identity
-    addr: str
     state: State
     last: LogId
+    membership: Membership
     membership_id: LogId
 
 
@@ -58,6 +57,12 @@ def identity_of_new_cluster(node: int, machine: str | None, generation: int = 0)
     """The identity of a disk that belongs to a cluster which nobody has heard of yet."""
     fresh = new_identity(node, machine)
     return msgspec.structs.replace(fresh, generation=generation, cluster=secrets.token_hex(16))
+
+
+def alone(identity: Identity, addr: str) -> Membership:
+    """The membership of a node that others reach at `addr`, ``host:port``, and nobody else."""
+    node = raft_node_id(identity.node, identity.generation)
+    return Membership([[node]], {node: Member(addr, identity.incarnation)})
 
 
 def put_new_directory(place: Path, new: NewDirectory, between: Callable[[], None] = lambda: None) -> Path | None:
@@ -123,7 +128,7 @@ def _write_snapshot(directory: Directory, new: NewDirectory, between: Callable[[
     snapshot = StateSnapshot(state)
     header = SnapshotHeader(
         last=last,
-        membership=Membership([[last.node]], {last.node: Member(new.addr, new.identity.incarnation)}),
+        membership=new.membership,
         membership_id=new.membership_id,
         feature=state.level,
         time=state.time,

@@ -64,6 +64,16 @@ def test_a_removed_disk_stays_out_whatever_its_number(known: KnownNodes) -> None
     assert reason(known, hello(own(3, incarnation=SECOND.incarnation))) == "removed"
 
 
+def test_a_disk_that_a_recovered_cluster_goes_on_without_is_told_so(known: KnownNodes) -> None:
+    before = hello(own(2, cluster="cd" * 16))
+    known.removed = frozenset({before.incarnation})
+    refusal = known.judge(before)
+    assert refusal is not None
+    assert refusal.reason == "other_cluster", "cluster.add would not bring it back"
+    assert f"belongs to cluster {'cd' * 16}" in refusal.message
+    assert "which was recovered without that disk: the node joins it on an empty one" in refusal.message
+
+
 def test_a_second_disk_under_the_number_of_a_live_node_is_refused(known: KnownNodes) -> None:
     known.joined(hello(SECOND))
     other = hello(own(2, incarnation="ff" * 16))
