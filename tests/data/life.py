@@ -12,7 +12,8 @@ from random import Random
 from typing import Any, Protocol
 
 from qcore.model.documents.text import read_document
-from qcore.model.leader_commands import RaiseLevel, RunStaged, StagePart
+from qcore.model.entry import raft_node_id
+from qcore.model.leader_commands import RaiseLevel, ReadmitDisk, RemoveDisk, RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from qcore.model.requests.restore import Restore
 from qcore.model.schema_file.reader import SchemaFile
@@ -213,8 +214,9 @@ async def _check(node: Driver) -> None:
 
 
 async def second(node: Driver) -> None:
-    """Types change under their entities; a document is restored; the clock is set back."""
+    """Types change under their entities; disks are removed; a document is restored; the clock is set back."""
     await _types(node)
+    await _removed_disks(node)
     await _check(node)
     await node.snapshot()
     await _document(node)
@@ -247,6 +249,13 @@ async def _types(node: Driver) -> None:
     again += [{"method": "set", "params": {"id": "/Haus/Küche", "field": "Size", "value": 7}}]
     await node.done("transaction", commands=again)
     await node.done("field.set", type="Place", field="Size", schema={"dataType": "Timestamp"}, reset=True)
+
+
+async def _removed_disks(node: Driver) -> None:
+    """As a leader of several nodes orders it: one disk a second time, and one that is let in again."""
+    for disk in (1, 2, 3, 2):
+        await node.propose(RemoveDisk(raft_node_id(disk + 1, 0), f"{disk:032x}"))
+    await node.propose(ReadmitDisk(f"{3:032x}"), ReadmitDisk(f"{4:032x}"))
 
 
 async def _document(node: Driver) -> None:
@@ -349,6 +358,7 @@ async def fourth(node: Driver) -> None:
         ("transaction", {**compound, "session": 5, "seq": 4}),
         ("create", {"type": "Pump", "name": "letzte", "session": 4, "seq": 3, "acked": 2}),
     )
+    await node.propose(ReadmitDisk(f"{1:032x}"), RemoveDisk(raft_node_id(5, 7), f"{5:032x}"))
     await _check(node)
     await node.propose(StagePart("defaced000000000", 0, create[:20]))
     await node.done("set", id=1, field="Motto", value=_TEXT[:9] + " — Ende")

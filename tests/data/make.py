@@ -63,6 +63,7 @@ def facts(state: State) -> dict[str, Any]:
         "checks": msgspec.to_builtins(list(state.checks.last)),
         "rest": msgspec.to_builtins(state.rest().digest()),
         "epochs": [list(each) for each in state.epochs.all],
+        "removed": [list(each) for each in state.removed.all],
     }
 
 

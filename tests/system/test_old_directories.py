@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from qcore.disk.directory import Directory
+from qcore.model.entry import FEATURE_LEVEL
 from qcore.server.main import main
 from qcore.server.recovery import load
 from qcore.store.apply import apply_entry
@@ -71,6 +72,11 @@ def replayed(path: Path) -> State:
 
 def test_there_are_directories_of_the_first_format() -> None:
     assert "0.1.0-6f7acd2" in VERSIONS
+
+
+def test_there_is_one_of_the_present_feature_level() -> None:
+    expected = (json.loads((DATA / version / "expected.json").read_text(encoding="utf-8")) for version in VERSIONS)
+    assert max(each["state"]["level"] for each in expected) == FEATURE_LEVEL
 
 
 def test_snapshot_and_log_lead_to_the_same_state(old: Old) -> None:
