@@ -39,9 +39,14 @@ def put_in_place(new: Path, place: Path, backup: Path | None) -> None:
 
 def _replace(new: Path, place: Path, backup: Path) -> None:
     os.rename(new, backup)
-    if _exchange(backup, place):
+    exchanged = False
+    try:
+        exchanged = _exchange(backup, place)
+    finally:
+        if not exchanged:
+            os.rename(backup, new)
+    if exchanged:
         return
-    os.rename(backup, new)
     os.rename(place, backup)
     try:
         os.rename(new, place)

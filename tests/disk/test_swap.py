@@ -66,3 +66,19 @@ def test_a_failure_in_the_middle_puts_the_old_one_back(tmp_path: Path, monkeypat
         put_in_place(new, old, tmp_path / "n.bak")
     assert [held(old), held(new)] == ["old", "new"]
     assert not (tmp_path / "n.bak").exists()
+
+
+def test_an_exchange_that_fails_leaves_nothing_under_the_name_of_the_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the old folder is a mount point."""
+    new, old = folder(tmp_path / "room" / "n", "new"), folder(tmp_path / "n", "old")
+
+    def busy(_one: Path, _other: Path) -> bool:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(swap, "_exchange", busy)
+    with pytest.raises(DiskFailed, match="Device or resource busy"):
+        put_in_place(new, old, tmp_path / "n.bak")
+    assert [held(old), held(new)] == ["old", "new"]
+    assert not (tmp_path / "n.bak").exists()

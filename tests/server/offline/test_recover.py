@@ -175,7 +175,7 @@ def test_a_survivor_becomes_a_cluster_of_one_that_has_all_its_log_had(tmp_path: 
     assert header.membership.is_alone(raft_node_id(1, 0))
     assert (state.applied, state.revision, state.time) == (8, 6, (START + 5) * NS)
     assert state.epochs.current == EPOCH
-    assert state.sessions.next_number == 2
+    assert (len(state.sessions.dump()), state.sessions.next_number) == (1, 2)
     assert state.removed.nodes == {disk_of(id): raft_node_id(id, 0) for id in (1, 2, 3)}
 
 
@@ -196,6 +196,9 @@ async def test_a_node_goes_on_from_there_and_tells_who_knew_more(tmp_path: Path,
         assert (await client.result("set", **known))["revision"] == 7
         lost = {**known, "expect": {"revision": 7, "epoch": EPOCH}}
         assert await client.kind("set", **lost) == "conflict"
+        told = await client.result("listen", target="User", since=7, epoch=EPOCH)
+        (event,) = await client.told(told["token"], 1)
+        assert (event["kind"], event["reason"]) == ("lost", "other_history")
         assert (await client.result("create", type="User", name="new"))["id"] == 7
     async with running(tmp_path, engine=engine) as run:
         assert (await run.client().result("count", type="User"))["count"] == 6
