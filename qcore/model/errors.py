@@ -33,11 +33,12 @@ The tree::
         ├── ConfigError           (exit 2)    flags, settings or schema file
         ├── Damaged               (exit 65)   a file that fails its checks; names the file and the way out
         │   └── Newer             (exit 65)   a file that a newer version wrote
+        ├── IdInUse               (exit 69)   another process has this node's id
         ├── Diverged              (exit 70)   the state is not what the log's digest check says
         ├── ExtensionMissing      (exit 71)   asked for a cluster without qcore_openraft
         ├── AlreadyRunning        (exit 73)   address or data directory in use
         ├── DiskFailed            (exit 74)   a write or fsync failed; never retried
-        └── Removed               (exit 79)   the node was removed from its cluster
+        └── Removed               (exit 77)   the node was removed from its cluster
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ __all__ = [
     "ExtensionMissing",
     "Fatal",
     "Forbidden",
+    "IdInUse",
     "InUse",
     "Internal",
     "InvalidRequest",
@@ -246,6 +248,10 @@ class Newer(Damaged):
     pass
 
 
+class IdInUse(Fatal):
+    exit_code = 69
+
+
 class Diverged(Fatal):
     exit_code = 70
 
@@ -263,7 +269,7 @@ class DiskFailed(Fatal):
 
 
 class Removed(Fatal):
-    exit_code = 79
+    exit_code = 77
 
 
 _BY_KIND: dict[str, type[RequestError]] = {cls.kind: cls for cls in RequestError.__subclasses__()}

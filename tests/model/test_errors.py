@@ -122,9 +122,12 @@ def test_a_fatal_error_is_never_cut_because_it_may_list_every_error_of_a_file() 
     [
         ("ConfigError", 2),
         ("Damaged", 65),
+        ("IdInUse", 69),
+        ("Diverged", 70),
         ("ExtensionMissing", 71),
         ("AlreadyRunning", 73),
         ("DiskFailed", 74),
+        ("Removed", 77),
     ],
 )
 def test_fatal_errors_end_with_their_own_code(name: str, code: int) -> None:

@@ -121,7 +121,7 @@ def test_of_two_nodes_with_one_id_the_later_one_stops(node_factory: NodeFactory,
     first.wait_for_event("registered")
     second = node_factory(*flags, "--min-nodes", "3", node=1)
     second.start()
-    assert second.wait() == 73
+    assert second.wait() == 69
     assert f"node 1 runs at {first.address} already" in second.log()
     assert first.running
 

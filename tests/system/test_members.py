@@ -18,7 +18,7 @@ from tests.system.membership import until_votes, votes
 pytest.importorskip("qcore_openraft", reason="the OpenRaft extension is not built")
 
 SCHEMA = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}]}
-REMOVED = 79
+REMOVED = 77
 """Exit code of a node that was removed."""
 
 Start = Callable[..., NodeProcess]

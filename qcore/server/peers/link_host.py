@@ -12,7 +12,7 @@ from qcore.cluster.traffic.questions import Question
 from qcore.disk.directory import Directory
 from qcore.disk.space import last_slice, space, wanted_reserve
 from qcore.model.entry import LogId, Vote
-from qcore.model.errors import AlreadyRunning, Fatal
+from qcore.model.errors import Fatal, IdInUse
 from qcore.server.config.settings import Settings
 from qcore.server.peers.refused_nodes import RefusedNodes
 from qcore.server.runtime import budgets, logs
@@ -68,7 +68,7 @@ class NodeLinkHost:
 
     def is_second(self, problem: str) -> None:
         """See `LinkHost.is_second`: the later one stops."""
-        self._crossing.call(self._failed, AlreadyRunning(f"{problem}; give this one another --id"))
+        self._crossing.call(self._failed, IdInUse(f"{problem}; give this one another --id"))
 
     def forwards(self, batch: Sequence[Forwarded]) -> None:
         """See `LinkHost.forwards`."""
