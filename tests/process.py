@@ -26,7 +26,7 @@ DEADLINE = 60.0
 SCHEMA_FILE = Path(__file__).parent.parent / "schemas.yaml"
 DAEMON = (sys.executable, "-m", "qcore.server.main")
 PR_SET_CHILD_SUBREAPER = 36
-INHERITED = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+INHERITED = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class NodeProcess:

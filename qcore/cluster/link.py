@@ -142,6 +142,10 @@ class PeerLink:
         if not self._cross(lambda hub: hub.ask(node, kind, body, limit, done)):
             done(b"", NoQuorum("the node is stopping", applied="no"))
 
+    def probe(self, done: Callable[[], None]) -> None:
+        """Call `done` on the link's thread when it comes to it."""
+        self._cross(lambda hub: done())
+
     def _cross(self, function: Callable[[Hub], object]) -> bool:
         crossing, hub = self._crossing, self._hub
         return crossing is not None and hub is not None and crossing.call(function, hub)

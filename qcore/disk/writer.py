@@ -120,6 +120,10 @@ class DiskWriter:
         """
         self._jobs.put(Job(partial(self._note_committed, committed), UNANSWERED))
 
+    def probe(self, done: Callable[[], None]) -> None:
+        """Call `done` on the writer's thread when it comes to it."""
+        self._jobs.put(Job(done, UNANSWERED))
+
     # -- start and stop ------------------------------------------------------------------------------------
 
     def start(self, failed: Callable[[Fatal], None]) -> None:

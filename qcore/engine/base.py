@@ -257,6 +257,14 @@ class Engine(Protocol):
     def status(self) -> EngineStatus:
         """A picture of now."""
 
+    # -- whether it moves ----------------------------------------------------------------------------------
+
+    def probe_log(self, done: Callable[[], None]) -> None:
+        """Call `done` when the thread of the log comes to it, on whatever thread; for the time between run and stop."""
+
+    def probe_core(self, done: Callable[[], None]) -> None:
+        """Call `done` when what decides about the log comes to it, whether or not there is a quorum; likewise."""
+
     def stored(self) -> Mapping[int, LogId]:
         """Up to where the disks of other nodes have the committed log, by Raft NodeId; nothing where it does not lead.
 

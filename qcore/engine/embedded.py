@@ -223,6 +223,10 @@ class EmbeddedEngine(Alone):
             quorum_age=0.0 if self._leads else None,
         )
 
+    def probe_log(self, done: Callable[[], None]) -> None:
+        """See `Engine.probe_log`."""
+        self._writer.probe(done)
+
     # -- what the writer says ------------------------------------------------------------------------------
 
     def _tell(self, said: Sequence[Completion | Fatal]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import functools
 import gc
 import os
@@ -38,8 +39,10 @@ from qcore.server.peers.peering import Peering
 from qcore.server.recovery import load
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
-from qcore.server.runtime.systemd import SystemdNotifier
 from qcore.server.runtime.timers import Periodic
+from qcore.server.supervision.catch_up import CatchUp
+from qcore.server.supervision.notifier import SystemdNotifier
+from qcore.server.supervision.supervision import Supervision
 from qcore.version import VERSION
 
 __all__ = ["run"]
@@ -68,17 +71,32 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
     bootstrap = _read_schema_file(settings)
     # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
     sys.setswitchinterval(0.0005)
+    with contextlib.suppress(RuntimeError, OSError):  # stderr is nothing that it could write to
+        faulthandler.enable()  # systemd's watchdog ends a process by SIGABRT: where each thread stood is told then
+    notifier = SystemdNotifier()
+    try:
+        _run(settings, bootstrap, load_again, notifier)
+    except Fatal as error:
+        notifier.status(f"Failed: {error.message}")
+        raise
+    return 0
+
+
+def _run(
+    settings: Settings, bootstrap: Bootstrap | None, load_again: Callable[[], Loaded], notifier: SystemdNotifier
+) -> None:
+    """Run one node after the other in this process, as long as the one before asks for it."""
     anew = True
     while anew:
+        notifier.extend(budgets.OPEN_SECONDS, "Opening the data directory")
         with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
             check_identity(settings, directory.identity)
             for warning in directory.warnings:
                 log.warning("directory_warning", message=warning)
-            daemon = _Daemon(settings, directory, bootstrap, load_again)
+            daemon = _Daemon(settings, directory, bootstrap, load_again, notifier)
             uvloop.run(daemon.serve())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the loop has let go of it, and it must not end the next start
         anew, settings = daemon.anew, daemon.settings
-    return 0
 
 
 def _read_schema_file(settings: Settings) -> Bootstrap | None:
@@ -106,6 +124,7 @@ class _Daemon:
         directory: Directory,
         bootstrap: Bootstrap | None,
         load_again: Callable[[], Loaded],
+        notifier: SystemdNotifier,
     ) -> None:
         self.settings = settings
         self.anew = False
@@ -113,7 +132,8 @@ class _Daemon:
         self._load_again = load_again
         self._directory = directory
         self._bootstrap = bootstrap
-        self._notifier = SystemdNotifier()
+        self._node: Node | None = None
+        self._supervision = Supervision(notifier, self._status_line)
         self._stop = asyncio.Event()
         self._announced = False
         self._stopped_reading = False
@@ -127,7 +147,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop_reading)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._supervision.reload(self._reload))
         most = _most_connections(self.settings.max_connections)
         backlog = min(budgets.BACKLOG_CONNECTIONS, most)
         sockets = _bind(self.settings.ws_addr, backlog)
@@ -137,8 +157,10 @@ class _Daemon:
         except _Stopped:
             for sock in sockets:
                 sock.close()
+            self._supervision.stop("Stopped")
             log.info("stopped", message="Stopped while snapshot and log were read; nothing was written")
             return
+        self._node = node
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop_for_good)
         if self._stopped_reading:
@@ -154,12 +176,12 @@ class _Daemon:
             peering.start()
             front.take_peer = peering.accept
             self._announce(addr)
+        self._supervision.watch(node.engine, None if peering is None else peering.probe)
         place = Periodic(budgets.PLACE_LOOK_SECONDS, lambda: self._is_in_place(node))
         place.start()
         await self._stop.wait()
         place.stop()
-        if not self.anew:
-            self._notifier.stopping()
+        self._supervision.stop(None if self.anew else self._why_stopping())
         collector.stop()
         await self._close(node, front, servers)
         if self._fatal is not None:
@@ -177,9 +199,8 @@ class _Daemon:
             timing=(settings.heartbeat_ms, settings.election_timeout_min_ms, settings.election_timeout_max_ms),
         )
         begun = time.monotonic()
-        self._notifier.extend(600, "Reading snapshot and log")
         gc.disable()
-        state, snapshot = load(directory, self._check_stopped)
+        state, snapshot = load(directory, self._read_on)
         for problem in directory.snapshots.problems:
             log.warning(
                 "snapshot_damaged", message=f"{problem.message} An older snapshot and the log are used instead."
@@ -195,7 +216,7 @@ class _Daemon:
             snapshot,
             self._bootstrap,
             ready,
-            self._check_stopped,
+            self._read_on,
         )
         node.start()
         freeze_loaded()
@@ -265,9 +286,16 @@ class _Daemon:
     def _stop_reading(self, _number: int, _frame: object) -> None:
         self._stopped_reading = True
 
-    def _check_stopped(self) -> None:
+    def _read_on(self) -> None:
         if self._stopped_reading:
             raise _Stopped
+        self._supervision.progress()
+
+    def _status_line(self) -> str:
+        return "Starting" if self._node is None else self._node.about.status_line()
+
+    def _why_stopping(self) -> str:
+        return "Stopping" if self._fatal is None else f"Failed: {self._fatal.message}"
 
     def _announce(self, addr: str) -> None:
         """Say once that the node serves."""
@@ -285,7 +313,13 @@ class _Daemon:
             version=VERSION,
             pid=os.getpid(),
         )
-        self._notifier.ready(status)
+        node = self._node
+        if node is None or self._peering is None or not self._directory.identity.cluster:
+            self._supervision.ready()
+        else:
+            now = time.monotonic()
+            is_led = functools.partial(_is_led, node)
+            self._supervision.ready_after(CatchUp(node.ask_leader, lambda: node.state.applied, is_led, now))
 
     def _reload(self) -> None:
         """Take over what of the settings can change while the node runs, and say what cannot."""
@@ -329,6 +363,11 @@ class _Daemon:
             await peering.stop(budgets.GOODBYE_SECONDS)
         if self._fatal is None:
             log.info("stopped", message="Stopped; everything acknowledged is on disk")
+
+
+def _is_led(node: Node) -> bool:
+    reason = node.about.not_ready()
+    return reason is None or reason.name not in ("no_leader", "no_quorum")
 
 
 def _client_words(url: str) -> str:

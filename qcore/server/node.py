@@ -14,7 +14,7 @@ from typing import Any
 from qcore.cluster.formation.machine import Formation
 from qcore.disk.directory import Directory
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.engine.base import ChangeDone, Engine, LoadDone
+from qcore.engine.base import BarrierDone, ChangeDone, Engine, LoadDone
 from qcore.model.api import Route
 from qcore.model.entry import Entry, LogId, Membership, public_id
 from qcore.model.errors import Fatal, RequestError
@@ -171,12 +171,18 @@ class Node:
         """
         self._cluster.form_by(formation, on_wish)
         self._proposals.why_no_cluster = self.about.forming = formation.waiting
+        self.about.gathered = formation.gathered
         return self._cluster.init_done
 
     def change_members_by(self, order: Callable[[Call], None], waiting: Callable[[], Mapping[int, str]]) -> None:
         """Have orders about members carried out by `order`; `waiting` gives why nodes are no voters, by public id."""
         self._cluster.order = order
         self._cluster.waiting = self.about.waiting = waiting
+
+    def ask_leader(self, done: BarrierDone, deadline: float, lease: bool = False) -> None:
+        """Find out how far the log is committed, from whoever leads; see `Engine.read_barrier`."""
+        ask = self.engine.read_barrier if self.forwarding is None else self.forwarding.read_barrier
+        ask(done, deadline, lease)
 
     def members_say(self, level: Callable[[], int]) -> None:
         """Go by the feature level that all members know: see `Leadership.members_level`."""

@@ -183,6 +183,9 @@ class FakeEngine(Alone):
     def stored(self) -> dict[int, LogId]:
         return {}
 
+    def probe_log(self, done: Callable[[], None]) -> None:
+        done()
+
     def status(self) -> EngineStatus:
         last = self._next - 1 if self._next else None
         return EngineStatus(

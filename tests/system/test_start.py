@@ -143,21 +143,6 @@ def test_a_file_that_differs_later_is_told_and_changes_nothing(node_factory: Nod
     assert node.events("schema_file_differs")
 
 
-def test_systemd_hears_when_it_is_ready_and_when_it_stops(node_factory: NodeFactory, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(20)
-        node = node_factory(name="notified", env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
-        node.start()
-        heard = b""
-        while b"READY=1" not in heard:
-            heard += sock.recv(4096)
-        assert node.stop() == 0
-        while b"STOPPING=1" not in heard:
-            heard += sock.recv(4096)
-    assert b"STATUS=Node 1 leads itself" in heard
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
     """A file system of 2 MB."""

@@ -35,6 +35,10 @@ class Automatic(msgspec.Struct, frozen=True):
             return None
         return (own, *(each.candidate for each in others))
 
+    def gathered(self, own: Candidate, seen: SeenNodes) -> tuple[int, int]:
+        """How many nodes are there, and how many are needed."""
+        return len(_others(own, seen)) + 1, self.min_nodes
+
     def missing(self, own: Candidate, peers: Collection[str], seen: SeenNodes) -> str:
         """A sentence on what is waited for."""
         found, others = seen.ever_in_clusters(), _others(own, seen)

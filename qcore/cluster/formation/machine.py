@@ -308,6 +308,15 @@ class Formation:
             return self._automatic.missing(self.own, self._peers, self.seen)
         return f"node {self.own.id} belongs to no cluster: CLUSTER INIT forms one"
 
+    def gathered(self) -> tuple[int, int] | None:
+        """How many nodes are there of how many that are needed, where that can be counted."""
+        promise = self.identity.promise
+        if promise is not None:
+            return len(promise.members) - len(self.seen.without_promise(promise, self.own)), len(promise.members)
+        if self.identity.cluster or self._wish is not None or self._automatic is None or self.seen.ever_in_clusters():
+            return None
+        return self._automatic.gathered(self.own, self.seen)
+
     # -- decisions: each is one new content of node.json -----------------------------------------------------
 
     def _advance(self) -> None:

@@ -230,6 +230,14 @@ class OpenRaftEngine(ClusterHalf):
         leading = self._border.status() if self._roles.leads else None
         return {} if leading is None else self._contacts.stored(leading, self._directory.log.log_id)
 
+    def probe_log(self, done: Callable[[], None]) -> None:
+        """See `Engine.probe_log`."""
+        self._writer.probe(done)
+
+    def probe_core(self, done: Callable[[], None]) -> None:
+        """See `Engine.probe_core`: without a quorum a barrier under the lease is refused, which will do."""
+        self._calls.begin(lambda call: self._border.read_barrier(call, 0.0, True), lambda _index, _error: done())
+
     # -- what the core says; on the loop -------------------------------------------------------------------
 
     def _deliver(self) -> None:

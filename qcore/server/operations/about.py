@@ -25,6 +25,7 @@ from qcore.server.operations.clients import ConnectedClients
 from qcore.server.operations.members import Cluster
 from qcore.server.operations.readiness import NotReady, readiness
 from qcore.server.operations.slow_requests import SlowRequests
+from qcore.server.operations.status_line import status_line
 from qcore.server.runtime import budgets
 from qcore.server.runtime.scheduler import Work
 from qcore.store.state.state import State
@@ -65,6 +66,7 @@ class AboutNode:
         stopping: whether the node is about to end.
         set_up: whether writes of clients flow here, if this node leads.
         forming: says what is waited for while this node belongs to no cluster, None where it belongs to one.
+        gathered: how many nodes are there of how many that are needed, while a cluster forms and that can be counted.
         refused: sentences on the nodes that this one does not talk to, or that do not talk to it.
     """
 
@@ -88,6 +90,7 @@ class AboutNode:
         self.waiting: Callable[[], Mapping[int, str]] = dict
         """Gives why nodes have no vote, by public id."""
         self.forming: Callable[[], str | None] = lambda: None
+        self.gathered: Callable[[], tuple[int, int] | None] = lambda: None
         self.refused: Callable[[], list[str]] = list
         self._settings = settings
         self._state = state
@@ -129,6 +132,13 @@ class AboutNode:
             stopping=self.stopping,
             set_up=self.set_up,
             forming=self.forming(),
+        )
+
+    def status_line(self) -> str:
+        """The node in one line; see `operations.status_line`."""
+        status, not_ready = self._engine.status(), self.not_ready()
+        return status_line(
+            status, self.cluster(), self._state.revision, not_ready, self.gathered(), problem=self._disk_full()
         )
 
     def _machine(self, _query: queries.Machine) -> MachineResult:

@@ -7,15 +7,23 @@ from collections.abc import Collection, Mapping
 from qcore.engine.base import EngineStatus
 from qcore.model.entry import Membership, public_id
 from qcore.model.requests.results import MemberInfo
+from qcore.server.runtime import budgets
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "is_led"]
+
+
+def is_led(status: EngineStatus) -> bool:
+    """Whether this node leads, or has heard lately who does: a follower takes its leader for one until it votes."""
+    if status.leader is None or status.role == "leader":
+        return status.leader is not None
+    return status.quorum_age is not None and status.quorum_age <= budgets.READY_QUORUM_SECONDS
 
 
 class Cluster:
     """A membership, None before the first one is applied, and which of its nodes answer the node `own` at `addr`.
 
     `full` are the members whose disk is below its reserve; `waiting` says why nodes have no vote, by public id.
-    Of whom the engine says nothing is taken to be there as long as somebody leads.
+    Of whom the engine says nothing is taken to be there as long as somebody leads and is heard.
     """
 
     def __init__(
@@ -36,7 +44,7 @@ class Cluster:
         self._configs = [{public_id(node) for node in config} for config in configs] or [{own}]
         self._has_begun = membership is not None or status.leader is not None
         known = {peer.node: peer.alive for peer in status.peers}
-        led = status.leader is not None
+        led = is_led(status)
         self._full = full
         self._alive = {own} | {node for node in self._addrs if known.get(node, led)}
 
@@ -51,6 +59,11 @@ class Cluster:
         if not self._has_begun:
             return -1
         return min(len(config & self._alive) - len(config) // 2 - 1 for config in self._configs)
+
+    def quorum(self) -> tuple[int, int]:
+        """How many voters are there, and how many are needed, where most are missing; (1, 1) before it has begun."""
+        counts = [(len(config & self._alive), len(config) // 2 + 1) for config in self._configs]
+        return min(counts, key=lambda count: count[0] - count[1]) if self._has_begun else (1, 1)
 
     def members(self) -> list[MemberInfo]:
         """Every node, by its public id; `lag` is 0 where this node does not know it."""

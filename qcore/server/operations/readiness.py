@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from qcore.engine.base import EngineStatus
-from qcore.server.operations.members import Cluster
+from qcore.server.operations.members import Cluster, is_led
 from qcore.server.runtime import budgets
 
 __all__ = ["REASONS", "NotReady", "readiness"]
@@ -37,6 +37,8 @@ def readiness(
     leads, age = status.role == "leader", status.quorum_age
     if leads and age is not None and age > budgets.READY_QUORUM_SECONDS:
         return NotReady("no_quorum", f"this node leads, but has not heard of a quorum for {age:.0f} s")
+    if not is_led(status):
+        return NotReady("no_leader", f"node {status.leader} led and is not heard: {cluster.why_no_leader()}")
     if leads and not set_up:
         return NotReady("setting_up", "this node has begun to lead, and writes do not flow yet")
     behind = (-1 if status.committed is None else status.committed) - applied

@@ -121,6 +121,10 @@ class Peering:
         """The nodes that this one is linked with, by Raft NodeId."""
         return self._link.status
 
+    def probe(self, done: Callable[[], None]) -> None:
+        """See `PeerLink.probe`."""
+        self._link.probe(done)
+
     def find(self, listens: str, secrets: Sequence[bytes]) -> None:
         """Find others by mDNS and be found, from `start` on, by a node that listens at the host `listens`."""
         settings = self._node.settings

@@ -302,6 +302,30 @@ SLOW_PARAMS_BYTES = 64 << 10
 LOOP_LOOK_SECONDS = 0.5
 """Time between two looks how late the event loop is."""
 
+LEADER_ANSWER_SECONDS = 1.0
+"""Time a leader has to tell a node that starts how far the log is committed; then it is asked again."""
+
+LEADER_PATIENCE_SECONDS = 10.0
+"""Time without a leader after which a member that starts counts as started, though it could not catch up."""
+
+STARTED_LOOK_SECONDS = 0.1
+"""Time between two looks whether it has caught up."""
+
+STATUS_SECONDS = 2.0
+"""Time between two looks whether systemd's line on the node has changed."""
+
+EXTEND_SECONDS = 120.0
+"""More time that a start asks systemd for, again and again, while it gets on."""
+
+OPEN_SECONDS = 600.0
+"""The same for opening a data directory, which cannot ask in between."""
+
+PROGRESS_SECONDS = 1.0
+"""Time between two words to systemd while snapshot and log are read."""
+
+DISK_PATIENCE_SECONDS = 300.0
+"""Time a disk may take for a write before the node counts as hung."""
+
 READY_LAG_ENTRIES = 1000
 """Committed entries that a node may have to apply yet and still be ready."""
 

@@ -36,6 +36,8 @@ def test_a_leader_whose_writes_flow_is_ready_and_a_follower_that_is_caught_up() 
         (status(), {"stopping": True}, "stopping"),
         (status("candidate", None), {}, "no_leader"),
         (changed(quorum_age=budgets.READY_QUORUM_SECONDS + 1), {}, "no_quorum"),
+        (changed(role="follower", leader=2, quorum_age=budgets.READY_QUORUM_SECONDS + 1), {}, "no_leader"),
+        (changed(role="follower", leader=2, quorum_age=None), {}, "no_leader"),
         (status(), {"set_up": False}, "setting_up"),
         (changed(committed=budgets.READY_LAG_ENTRIES + 10), {"applied": 9}, "behind"),
     ],

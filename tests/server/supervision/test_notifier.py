@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qcore.server.runtime.systemd import SystemdNotifier
+from qcore.server.supervision.notifier import SystemdNotifier, watchdog_seconds
 
 # sdnotify never closes its socket: a daemon has one for its lifetime.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -39,8 +41,21 @@ def test_more_time_is_asked_for_in_microseconds(supervisor: socket.socket) -> No
 
 
 def test_stopping_is_told(supervisor: socket.socket) -> None:
-    SystemdNotifier().stopping()
-    assert supervisor.recv(1000) == b"STOPPING=1\nSTATUS=Stopping"
+    SystemdNotifier().stopping("Failed: disk")
+    assert supervisor.recv(1000) == b"STOPPING=1\nSTATUS=Failed: disk"
+
+
+def test_reloading_is_told_with_the_time_of_the_monotonic_clock(supervisor: socket.socket) -> None:
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    SystemdNotifier().reloading()
+    words = dict(line.split("=", 1) for line in supervisor.recv(1000).decode("ascii").splitlines())
+    assert words["RELOADING"] == "1"
+    assert before <= int(words["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def test_a_sign_of_life_leaves_the_status_as_it_is(supervisor: socket.socket) -> None:
+    SystemdNotifier().alive()
+    assert supervisor.recv(1000) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize("folder", ["/daten/größe", "/data/\udcff"])
@@ -56,9 +71,28 @@ def test_a_line_break_in_a_status_is_no_second_word(supervisor: socket.socket) -
 
 def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    SystemdNotifier().ready("alone")
+    notifier = SystemdNotifier()
+    notifier.ready("alone")
+    assert not notifier.has_manager
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_watches_this_process_only_where_it_says_so(
+    variables: dict[str, str], seconds: float | None
+) -> None:
+    assert watchdog_seconds(variables) == seconds
 
 
 def test_a_supervisor_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    SystemdNotifier().stopping()
+    SystemdNotifier().stopping("Stopping")
