@@ -230,10 +230,11 @@ class ConnectionFailed(QcoreError):
 
 
 class Fatal(QcoreError):
-    """Ends the daemon; `exit_code` is what systemd sees."""
+    """Ends the daemon; `exit_code` is what systemd sees, `logged` says that people have read of it already."""
 
     kind = "fatal"
     exit_code: ClassVar[int] = 1
+    logged = False
 
 
 class ConfigError(Fatal):

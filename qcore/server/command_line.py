@@ -74,7 +74,7 @@ def run_command_line(args: Sequence[str] | None = None) -> int:
     try:
         code = qcore.main(args=args, prog_name="qcore", standalone_mode=False)
     except Fatal as error:
-        return _complain(error.message, error.exit_code)
+        return error.exit_code if error.logged else _complain(error.message, error.exit_code)
     except click.UsageError as error:
         return _complain(f"{error.format_message()} (qcore --help lists what there is)", error.exit_code)
     except click.ClickException as error:

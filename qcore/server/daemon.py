@@ -78,8 +78,17 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
         _run(settings, bootstrap, load_again, notifier)
     except Fatal as error:
         notifier.status(f"Failed: {error.message}")
+        if logs.goes_to_journal():
+            _log_once(error)
         raise
     return 0
+
+
+def _log_once(error: Fatal) -> None:
+    """Tell why the node ends, so that it can be searched for by its id."""
+    if not error.logged:
+        log.critical("fatal", message=error.message)
+        error.logged = True
 
 
 def _run(
@@ -348,6 +357,7 @@ class _Daemon:
         if self._fatal is None:
             self._fatal = error
             log.critical("fatal", message=error.message)
+            error.logged = logs.goes_to_journal()  # elsewhere it also stands on a line of its own, for people
         self._stop.set()
 
     async def _close(self, node: Node, front: FrontDoor, servers: list[asyncio.Server]) -> None:

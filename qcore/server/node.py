@@ -354,6 +354,7 @@ class Node:
         """See `Host.leading`."""
         self.role_changes += 1
         self.about.set_up = False
+        logs.note_role("leader", term)
         log.info("leading", message=f"This node leads in term {term}", term=term)
         if self.forwarding is not None:
             self.forwarding.lead(term)
@@ -366,6 +367,7 @@ class Node:
         """See `Host.following`."""
         whom = "nobody leads" if leader is None else f"node {leader} leads"
         self.role_changes += 1
+        logs.note_role(self.engine.status().role, term)
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         if self.forwarding is not None:
             self.forwarding.follow(leader, term)

@@ -246,7 +246,9 @@ class Settings(BaseSettings):
         "info", "Least important level that is logged.", group="Log"
     )
     log_format: Literal["auto", "text", "json"] = _setting(
-        "auto", "Form of log lines; auto is text on a terminal and JSON lines elsewhere.", group="Log"
+        "auto",
+        "Form of log lines; auto is the journal under systemd, text on a terminal and JSON lines elsewhere.",
+        group="Log",
     )
     slow_request_ms: int = _setting(
         300, "A request that takes longer is logged as slow.", group="Log", unit="ms", ge=1, le=3_600_000

@@ -56,6 +56,8 @@ class FrontDoor:
         self.turn = TurnBudget()
         self.unfinished = Unfinished(budgets.UNFINISHED_MESSAGES * self.max_message)
         self.opened_log = RareLog(log, "connection_opened", "info")
+        self.silent_log = RareLog(log, "client_silent", "info")
+        self.cut_off_log = RareLog(log, "client_cut_off", "warning")
         self.connections: set[Connection] = set()
         self.take_peer: TakeSocket | None = None
         """Takes over the sockets of other nodes; None without a peer link."""

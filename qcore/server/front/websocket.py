@@ -62,6 +62,8 @@ class Front(Protocol):
     turn: TurnBudget
     unfinished: Unfinished
     opened_log: RareLog
+    silent_log: RareLog
+    cut_off_log: RareLog
 
     def joined(self, connection: Connection) -> None:
         """Count a connection whose socket was accepted."""
@@ -452,8 +454,7 @@ class Connection(asyncio.Protocol):
         if self._protocol.state is not OPEN or self._conversation is None:
             return
         unsent = self._transport.get_write_buffer_size()
-        log.warning(
-            "client_cut_off",
+        self._front.cut_off_log.tell(
             message=f"Client {self.peer} does not read its answers: connection cut off",
             client=self._conversation.client.name,
             unsent_bytes=unsent,
@@ -501,5 +502,6 @@ class Connection(asyncio.Protocol):
         """See `Pinged`."""
         if self._protocol.state is OPEN:
             self._front.cut_off("silent")
-            log.info("client_silent", message=f"Client {self.peer} did not answer a ping: connection closed")
+            text = f"Client {self.peer} did not answer a ping: connection closed"
+            self._front.silent_log.tell(message=text)
         self._transport.abort()

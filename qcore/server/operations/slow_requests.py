@@ -35,7 +35,7 @@ class SlowRequests:
         """Note a call that was answered at `now`, in monotonic seconds."""
         seconds = now - call.begun
         self.total += 1
-        self._log.tell("slow_request", "A request took long", call.method, seconds)
+        self._log.tell("slow_request", "A request took long", call, seconds)
         client, waited = call.client, min(call.started - call.begun, seconds)
         if call.writes and not waited:  # it never came to be applied
             waited = seconds

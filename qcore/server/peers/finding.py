@@ -39,10 +39,10 @@ class FoundNodes:
         first = next(iter(sighting.addresses), "no address")
         is_news = before is None or before.addresses != sighting.addresses or before.secrets != sighting.secrets
         if not shared and is_news:
-            log.warning("discovered_stranger", message=_stranger(sighting), node=sighting.id, address=first)
+            log.warning("discovered_stranger", message=_stranger(sighting), peer=sighting.id, address=first)
         elif is_news and sighting.id != self._own:
             log.info(
-                "discovered", message=f"Discovered node: {sighting.id} at {first}", node=sighting.id, address=first
+                "discovered", message=f"Discovered node: {sighting.id} at {first}", peer=sighting.id, address=first
             )
         self._name()
 

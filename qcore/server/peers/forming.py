@@ -92,7 +92,7 @@ class Forming:
         try:
             message = decode(data)
         except ValueError as exc:
-            log.warning("formation_unreadable", message=f"{sender}: {exc}", node=sender.id)
+            log.warning("formation_unreadable", message=f"{sender}: {exc}", peer=sender.id)
             return
         self.formation.receive(sender, message)
         self.go_on()

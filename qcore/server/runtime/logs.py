@@ -1,8 +1,9 @@
 """Log lines: structlog in front of the standard library's logging, one pipeline for our lines and everybody else's.
 
 A line has an `event`, a stable snake_case word that programs look for, and a `message`, a sentence for people; further
-keys are details. Everything goes to stderr: as text on a terminal, as JSON lines in service. A log call never raises:
-what cannot be written is written as well as it can be, or dropped.
+keys are details. Everything goes to stderr, as text on a terminal and as JSON lines in service; where stderr leads to
+systemd's journal, it goes there by the journal's own protocol, so that each detail is a field that can be searched for.
+A log call never raises: what cannot be written is written as well as it can be, or dropped.
 """
 
 from __future__ import annotations
@@ -13,18 +14,25 @@ import logging
 import math
 import os
 import sys
+from datetime import datetime
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from qcore.server.runtime import budgets
+from qcore.server.runtime.events import EVENTS
+from qcore.server.runtime.journal import JournalSocket, stderr_is_journal
 
-__all__ = ["configure", "get"]
+__all__ = ["configure", "get", "goes_to_journal", "note_role"]
 
 _LIBRARY_EVENT = "library_message"
 _HEAD = ("timestamp", "level", "logger", "event", "message", "node")
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {9: "\\t", 10: "\\n", 13: "\\r"}
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Those of syslog."""
+_place: dict[str, str] = {}
+"""Role and term of the node, as fields of the journal."""
 _ESCAPES_IN_TRACEBACK = {code: text for code, text in _ESCAPES.items() if code not in b"\n\t"}
 
 
@@ -34,7 +42,7 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     It may be taken before `configure`, which decides about every logger's level and form at the time of each call.
     """
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger(name),
+        structlog.stdlib.LoggerFactory()(name),  # a logger that knows where it was called, behind structlog
         wrapper_class=structlog.stdlib.BoundLogger,
         processors=[structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         cache_logger_on_first_use=True,
@@ -43,18 +51,105 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def configure(level: str, format: str, node: int) -> None:
-    """Send every log line of the process to stderr; may be called again to change it.
+    """Send every log line of the process to stderr or the journal; may be called again to change it.
 
-    `level` is debug, info, warning or error; `format` is text, json or auto (text on a terminal, else JSON lines).
+    `level` is debug, info, warning or error; `format` is text, json or auto (the journal where stderr leads there, text
+    on a terminal, else JSON lines).
     """
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, (_StderrHandler, _JournalHandler))]:
         root.removeHandler(handler)
-    root.addHandler(_StderrHandler(_formatter(format, node)))
+        handler.close()
+    journal = JournalSocket()
+    if format == "auto" and stderr_is_journal() and journal.connect():
+        root.addHandler(_JournalHandler(journal, node))
+    else:
+        root.addHandler(_StderrHandler(_formatter(format, node)))
     root.setLevel(level.upper())
     # At debug level websockets writes out every frame: other people's data, and thousands of lines a second.
     logging.getLogger("websockets").setLevel(max(root.level, logging.INFO))
     logging.captureWarnings(True)
+
+
+def goes_to_journal() -> bool:
+    """Whether the lines of this process go to the journal."""
+    return any(isinstance(handler, _JournalHandler) for handler in logging.getLogger().handlers)
+
+
+def note_role(role: str, term: int) -> None:
+    """Have the lines of the journal say which role the node has from now on."""
+    _place.update(QCORE_ROLE=role, QCORE_TERM=str(term))
+
+
+class _JournalHandler(logging.Handler):
+    """Sends lines to the journal; those that it does not take are counted, and the count is told as soon as it does."""
+
+    def __init__(self, journal: JournalSocket, node: int) -> None:
+        super().__init__()
+        self._journal = journal
+        self._complete = _Complete(node)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # a line that fails has nowhere left to say so
+            if self._lost and self._journal.send(_lost_fields(self._lost)):
+                self._lost = 0
+            self._lost += not self._journal.send(self._fields(record))
+
+    def close(self) -> None:
+        self._journal.close()
+        super().close()
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, str]:
+        if isinstance(record.msg, dict):
+            line: EventDict = dict(record.msg)
+        else:
+            line = _from_library(None, "", {"event": _message_of(record)})
+        line["_record"] = record
+        return _journal_fields(_plain(None, "", self._complete(None, "", line)), record)
+
+
+def _journal_fields(line: EventDict, record: logging.LogRecord) -> dict[str, str]:
+    """A complete line of plain values as fields: each detail is one, under a name of qcore's own."""
+    for internal in ("_record", "_from_structlog", "timestamp"):
+        line.pop(internal, None)
+    level, event, message = line.pop("level"), str(line.pop("event")), str(line.pop("message"))
+    exception = line.pop("exception", None)
+    fields = {
+        "MESSAGE": message if exception is None else f"{message}\n{exception}",
+        "PRIORITY": str(_PRIORITIES.get(level, 6)),
+        "SYSLOG_IDENTIFIER": "qcore",
+        "CODE_FILE": record.pathname,
+        "CODE_LINE": str(record.lineno),
+        "CODE_FUNC": record.funcName or "",
+        "QCORE_EVENT": event,
+    }
+    if event in EVENTS:
+        fields["MESSAGE_ID"] = EVENTS[event].id
+    details = {f"QCORE_{name.upper()}": _field(value) for name, value in line.items() if value is not None}
+    return fields | _place | details
+
+
+def _lost_fields(count: int) -> dict[str, str]:
+    return {
+        "MESSAGE": f"{count} log lines were lost: journald did not take them",
+        "MESSAGE_ID": EVENTS["log_lines_lost"].id,
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "qcore",
+        "QCORE_EVENT": "log_lines_lost",
+        "QCORE_COUNT": str(count),
+    }
+
+
+def _field(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # such as a library's "%d" with a text
+        return _text(record.msg)
 
 
 class _StderrHandler(logging.Handler):
@@ -156,6 +251,7 @@ def _text_renderer(colours: bool) -> structlog.typing.Processor:
 
     def render(logger: WrappedLogger, method: str, line: EventDict) -> str:
         del line["event"], line["node"]
+        line["timestamp"] = _local_time(str(line["timestamp"]))
         exception = line.pop("exception", None)
         line = {key: value.translate(_ESCAPES) if isinstance(value, str) else value for key, value in line.items()}
         if exception is not None:
@@ -163,6 +259,10 @@ def _text_renderer(colours: bool) -> structlog.typing.Processor:
         return str(console(logger, method, line))
 
     return render
+
+
+def _local_time(stamp: str) -> str:
+    return datetime.fromisoformat(stamp).astimezone().isoformat(" ", "milliseconds")[:-6]  # people know their zone
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -204,7 +204,7 @@ class Applier:
             if calls is not None:
                 call = calls[applying.place - 1]
                 if applying.spent > self._slow_apply:
-                    self._slow_log.tell("slow_apply", "Applying a command took long", call.method, applying.spent)
+                    self._slow_log.tell("slow_apply", "Applying a command took long", call, applying.spent)
                 call.started = now - applying.spent
                 _answer(call, outcome)
             applying.spent = 0.0

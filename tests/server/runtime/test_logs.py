@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
+import os
+import re
+import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.server.runtime import logs
+from qcore.server.runtime.events import EVENTS
+from qcore.server.runtime.journal import JournalSocket
+from tests.server.runtime.test_journal import decode
 
 
 class Terminal(io.StringIO):
@@ -272,3 +281,127 @@ def test_logging_goes_on_without_a_stderr(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stderr", None)
     logs.get("qcore").info("unheard")
     logs.configure("info", "auto", 1)
+
+
+class Journald:
+    """What the journal is sent, read with the encoder's inverse of `test_journal`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._socket.settimeout(30)
+
+    def fields(self) -> dict[str, str]:
+        return decode(self._socket.recv(1 << 20))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journald]:
+    """Logging goes to this journal, as stderr does."""
+    made = Journald(tmp_path / "socket")
+    monkeypatch.setattr(logs, "JournalSocket", functools.partial(JournalSocket, made.path))
+    found = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    monkeypatch.setattr(logs, "_place", {})
+    logs.configure("info", "auto", 3)
+    yield made
+    logs.configure("info", "json", 3)
+    made.close()
+
+
+def test_the_journal_gets_each_detail_as_a_field_of_its_own(journald: Journald) -> None:
+    logs.note_role("leader", 7)
+    logs.get("qcore.node").warning("slow_fsync", message="Slow", ms=120, client="plant", tags=["a", 1], none=None)
+    fields = journald.fields()
+    assert fields.pop("CODE_FILE") == __file__
+    assert int(fields.pop("CODE_LINE")) > 0
+    assert fields == {
+        "MESSAGE": "Slow",
+        "MESSAGE_ID": EVENTS["slow_fsync"].id,
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "qcore",
+        "CODE_FUNC": "test_the_journal_gets_each_detail_as_a_field_of_its_own",
+        "QCORE_EVENT": "slow_fsync",
+        "QCORE_LOGGER": "qcore.node",
+        "QCORE_NODE": "3",
+        "QCORE_ROLE": "leader",
+        "QCORE_TERM": "7",
+        "QCORE_MS": "120",
+        "QCORE_CLIENT": "plant",
+        "QCORE_TAGS": '["a", 1]',
+    }
+
+
+def test_a_term_that_a_line_tells_is_that_of_the_line(journald: Journald) -> None:
+    logs.note_role("follower", 7)
+    logs.get("qcore").info("following", term=8)
+    assert journald.fields()["QCORE_TERM"] == "8"
+
+
+@pytest.mark.parametrize(("level", "priority"), [("critical", "2"), ("error", "3"), ("info", "6")])
+def test_levels_are_priorities(journald: Journald, level: str, priority: str) -> None:
+    getattr(logs.get("qcore"), level)("stopped")
+    assert journald.fields()["PRIORITY"] == priority
+
+
+def test_lines_of_libraries_and_tracebacks_reach_the_journal(journald: Journald) -> None:
+    try:
+        raise KeyError("gone")
+    except KeyError:
+        logging.getLogger("asyncio").exception("It %s", "failed")
+    fields = journald.fields()
+    assert fields["MESSAGE"].startswith("It failed\nTraceback")
+    assert (fields["QCORE_EVENT"], fields["QCORE_LOGGER"]) == ("library_message", "asyncio")
+    assert fields["CODE_FUNC"] == "test_lines_of_libraries_and_tracebacks_reach_the_journal"
+
+
+def test_what_the_journal_did_not_take_is_counted(journald: Journald) -> None:
+    probe = JournalSocket(journald.path)
+    assert probe.connect()
+    filled = 0
+    while probe.send({"MESSAGE": "x"}):
+        filled += 1
+    for _ in range(3):
+        logs.get("qcore").info("started")
+    for _ in range(filled):
+        journald.fields()
+    logs.get("qcore").info("stopped")
+    told = journald.fields()
+    assert (told["QCORE_EVENT"], told["QCORE_COUNT"]) == ("log_lines_lost", "3")
+    assert journald.fields()["QCORE_EVENT"] == "stopped"
+    probe.close()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_form_that_was_asked_for_is_used_under_systemd_too(journald: Journald, stderr: Stderr, form: str) -> None:
+    logs.configure("info", form, 1)
+    logs.get("qcore").info("started")
+    assert "started" in stderr.text()
+
+
+def test_without_a_journald_lines_go_to_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: Stderr) -> None:
+    monkeypatch.setattr(logs, "JournalSocket", functools.partial(JournalSocket, str(tmp_path / "nobody")))
+    found = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    logs.configure("info", "auto", 1)
+    logs.get("qcore").info("started")
+    assert stderr.records()[0]["event"] == "started"
+
+
+def test_text_has_the_time_of_this_place(stderr: Stderr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        logs.configure("info", "text", 1)
+        before = datetime.now().replace(microsecond=0)
+        logs.get("qcore").info("started")
+        stamp = re.match(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) ", stderr.text())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert stamp is not None
+    assert before <= datetime.fromisoformat(stamp[1]) <= datetime.now() + timedelta(days=1)

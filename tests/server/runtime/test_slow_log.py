@@ -6,9 +6,22 @@ import logging
 
 import pytest
 
+from qcore.model.requests.commands import Delete
+from qcore.server.calls import Call
 from qcore.server.runtime import budgets
 from qcore.server.runtime import slow_log as slow
 from tests.server.running import until
+
+
+class Nobody:
+    """Hears no answers."""
+
+    def answered(self, call: Call, text: bytes | None) -> None:
+        pass
+
+
+def call(method: str, params: object = None) -> Call:
+    return Call(Nobody(), b"1", method, params, 0.0, 0)
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
@@ -17,7 +30,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 async def test_the_first_is_told_with_method_and_duration(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "qcore.node"):
-        slow.SlowLog().tell("slow_apply", "Applying a command took long", "create", 0.1234)
+        slow.SlowLog().tell("slow_apply", "Applying a command took long", call("create"), 0.1234)
     (line,) = told(caplog)
     assert (line["event"], line["method"], line["ms"], line["left_out"]) == ("slow_apply", "create", 123, 0)
 
@@ -26,8 +39,8 @@ async def test_a_flood_is_one_line_and_each_event_has_its_own(caplog: pytest.Log
     log = slow.SlowLog()
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for _ in range(1000):
-            log.tell("slow_request", "A request took long", "create", 0.5)
-        log.tell("slow_apply", "Applying a command took long", "create", 0.5)
+            log.tell("slow_request", "A request took long", call("create"), 0.5)
+        log.tell("slow_apply", "Applying a command took long", call("create"), 0.5)
     assert [line["event"] for line in told(caplog)] == ["slow_request", "slow_apply"]
 
 
@@ -37,9 +50,9 @@ async def test_the_next_line_says_how_many_were_left_out(
     log = slow.SlowLog()
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for _ in range(5):
-            log.tell("slow_request", "A request took long", "create", 0.5)
+            log.tell("slow_request", "A request took long", call("create"), 0.5)
         monkeypatch.setattr(budgets, "SLOW_LOG_SECONDS", 0.0)
-        log.tell("slow_request", "A request took long", "create", 0.5)
+        log.tell("slow_request", "A request took long", call("create"), 0.5)
     assert [line["left_out"] for line in told(caplog)] == [0, 4]
 
 
@@ -50,9 +63,15 @@ async def test_what_was_left_out_is_told_also_if_nothing_slow_follows(
     log = slow.SlowLog()
     with caplog.at_level(logging.WARNING, "qcore.node"):
         for ms, method in ((500, "create"), (510, "get"), (530, "set"), (520, "get")):
-            log.tell("slow_request", "A request took long", method, ms / 1000)
+            log.tell("slow_request", "A request took long", call(method), ms / 1000)
         await until(lambda: len(told(caplog)) == 2)
     assert [(line["method"], line["ms"], line["left_out"]) for line in told(caplog)] == [
         ("create", 500, 0),
         ("set", 530, 2),
     ]
+
+
+async def test_the_entity_is_named_if_there_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "qcore.node"):
+        slow.SlowLog().tell("slow_apply", "Applying a command took long", call("delete", Delete(id="User$7")), 0.2)
+    assert told(caplog)[0]["entity"] == "User$7"
