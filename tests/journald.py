@@ -22,6 +22,8 @@ __all__ = ["WITHOUT_JOURNALD", "Journald"]
 
 DAEMON_PATH = "/lib/systemd/systemd-journald"
 
+CATALOG = Path(__file__).parent.parent / "packaging" / "systemd" / "qcore.catalog"
+
 WITHOUT_JOURNALD = (
     None
     if os.geteuid() == 0 and Path(DAEMON_PATH).exists() and shutil.which("systemd-cat") and shutil.which("nsenter")
@@ -31,6 +33,7 @@ WITHOUT_JOURNALD = (
 
 SET_UP = f"""
 set -e
+mkdir -p /etc/systemd /lib/systemd/catalog /var/lib/systemd
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/systemd /run/log
 mount -t tmpfs tmpfs /etc/systemd
@@ -40,6 +43,11 @@ if ! [ -s /etc/machine-id ]; then
     touch /etc/machine-id
     mount --bind /run/machine-id /etc/machine-id
 fi
+mount -t tmpfs tmpfs /lib/systemd/catalog
+mount -t tmpfs tmpfs /var/lib/systemd
+mkdir /var/lib/systemd/catalog
+cp "$1" /lib/systemd/catalog/
+journalctl --update-catalog
 exec {DAEMON_PATH}
 """
 """What belongs to the machine is hidden from journald, and journald from the machine."""
@@ -54,7 +62,7 @@ class Journald:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", SET_UP],
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", SET_UP, "sh", str(CATALOG)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

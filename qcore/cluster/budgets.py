@@ -56,7 +56,10 @@ OPEN_CALLS = 10_000
 # -- notices -----------------------------------------------------------------------------------------------
 
 NOTICE_SECONDS = 10.0
-"""Time in which notices of the same kind about the same peer are counted rather than told."""
+"""Time in which notices of the same kind about the same peer are counted rather than told, the first time."""
+
+LONGEST_NOTICE_SECONDS = 640.0
+"""The same where it goes on and on."""
 
 NOTICE_KEYS = 1024
 """Kinds and peers of which notices are counted; past it the oldest ones are forgotten."""

@@ -106,6 +106,9 @@ class LinkHost(Protocol):
     def refused(self, refusal: Refusal, proved: bool) -> None:
         """Another node does not talk to this one; `proved`: it is known to be one of the cluster."""
 
+    def not_talked_to(self, key: str, sentence: str) -> None:
+        """One of the two nodes does not talk to the other; `key` says which and why. It comes each time."""
+
     def is_second(self, problem: str) -> None:
         """A node that has been running for longer has the number of this one."""
 
@@ -376,7 +379,10 @@ class Hub:
             text = f"This node does not talk to {where}: {refusal.message}"
         level: Level = "error" if refusal.reason in _LOUD else "debug" if refusal.reason == "itself" else "warning"
         who = connection.named or connection.address.rpartition(":")[0]
-        self._note(level, "link_refused", f"{who} {refusal.reason}", f"{text} ({refusal.reason})")
+        key, sentence = f"{who} {refusal.reason}", f"{text} ({refusal.reason})"
+        if level != "debug":
+            self._host.not_talked_to(key, sentence)
+        self._note(level, "link_refused", key, sentence)
         rival = connection.claimant
         if refusal.reason in _RIVALS and rival is not None and self._is_younger_than(rival):
             self._host.is_second(f"node {rival.id} runs at {rival.addr} already: two nodes must not have one number")

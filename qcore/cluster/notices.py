@@ -36,15 +36,26 @@ Tell = Callable[[Notice], None]
 
 class _Pause(msgspec.Struct):
     until: float
+    length: float
     held: Notice | None = None
 
 
 class Notices:
-    """Tells the first notice of an event about somebody at once, and those of the seconds after it as one."""
+    """Tells the first notice of an event about somebody at once, and those of the `pause` seconds after it as one.
 
-    def __init__(self, tell: Tell, pause: float = budgets.NOTICE_SECONDS, most: int = budgets.NOTICE_KEYS) -> None:
+    As long as it goes on, each pause is twice as long as the one before, up to `longest`.
+    """
+
+    def __init__(
+        self,
+        tell: Tell,
+        pause: float = budgets.NOTICE_SECONDS,
+        longest: float = budgets.LONGEST_NOTICE_SECONDS,
+        most: int = budgets.NOTICE_KEYS,
+    ) -> None:
         self._tell = tell
         self._pause = pause
+        self._longest = longest
         self._most = most
         self._pauses: dict[tuple[str, str], _Pause] = {}
 
@@ -55,9 +66,11 @@ class Notices:
         if pause is not None and now < pause.until:
             pause.held = msgspec.structs.replace(notice, count=1 + (pause.held.count if pause.held else 0))
             return
+        length = self._pause
         if pause is not None and pause.held is not None:
             notice = msgspec.structs.replace(notice, count=1 + pause.held.count)
-        self._begin((event, key), now)
+            length = min(2 * pause.length, self._longest)
+        self._begin((event, key), now, length)
         self._tell(notice)
 
     def next_due(self) -> float | None:
@@ -81,12 +94,12 @@ class Notices:
         if pause.held is None:
             self._pauses.pop(key, None)
         else:
-            self._begin(key, now)
+            self._begin(key, now, min(2 * pause.length, self._longest))
             self._tell(pause.held)
 
-    def _begin(self, key: tuple[str, str], now: float) -> None:
+    def _begin(self, key: tuple[str, str], now: float, length: float) -> None:
         self._pauses.pop(key, None)
-        self._pauses[key] = _Pause(now + self._pause)
+        self._pauses[key] = _Pause(now + length, length)
         while len(self._pauses) > self._most:
             held = self._pauses.pop(next(iter(self._pauses))).held
             if held is not None:

@@ -66,16 +66,15 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
     logs.configure(settings.log_level, settings.log_format, settings.id)
     for warning in loaded.warnings:
         log.warning("settings_warning", message=warning)
-    refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
-    read_secrets(settings.cluster_secret_file)
-    bootstrap = _read_schema_file(settings)
     # Threads that wait for the interpreter's lock get it within half a millisecond, however busy the loop is.
     sys.setswitchinterval(0.0005)
     with contextlib.suppress(RuntimeError, OSError):  # stderr is nothing that it could write to
         faulthandler.enable()  # systemd's watchdog ends a process by SIGABRT: where each thread stood is told then
     notifier = SystemdNotifier()
     try:
-        _run(settings, bootstrap, load_again, notifier)
+        refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
+        read_secrets(settings.cluster_secret_file)
+        _run(settings, _read_schema_file(settings), load_again, notifier)
     except Fatal as error:
         notifier.status(f"Failed: {error.message}")
         if logs.goes_to_journal():

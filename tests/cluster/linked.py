@@ -236,6 +236,9 @@ class ScriptedHost:
     def snapshot_reserve(self) -> int:
         return 0
 
+    def not_talked_to(self, key: str, sentence: str) -> None:
+        pass
+
     def tell(self, notice: Notice) -> None:
         self.notices.append(notice)
 

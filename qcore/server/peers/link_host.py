@@ -53,9 +53,10 @@ class NodeLinkHost:
 
     def tell(self, notice: Notice) -> None:
         """See `LinkHost.tell`."""
-        if notice.event == "link_refused" and notice.level != "debug":
-            self.refusals.note(notice.key, notice.message)
-        _TELL[notice.level](notice.event, message=notice.message, peer=notice.key, count=notice.count)
+        text = (
+            notice.message if notice.count == 1 else f"{notice.message}; {notice.count} times since this was told last"
+        )
+        _TELL[notice.level](notice.event, message=text, peer=notice.key, count=notice.count)
 
     def met(self, hello: Hello) -> None:
         """See `LinkHost.met`."""
@@ -65,6 +66,10 @@ class NodeLinkHost:
         """See `LinkHost.refused`: the link has logged it."""
         if refusal.reason == "removed" and proved:
             self._crossing.call(self.take_removal, refusal.message)
+
+    def not_talked_to(self, key: str, sentence: str) -> None:
+        """See `LinkHost.not_talked_to`: INFO names it as long as it goes on."""
+        self.refusals.note(key, sentence)
 
     def is_second(self, problem: str) -> None:
         """See `LinkHost.is_second`: the later one stops."""
