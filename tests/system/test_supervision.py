@@ -178,7 +178,7 @@ def test_a_peer_link_that_hangs_is_named_and_ends_the_signs_of_life(
     assert "no cluster" in manager.wait_for("READY")["STATUS"]
     signs(manager, 3)
     os.kill(node.pid, signal.SIGUSR1)
-    assert "the peer link does not answer" in node.wait_for_event("part_hangs")["message"]
+    assert "the peer link does not answer" in node.wait_for_event("thread_hangs")["message"]
     node.kill()
 
 
@@ -208,7 +208,7 @@ def test_a_member_is_ready_when_it_has_caught_up_and_all_the_same_where_nobody_l
         for number in range(100):
             store.create("User", f"user {number}")
         revision = store.info().revision
-    third.env = {**third.env, **manager.env}
+    third.env = {**third.env, **manager.env, **OFTEN}
     third.start()
     found = re.fullmatch(r"\w+, leader [12], term \d+, revision (\d+)", manager.wait_for("READY")["STATUS"])
     assert found is not None
@@ -217,6 +217,7 @@ def test_a_member_is_ready_when_it_has_caught_up_and_all_the_same_where_nobody_l
     for other in (1, 2):
         cluster.processes[other].kill()
     manager.wait(lambda words: words.get("STATUS", "").startswith("waiting: 1 of 2 nodes, term "))
+    signs(manager, 3)
     third.kill()
     heard = len(manager.heard)
     third.command = (sys.executable, "-c", HASTY)

@@ -71,9 +71,9 @@ EVENTS: dict[str, Event] = {
         "What it is the message says; such as a file system without locks.",
         "Follow the message: as long as it is so, qcore cannot keep two processes apart.",
     ),
-    "part_hangs": Event(
+    "thread_hangs": Event(
         "8eb298f1981447b88e36a78deb0df193",
-        "A part of the node stands still",
+        "A thread of the node stands still",
         "A thread of the node has not answered for half of WatchdogSec. systemd gets no sign of life, and "
         "ends the process if that goes on.",
         "If it recurs, report it with the lines after 'Fatal Python error: Aborted', which say where each "
@@ -141,7 +141,7 @@ EVENTS: dict[str, Event] = {
         "5f64548ee31d4e66af62cedfe24bd64d",
         "This node leads",
         "It was elected in term @QCORE_TERM@.",
-        "Nothing, unless it comes often: then look for slow_fsync, part_hangs and link_lost of this time.",
+        "Nothing, unless it comes often: then look for slow_fsync, thread_hangs and link_lost of this time.",
     ),
     "following": Event(
         "ac38aa7dbc21405eb291edf9b935a24c",

@@ -44,7 +44,7 @@ class SystemdNotifier:
         self._send("STOPPING=1", status)
 
     def alive(self) -> None:
-        """The parts of the node move: the watchdog begins anew."""
+        """The threads of the node move: the watchdog begins anew."""
         self._send("WATCHDOG=1", "")
 
     def _send(self, words: str, status: str) -> None:

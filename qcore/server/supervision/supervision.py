@@ -10,7 +10,7 @@ from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.timers import Periodic
 from qcore.server.supervision.catch_up import CatchUp
 from qcore.server.supervision.notifier import SystemdNotifier, watchdog_seconds
-from qcore.server.supervision.watchdog import Part, Probe, Watchdog
+from qcore.server.supervision.watchdog import Probe, Watchdog, WatchedThread
 
 __all__ = ["Supervision"]
 
@@ -45,13 +45,13 @@ class Supervision:
             self._notifier.alive()  # one that starts anew in this process is watched already
 
     def watch(self, engine: Engine, link: Probe | None) -> None:
-        """The node runs: tell that its parts move, and how it fares, from now on."""
+        """The node runs: tell that its threads move, and how it fares, from now on."""
         if not self._notifier.has_manager:
             return
         self._looks.start()
         limit = watchdog_seconds()
         if limit is not None:
-            self._watching = Periodic(limit / 2, _Alive(self._notifier, _parts(engine, link, limit / 2)).look)
+            self._watching = Periodic(limit / 2, _Alive(self._notifier, _threads(engine, link, limit / 2)).look)
             self._watching.start()
             self._notifier.alive()
 
@@ -112,25 +112,25 @@ class Supervision:
 
 
 class _Alive:
-    """Tells that the node lives as long as all of its parts move."""
+    """Tells that the node lives as long as all of its threads move."""
 
-    def __init__(self, notifier: SystemdNotifier, parts: list[Part]) -> None:
+    def __init__(self, notifier: SystemdNotifier, threads: list[WatchedThread]) -> None:
         self._notifier = notifier
-        self._watchdog = Watchdog(parts)
+        self._watchdog = Watchdog(threads)
 
     def look(self) -> bool:
         stuck = self._watchdog.look(time.monotonic())
         if stuck:
             names = " and ".join(stuck)
-            log.error("part_hangs", message=f"systemd is not told that this node lives: {names} does not answer")
+            log.error("thread_hangs", message=f"systemd is not told that this node lives: {names} does not answer")
         else:
             self._notifier.alive()
         return True
 
 
-def _parts(engine: Engine, link: Probe | None, interval: float) -> list[Part]:
+def _threads(engine: Engine, link: Probe | None, interval: float) -> list[WatchedThread]:
     """What has to move, the loop apart, which looks; each has until the next look."""
     patience = interval * 0.9
-    disk = Part("the disk", engine.probe_log, budgets.DISK_PATIENCE_SECONDS)
-    parts = [disk, Part("the consensus core", engine.probe_core, patience, waits_for=disk)]
-    return parts if link is None else [*parts, Part("the peer link", link, patience)]
+    disk = WatchedThread("the disk", engine.probe_log, budgets.DISK_PATIENCE_SECONDS)
+    threads = [disk, WatchedThread("the consensus core", engine.probe_core, patience, waits_for=disk)]
+    return threads if link is None else [*threads, WatchedThread("the peer link", link, patience)]

@@ -1,23 +1,23 @@
-"""Whether the parts of a node move, sans-I/O: each is asked, and what does not answer in time stands still."""
+"""Whether the threads of a node move, sans-I/O: each is asked, and what does not answer in time stands still."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 
-__all__ = ["Part", "Probe", "Watchdog"]
+__all__ = ["Probe", "Watchdog", "WatchedThread"]
 
 Probe = Callable[[Callable[[], None]], object]
-"""Has a part of the node call back as soon as it comes to it, on whatever thread."""
+"""Has a thread of the node call back as soon as it comes to it."""
 
 
-class Part:
-    """A part that may take `patience` seconds for an answer.
+class WatchedThread:
+    """A thread that may take `patience` seconds for an answer.
 
     Time in which `waits_for` owes an answer itself, and may, does not count: this one waits for it.
     """
 
-    def __init__(self, name: str, probe: Probe, patience: float, waits_for: Part | None = None) -> None:
+    def __init__(self, name: str, probe: Probe, patience: float, waits_for: WatchedThread | None = None) -> None:
         self.name = name
         self._probe = probe
         self._patience = patience
@@ -46,14 +46,14 @@ class Part:
 
 
 class Watchdog:
-    """Looks at parts from time to time, on one thread."""
+    """Looks at threads from time to time, on one thread."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._parts = parts
+    def __init__(self, threads: Sequence[WatchedThread]) -> None:
+        self._threads = threads
 
     def look(self, now: float) -> list[str]:
-        """The names of the parts that stand still; asks the others anew."""
-        stuck = [part.name for part in self._parts if not part.moves(now)]
-        for part in self._parts:
-            part.ask(now)
+        """The names of the threads that stand still; asks the others anew."""
+        stuck = [thread.name for thread in self._threads if not thread.moves(now)]
+        for thread in self._threads:
+            thread.ask(now)
         return stuck
