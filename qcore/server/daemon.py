@@ -70,7 +70,14 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
     sys.setswitchinterval(0.0005)
     with contextlib.suppress(RuntimeError, OSError):  # stderr is nothing that it could write to
         faulthandler.enable()  # systemd's watchdog ends a process by SIGABRT: where each thread stood is told then
-    notifier = SystemdNotifier()
+    with contextlib.closing(SystemdNotifier()) as notifier:
+        _run_told(loaded, load_again, notifier)
+    return 0
+
+
+def _run_told(loaded: Loaded, load_again: Callable[[], Loaded], notifier: SystemdNotifier) -> None:
+    """Run, and tell systemd and the journal why it ends, if it does so by itself."""
+    settings = loaded.settings
     try:
         refuse_cluster(settings.engine, discovery=settings.enable_discovery, peers=bool(settings.peers))
         read_secrets(settings.cluster_secret_file)
@@ -80,7 +87,6 @@ def run(loaded: Loaded, load_again: Callable[[], Loaded]) -> int:
         if logs.goes_to_journal():
             _log_once(error)
         raise
-    return 0
 
 
 def _log_once(error: Fatal) -> None:

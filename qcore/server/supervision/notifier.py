@@ -19,8 +19,14 @@ class SystemdNotifier:
     """
 
     def __init__(self) -> None:
-        self._socket = sdnotify.SystemdNotifier()
-        self.has_manager = self._socket.socket is not None
+        self._socket = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self.has_manager = self._socket is not None and self._socket.socket is not None
+
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._socket is not None and self._socket.socket is not None:
+            self._socket.socket.close()
+            self._socket = None
 
     def ready(self, status: str) -> None:
         """The node takes requests, or has taken over its settings."""
@@ -50,7 +56,8 @@ class SystemdNotifier:
     def _send(self, words: str, status: str) -> None:
         line = " ".join(status.splitlines())  # a second line would be a second word
         state = f"{words}\nSTATUS={line}" if line else words
-        self._socket.notify(state.lstrip().encode("ascii", "replace").decode("ascii"))
+        if self._socket is not None:
+            self._socket.notify(state.lstrip().encode("ascii", "replace").decode("ascii"))
 
 
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -95,4 +96,5 @@ def test_the_watchdog_watches_this_process_only_where_it_says_so(
 
 def test_a_supervisor_that_is_gone_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    SystemdNotifier().stopping("Stopping")
+    with contextlib.closing(SystemdNotifier()) as notifier:
+        notifier.stopping("Stopping")
