@@ -8,7 +8,7 @@ ARGS   ?=
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench profile clean extension rust-check
+.PHONY: help run test check format docs bench profile clean extension rust-check
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,9 @@ format: $(VENV)/dev ## Format the sources, mend what can be mended
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format --quiet
 	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --manifest-path openraft/Cargo.toml; fi
+
+docs: $(VENV)/run ## Man pages and completions of all scripts, in build/docs
+	@rm -rf build/docs && PYTHONPATH=packaging $(BIN)/python -m manual build/docs
 
 bench: extension ## SET and GET beside Redis (appendfsync always) on this machine's disk
 	@$(BIN)/python -m benchmarks.bench $(ARGS)

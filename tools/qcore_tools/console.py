@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -122,6 +123,9 @@ def run_tool(name: str, command: click.Command, args: Sequence[str] | None) -> i
     A reader who closed the pipe has seen enough: that is no error. Output that cannot be written for another reason is
     one, though what was asked for may have been done.
     """
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    if args is None and variable in os.environ:
+        return _complete(name, command, variable)
     try:
         with command.make_context(name, list(sys.argv[1:] if args is None else args)) as context:
             code = command.invoke(context)
@@ -149,3 +153,10 @@ def run_tool(name: str, command: click.Command, args: Sequence[str] | None) -> i
         complain(f"{name}: {error.message}")
         return exit_code(error)
     return code if isinstance(code, int) else DONE
+
+
+def _complete(name: str, command: click.Command, variable: str) -> int:
+    """Answer a shell what may stand next, as click does where it runs a command by itself."""
+    from click.shell_completion import shell_complete  # here, as only a shell's Tab key needs it
+
+    return shell_complete(command, {}, name, variable, os.environ[variable])

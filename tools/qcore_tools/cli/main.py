@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from qcore.model.errors import ConnectionFailed, QcoreError
-from qcore_tools.cli.commands import LEAVE
+from qcore_tools.cli.commands import COMMANDS, LEAVE
 from qcore_tools.cli.lines import read_lines
 from qcore_tools.cli.runner import Runner, complain_all
 from qcore_tools.cli.words import BAR, PIPED, Sentence, Splitter, split
@@ -33,12 +33,20 @@ __all__ = ["main", "qcore_cli"]
 FOR_EVER = -1
 
 
+def _complete_command(context: click.Context, _param: click.Parameter, start: str) -> list[str]:
+    """Names of commands, in the case in which one was begun; what follows a name is for no shell to know."""
+    if context.params.get("words"):
+        return []
+    names = (word.lower() if start.islower() else word for command in COMMANDS for word in command.words)
+    return [name for name in names if name.startswith(start)]
+
+
 @click.command(
     "qcore-cli",
     context_settings=CONTEXT | {"allow_interspersed_args": False},
     epilog="Exit codes: 0 done, 1 a command failed, 2 wrong usage, 3 no server to reach. HELP lists the commands.",
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...", shell_complete=_complete_command)
 @click.option("-c", "commands", multiple=True, metavar="CMD", help="Run this command; may be repeated.")
 @click.option(
     "--eval",
