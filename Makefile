@@ -5,10 +5,12 @@ PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+APPLIANCE := PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' WHEELS='$(WHEELS)' OPENRAFT='$(OPENRAFT)' PYTHON='$(PYTHON)' \
+    SYSTEMD='$(SYSTEMD)' packaging/systemd/install
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs bench profile clean extension rust-check
+.PHONY: help run test check format docs wheels install uninstall purge bench profile clean extension rust-check
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +44,18 @@ format: $(VENV)/dev ## Format the sources, mend what can be mended
 
 docs: $(VENV)/run ## Man pages and completions of all scripts, in build/docs
 	@rm -rf build/docs && PYTHONPATH=packaging $(BIN)/python -m manual build/docs
+
+wheels: $(VENV)/bin/pip ## Wheels of qcore, its extension and all that they need, in build/wheels
+	@packaging/wheels $(VENV) build/wheels
+
+install: ## As root: qcore as a service of this machine; see docs/deployment.md for PREFIX, DESTDIR, WHEELS
+	@$(APPLIANCE) install
+
+uninstall: ## As root: remove it again, but for data, backups, settings and the user
+	@$(APPLIANCE) uninstall
+
+purge: ## As root: remove all of it but backups
+	@$(APPLIANCE) purge
 
 bench: extension ## SET and GET beside Redis (appendfsync always) on this machine's disk
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
