@@ -87,11 +87,18 @@ def test_a_secret_is_made_that_only_root_can_read(root: Path) -> None:
 
 
 def test_a_failed_installation_leaves_what_is_there(root: Path, tmp_path: Path) -> None:
+    """Here the wheel is damaged."""
     before = (root / "usr/lib/qcore/installed-files").read_text()
+    (tmp_path / f"qcore-{PROJECT['version']}-py3-none-any.whl").touch()
     done = install("install", DESTDIR=str(root), PREFIX="/usr", WHEELS=str(tmp_path), PYTHON=python())
     assert done.returncode != 0
     assert (root / "usr/lib/qcore/installed-files").read_text() == before
     assert [path.name for path in (root / "usr/lib").iterdir() if path.name.startswith("qcore")] == ["qcore"]
+
+
+def test_a_folder_without_wheels_is_refused(tmp_path: Path) -> None:
+    done = install("install", DESTDIR=str(tmp_path), WHEELS=str(tmp_path), PYTHON=python())
+    assert (done.returncode, done.stdout.startswith(f"qcore: {tmp_path} has no wheel of qcore")) == (1, True)
 
 
 def test_an_interpreter_that_will_not_do_is_refused(tmp_path: Path) -> None:
