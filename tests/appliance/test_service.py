@@ -6,6 +6,7 @@ The tests of this file are steps of one life of a machine, in their order; each 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,13 @@ def test_what_was_installed_can_be_found(machine: Machine) -> None:
     assert {"/usr/local/bin/qcore", "/usr/local/share/man/man1/qcore-cli.1"} <= set(installed)
     assert machine.run(f"ls {' '.join(installed)} >/dev/null") == ""
     assert "#!/usr/local/lib/qcore/bin/python" in machine.run("head -n 1 /usr/local/bin/snapshot-tool")
+
+
+def test_the_journal_explains_what_the_catalog_has(machine: Machine) -> None:
+    known = machine.run("journalctl --list-catalog")
+    for catalog in (ROOT / "packaging" / "systemd").glob("*.catalog"):
+        ids = re.findall(r"^-- ([0-9a-f]{32})", catalog.read_text(encoding="utf-8"), re.MULTILINE)
+        assert [id for id in ids if id not in known] == []
 
 
 def test_a_reload_reads_the_settings_again(machine: Machine) -> None:
