@@ -17,9 +17,10 @@ SCRIPTS = sorted(PROJECT["scripts"])
 
 
 def python() -> str:
-    """The interpreter below this environment, if services could read it, or the system's."""
+    """The interpreter below this environment, if services could read it, or the system's of the same version."""
     base = os.path.realpath(sys.executable)
-    return base if not base.startswith(("/root/", "/home/")) else "/usr/bin/python3"
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    return system if base.startswith(("/root/", "/home/")) else base
 
 
 def install(word: str, **variables: str) -> subprocess.CompletedProcess[str]:
