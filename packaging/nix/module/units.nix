@@ -11,6 +11,7 @@ let
     PrivateDevices = true;
     DevicePolicy = "closed";
     PrivateTmp = true;
+    PrivateMounts = true;
     ProtectSystem = "strict";
     ProtectHome = true;
     ProtectProc = "invisible";
