@@ -83,10 +83,10 @@ def test_what_makes_a_figure_doubtful_is_told() -> None:
     assert notes(outcome()) == []
     assert notes(outcome(counted=112)) == ["SET: the server has counted 112 requests: others use it, too"]
     assert notes(outcome(server=None)) == ["SET: the server's own metrics are not there, or began anew meanwhile"]
-    assert notes(outcome(busy=0.95, processes=4)) == [
+    assert notes(outcome(2000, 2000, busy=0.95, processes=4)) == [
         "SET: a process of the load had something to do 95 % of the time: the server may do more, try --processes 8"
     ]
-    assert notes(outcome(busy=0.95, seconds=0.1)) == []
+    assert notes(outcome(busy=0.95)) == []
 
 
 def test_what_comes_from_the_server_cannot_command_a_terminal() -> None:

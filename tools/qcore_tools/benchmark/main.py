@@ -47,6 +47,9 @@ ENVELOPE = 1000
 """Bytes that a request has beside its value, or more."""
 
 
+PATIENCE = 10.0
+"""Seconds that a server may be away before what the run has made is left to it."""
+
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a run as Ctrl-C does; their exit code is 128 and the number."""
 
@@ -188,7 +191,7 @@ def benchmark_tool(
     )
     format: Format = "csv" if csv else "json" if json else "quiet" if quiet else "human"
     with running_generators(min(clients, processes or MOST_PROCESSES)) as generators:
-        return run_until_signal(_run(urls, wait, plan, format, generators))
+        return _run_until_signal(_run(urls, wait, plan, format, generators))
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -197,7 +200,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 async def _run(urls: Sequence[str], wait: float, plan: Plan, format: Format, generators: Generators) -> int:
-    async with connected(urls, NAME, wait) as store:
+    async with connected(urls, NAME, wait, patience=max(PATIENCE, wait)) as store:
         info = await store.info()
         _check_size(plan.data_size, info.limits)
         about = About(store.url, info.version, info.node, info.role, info.engine, info.durability)
@@ -255,7 +258,7 @@ async def _leave(dataset: Dataset, *, keep: bool) -> QcoreError | None:
 
 
 async def _remove(urls: Sequence[str], wait: float, name: str) -> int:
-    async with connected(urls, NAME, wait) as store:
+    async with connected(urls, NAME, wait, patience=max(PATIENCE, wait)) as store:
         dataset = Dataset(store, name)
         if not await dataset.exists():
             raise NotFound(f"there is no {name} in the store")
@@ -264,7 +267,7 @@ async def _remove(urls: Sequence[str], wait: float, name: str) -> int:
     return DONE
 
 
-def run_until_signal(work: Coroutine[Any, Any, int]) -> int:
+def _run_until_signal(work: Coroutine[Any, Any, int]) -> int:
     """Run to the end, or until a signal that ends it in good order; returns the exit code."""
     came: list[int] = []
 

@@ -23,8 +23,8 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 CLIENT = ("min", "avg", *QUANTILES, "max")
 SERVER = ("avg", *QUANTILES)
 
-MEANINGFUL = 1.0
-"""Seconds below which nothing can be said about who waited for whom."""
+MEANINGFUL = 1000
+"""Requests below which nothing can be said about who waited for whom."""
 
 MARGIN = 0.1
 """How far the server's count may be from ours before people are told."""
@@ -124,7 +124,7 @@ class Report:
 def notes(outcome: Outcome) -> list[str]:
     """What people should know beside a result."""
     name, found = outcome.workload.name, []
-    if outcome.busy > BUSY and outcome.seconds > MEANINGFUL:
+    if outcome.busy > BUSY and outcome.latencies.count > MEANINGFUL:
         found.append(
             f"{name}: a process of the load had something to do {100 * outcome.busy:.0f} % of the time: the server "
             f"may do more, try --processes {2 * outcome.processes}"
