@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 
 from qcore_tools.benchmark.chart import HASHES
-from qcore_tools.benchmark.latencies import Latencies
 from qcore_tools.benchmark.measuring import Outcome
 from qcore_tools.benchmark.plan import Plan
 from qcore_tools.benchmark.report import About, Format, Report, notes
@@ -19,8 +18,8 @@ PLAN = Plan(["SET"], 50, 100, 2.5, 1, 16, 1000, 0.5, "leader", 7, None, False)
 
 def outcome(count: int = 100, counted: int = 100, **changes: object) -> Outcome:
     counts = {0.0025: counted // 2, 0.005: counted, float("inf"): counted}
-    took = Latencies([{3000: count - 1, 123_456: 1}] if count else ())
-    found = {"seconds": 2.0, "server": ServerMetrics(counted, counted * 0.002, counts), "latencies": took}
+    took = [{3000: count - 1, 123_456: 1}] if count else []
+    found = {"seconds": 2.0, "server": ServerMetrics(counted, counted * 0.002, counts), "microseconds": took}
     return Outcome(WORKLOADS["SET"], 50, **{**found, **changes})  # type: ignore[arg-type]
 
 
@@ -83,10 +82,10 @@ def test_what_makes_a_figure_doubtful_is_told() -> None:
     assert notes(outcome()) == []
     assert notes(outcome(counted=112)) == ["SET: the server has counted 112 requests: others use it, too"]
     assert notes(outcome(server=None)) == ["SET: the server's own metrics are not there, or began anew meanwhile"]
-    assert notes(outcome(2000, 2000, busy=0.95, processes=4)) == [
+    assert notes(outcome(2000, 2000, busy_seconds=1.9, processes=4)) == [
         "SET: a process of the load had something to do 95 % of the time: the server may do more, try --processes 8"
     ]
-    assert notes(outcome(busy=0.95)) == []
+    assert notes(outcome(busy_seconds=1.9)) == []
 
 
 def test_what_comes_from_the_server_cannot_command_a_terminal() -> None:

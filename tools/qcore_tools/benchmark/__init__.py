@@ -4,7 +4,8 @@
 says what each test sends. The load comes from processes of their own: `frames` is what goes over a socket, `client` one
 connection, `load` many of them, `generator` the process, `messages` what it and the tool tell each other, `generators`
 the tool's side of them. `measuring` runs a test, `server_metrics` reads what the server itself has counted, `latencies`
-and `chart` sum up, `report` writes the results, `main` is the command line.
+and `chart` sum up, `report` writes the results, `running` is a run from its beginning to its end, `main` the command
+line.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from qcore_tools.benchmark.messages import (
     Prepare,
     Prepared,
     Progressed,
+    Release,
     ToGenerator,
     ToTool,
     pack,
@@ -74,17 +75,22 @@ class _Generator:
 
     def _obey(self) -> None:
         order = _decode(self._receive(size_of(self._receive(HEADER.size))))
-        if isinstance(order, Prepare):
+        if isinstance(order, Release):
+            self._release()
+        elif isinstance(order, Prepare):
+            self._release()
             self._prepare(order)
         elif self._load is not None:
             self._load.begin(order)
             if not self._load.is_running:
                 self._tell(self._load.result())
 
-    def _prepare(self, order: Prepare) -> None:
+    def _release(self) -> None:
         if self._load is not None:
             self._load.close()
             self._load = None
+
+    def _prepare(self, order: Prepare) -> None:
         try:
             self._load = Load(order, self._poll, lambda count: self._tell(Progressed(count)))
         except ConnectionFailed as exc:

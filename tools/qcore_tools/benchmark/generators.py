@@ -21,6 +21,7 @@ from qcore_tools.benchmark.messages import (
     Prepare,
     Prepared,
     Progressed,
+    Release,
     RoundDone,
     ToGenerator,
     ToTool,
@@ -86,14 +87,14 @@ class Generators:
             writer.transport.abort()
 
     async def prepare(self, orders: Sequence[Prepare]) -> None:
-        """Have the first ones open their connections, one order for each.
+        """Have the first ones open their connections, one order for each, and the others let go of theirs.
 
         Raises:
             ConnectionFailed: one of the connections cannot be opened, and why.
         """
         if not self._streams:
             self._streams = [await asyncio.open_connection(sock=end) for end in self._ends]
-        await self._tell(orders)
+        await self._tell([*orders, *[Release()] * (self.count - len(orders))])
         for place in range(len(orders)):
             answer = await self._hear(place)
             if isinstance(answer, Broken):

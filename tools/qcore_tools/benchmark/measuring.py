@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from qcore.client import Store
 from qcore_tools.benchmark.dataset import IN_A_FOLDER, Dataset
@@ -34,23 +35,49 @@ FIRST_STOCK, STOCK = 2_000, 20_000
 
 @dataclass
 class Outcome:
-    """What came of a test. Latencies and `errors` (counts by kind, with the first message of each) are the client's.
+    """What came of a test. `microseconds` (how many good answers took so long, by process and round) and `errors`
+    (counts by kind, with the first message of each in `samples`) are what the client has seen.
 
-    `seconds` is from the first request to the last answer, `busy` the share of that time in which the busiest process
-    of the load did not wait for the server. `server` is what the server has counted, None where it does not tell.
-    `lost`: connections were lost, so that it ended before its time.
+    `seconds` are from the first request to the last answer, and in `busy_seconds` of them the busiest process of the
+    load did not wait for the server. `server` is what the server has counted, None where it does not tell. `lost`:
+    connections were lost, so that it ended before its time.
     """
 
     workload: Workload
     clients: int
     processes: int = 1
     seconds: float = 0.0
-    busy: float = 0.0
+    busy_seconds: float = 0.0
+    microseconds: list[dict[int, int]] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     samples: dict[str, str] = field(default_factory=dict)
     server: ServerMetrics | None = field(default_factory=ServerMetrics)
     lost: bool = False
-    latencies: Latencies = field(default_factory=lambda: Latencies(()))
+
+    def add(self, results: Sequence[RoundDone], server: ServerMetrics | None) -> None:
+        """Add a round: what each process has seen, and what the server has counted meanwhile."""
+        self.seconds += _seconds(results)
+        self.busy_seconds += _busy_seconds(results)
+        self.microseconds += [each.microseconds for each in results]
+        self.server = None if server is None or self.server is None else self.server.plus(server)
+        self.add_errors(results)
+
+    def add_errors(self, results: Sequence[RoundDone]) -> None:
+        """Add what went wrong in a round."""
+        for each in results:
+            self.errors.update(each.errors)
+            self.samples = each.samples | self.samples
+            self.lost = self.lost or each.lost
+
+    @cached_property
+    def latencies(self) -> Latencies:
+        """Those of all good answers; to be asked for once there are no more rounds."""
+        return Latencies(self.microseconds)
+
+    @property
+    def busy(self) -> float:
+        """The share of the time in which the busiest process of the load did not wait for the server."""
+        return self.busy_seconds / self.seconds if self.seconds else 0.0
 
     @property
     def rate(self) -> float:
@@ -102,9 +129,8 @@ class Bench:
             stock = await self._stock(outcome.workload, FIRST_STOCK, folders)
             with Progress(f"requests to warm up {outcome.workload.name}") as progress:
                 warm = await self._generators.run(_orders(outcome, None, plan.warmup, stock), progress.advance)
-            outcome.lost = any(done.lost for done in warm)
-            if outcome.lost:
-                _add_errors(outcome, warm)
+            if any(done.lost for done in warm):
+                outcome.add_errors(warm)
             if plan.processes or outcome.processes == most or _busy_seconds(warm) <= BUSY * _seconds(warm):
                 return
             outcome.processes = min(2 * outcome.processes, most)
@@ -153,33 +179,27 @@ class Bench:
     async def _rounds(self, outcome: Outcome, folders: Sequence[int]) -> None:
         """Send requests until there were enough; all but DELETE do so in one round."""
         plan, workload = self._plan, outcome.workload
-        left, size, done = plan.requests, FIRST_STOCK, []
-        busy = 0.0
-        while not outcome.lost and (left is None or left > 0):
+        left, size = plan.requests, FIRST_STOCK
+        while not outcome.lost and left != 0:
             seconds = None if plan.seconds is None else plan.seconds - outcome.seconds
             if seconds is not None and seconds <= 0:
-                break
-            count = left
-            if workload.draw is None:
-                count = size if left is None else min(STOCK, left)
-                size = min(STOCK, 2 * size)
-            stock = await self._stock(workload, count or 0, folders)
-            before = await scrape(self._store.url, workload.methods)
-            with Progress(f"requests of {workload.name}", count) as progress:
-                goes = _orders(outcome, count, seconds, stock)
-                results = await self._generators.run(goes, progress.advance)
-            after = await scrape(self._store.url, workload.methods)
-            _add_server(outcome, before, after)
-            _add_errors(outcome, results)
-            outcome.seconds += _seconds(results)
-            outcome.lost = any(each.lost for each in results)
-            busy += _busy_seconds(results)
-            done += [each.microseconds for each in results]
+                return
             if workload.draw is not None:
-                break
-            left = None if left is None else left - (count or 0)
-        outcome.busy = busy / outcome.seconds if outcome.seconds else 0.0
-        outcome.latencies = Latencies(done)
+                await self._round(outcome, left, seconds, folders)
+                return
+            count = size if left is None else min(STOCK, left)
+            await self._round(outcome, count, seconds, folders)
+            size = min(STOCK, 2 * size)
+            left = None if left is None else left - count
+
+    async def _round(self, outcome: Outcome, count: int | None, seconds: float | None, folders: Sequence[int]) -> None:
+        url, methods = self._store.url, outcome.workload.methods
+        stock = await self._stock(outcome.workload, count or 0, folders)
+        before = await scrape(url, methods)
+        with Progress(f"requests of {outcome.workload.name}", count) as progress:
+            results = await self._generators.run(_orders(outcome, count, seconds, stock), progress.advance)
+        after = await scrape(url, methods)
+        outcome.add(results, None if before is None or after is None else after.since(before))
 
 
 def _default_processes() -> int:
@@ -214,14 +234,3 @@ def _seconds(results: Sequence[RoundDone]) -> float:
 def _busy_seconds(results: Sequence[RoundDone]) -> float:
     """For how long the busiest process had something to do."""
     return max(max(0.0, (each.ended - each.begun) / 1e9 - each.waited) for each in results)
-
-
-def _add_errors(outcome: Outcome, results: Sequence[RoundDone]) -> None:
-    for each in results:
-        outcome.errors.update(each.errors)
-        outcome.samples = each.samples | outcome.samples
-
-
-def _add_server(outcome: Outcome, before: ServerMetrics | None, after: ServerMetrics | None) -> None:
-    came = None if before is None or after is None else after.since(before)
-    outcome.server = None if came is None or outcome.server is None else outcome.server.plus(came)

@@ -16,6 +16,7 @@ __all__ = [
     "Prepare",
     "Prepared",
     "Progressed",
+    "Release",
     "RoundDone",
     "ToGenerator",
     "ToTool",
@@ -56,7 +57,11 @@ class Go(msgspec.Struct, tag_field="is", tag=True):
     stock: list[int] = []
 
 
-ToGenerator = Prepare | Go
+class Release(msgspec.Struct, tag_field="is", tag=True):
+    """Let go of all connections: this process has no part in the test."""
+
+
+ToGenerator = Prepare | Go | Release
 
 
 class Prepared(msgspec.Struct, tag_field="is", tag=True):
