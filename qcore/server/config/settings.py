@@ -383,6 +383,11 @@ class Settings(BaseSettings):
         return min(FEATURE_LEVEL, self.max_feature_level or FEATURE_LEVEL)
 
     @property
+    def directory(self) -> Path:
+        """The node's own directory in `data_dir`."""
+        return self.data_dir / f"node_{self.id}"
+
+    @property
     def has_others(self) -> bool:
         """Whether this node is to be one of a cluster."""
         return bool(self.peers) or self.enable_discovery

@@ -15,6 +15,7 @@ from qcore.disk.report import Report, node_directory, report
 from qcore.engine.committed import replay_committed
 from qcore.model.entry import Entry, LogId, public_id, raft_node_id
 from qcore.model.errors import Damaged
+from qcore.server.config.options import Given
 from qcore.server.recovery import load, replay_entry
 from qcore.store.state.state import State
 
@@ -22,14 +23,16 @@ __all__ = ["check"]
 
 
 @click.command(short_help="Check a node's data offline.")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-def check(directory: Path) -> None:
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.pass_obj
+def check(given: Given, directory: Path | None) -> None:
     """Check every file of a stopped node and change nothing.
 
-    DIR is a node's directory, or a data directory with one node in it. Exits as a start would: with 65 if anything is
-    damaged, and names every file that is; with 73 while the node is running.
+    DIR is a node's directory, or a data directory with one node in it; without it the one that a start would take.
+    Exits as a start would: with 65 if anything is damaged, and names every file that is; with 73 while the node is
+    running.
     """
-    with closing(Directory.look(node_directory(directory))) as looked:
+    with closing(Directory.look(node_directory(directory or given.load().settings.directory))) as looked:
         _read_snapshots(looked)
         for line in [*looked.warnings, *(problem.message for problem in looked.snapshots.problems)]:
             click.echo(f"qcore: warning: {line}", err=True)

@@ -32,7 +32,7 @@ def forget_bootstrap(given: Given) -> None:
     of them before: they rely on each other's promises.
     """
     settings = given.load().settings
-    path = node_directory(settings.data_dir / f"node_{settings.id}")  # there, or it is refused
+    path = node_directory(settings.directory)  # there, or it is refused
     with closing(Directory.open(path.parent, settings.id)) as directory:
         identity = directory.identity
         try:

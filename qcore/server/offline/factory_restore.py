@@ -56,7 +56,7 @@ def factory_restore(
         RequestError: no store of this node could hold the document.
         DiskFailed: it cannot be written.
     """
-    place = settings.data_dir.absolute() / f"node_{settings.id}"
+    place = settings.directory.absolute()
     with _held(place, force):
         state = _restored(document, settings, between)
         identity = identity_of_new_cluster(settings.id, settings.machine)

@@ -60,7 +60,7 @@ def force_new_cluster(settings: Settings) -> NewCluster:
         Damaged: it is damaged, or a newer version wrote it.
         DiskFailed: the new one cannot be written; everything is as it was.
     """
-    place = node_directory(settings.data_dir / f"node_{settings.id}")
+    place = node_directory(settings.directory)
     with closing(Directory.look(place, alone=True)) as looked:
         before, state = read_survivor(looked)
         if before.alone:

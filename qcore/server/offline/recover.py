@@ -38,8 +38,7 @@ def recover(ctx: click.Context, plan: bool, force_new_cluster: bool, directories
         raise click.UsageError("give one of --plan (first) and --force-new-cluster")
     loaded = ctx.obj.load()
     if plan:
-        own = loaded.settings.data_dir / f"node_{loaded.settings.id}"
-        ctx.exit(_plan(directories or (own,)))
+        ctx.exit(_plan(directories or (loaded.settings.directory,)))
     if directories:
         raise click.UsageError("--force-new-cluster takes no DIR: --data-dir and --id say which node")
     _force(loaded)

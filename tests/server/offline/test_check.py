@@ -233,3 +233,15 @@ def test_check_takes_all_that_a_lone_node_has_stored_for_committed(
     out = capsys.readouterr().out
     assert "  state      6 entities at revision 6\n" in out
     assert "tail" not in out
+
+
+def test_without_a_name_check_looks_at_the_nodes_own_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_node(tmp_path).close()
+    path = member(tmp_path, 2)
+    assert main(["--data-dir", str(tmp_path), "--id", "2", "check"]) == 0
+    assert capsys.readouterr().out.startswith(f"OK: {path}\n")
+    assert main(["--data-dir", str(tmp_path), "--id", "3", "check"]) == 2
+    assert f"{tmp_path}/node_3 is no node's directory" in capsys.readouterr().err
+    assert not (tmp_path / "node_3").exists()
