@@ -10,7 +10,8 @@ __all__ = ["HeldFolder"]
 
 
 class HeldFolder:
-    """The folder at `path`, open until `close`; with `folder` opened as `name` in that one.
+    """The folder at `path`, open until `close`; with `folder` opened as `name` in that one,
+    not through a symbolic link.
 
     Attributes:
         descriptor: the open folder, for `dir_fd`.
@@ -21,8 +22,9 @@ class HeldFolder:
 
     def __init__(self, path: str, name: str = "", folder: int | None = None) -> None:
         self._path = path
+        link = 0 if folder is None else os.O_NOFOLLOW
         try:
-            self.descriptor = os.open(name or path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+            self.descriptor = os.open(name or path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | link, dir_fd=folder)
         except OSError as error:
             raise DiskFailed(f"cannot open {path}: {error.strerror}", path=path) from error
         held = os.fstat(self.descriptor)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,12 @@ def test_a_folder_that_is_another_by_now_is_noticed(tmp_path: Path, instead: boo
     with pytest.raises(DiskFailed, match=r"node_1 was moved away or replaced while the node used it"):
         held.check_place()
     held.close()
+
+
+def test_a_folder_in_a_held_one_is_not_opened_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    with closing(HeldFolder(str(tmp_path))) as above:
+        HeldFolder(str(tmp_path / "real"), "real", above.descriptor).close()
+        with pytest.raises(DiskFailed, match=r"cannot open .*linked"):
+            HeldFolder(str(tmp_path / "linked"), "linked", above.descriptor)
