@@ -17,7 +17,7 @@ from qcore.client.listening import Events
 from qcore.client.request import Request, RequestGroup, as_arrays
 from qcore.client.results import Entity, TransactionDone, read_result
 from qcore.client.urls import DEFAULT_URL, parse_urls
-from qcore.model.errors import BadParams, NotFound
+from qcore.model.errors import BadParams, NotFound, QcoreError
 from qcore.model.requests.cluster import ClusterFormed, ClusterState, ClusterTransferred, MemberState
 from qcore.model.requests.commands import FieldChange, IdForm, Mode, When
 from qcore.model.requests.compound import Condition
@@ -477,12 +477,21 @@ class Store:
         """
         for moves_left in reversed(range(_UPLOAD_TRIES)):
             try:
-                upload = await self._upload(document, timeout)
+                upload = await self._handed_in(method, document, timeout)
                 return await self._ask(method, {"upload": upload, **params}, result, timeout)
             except NotFound as exc:
                 if not moves_left or "upload" not in exc.data or exc.data.get("applied") == "unknown":
                     raise
         raise AssertionError("the last try returns or raises")
+
+    async def _handed_in(self, method: str, document: str | bytes, timeout: float | None) -> str:
+        """The name of the upload that a method is to use; where there is none, a restore was not applied."""
+        try:
+            return await self._upload(document, timeout)
+        except QcoreError as exc:
+            if method == "snapshot.restore":
+                exc.data.setdefault("applied", "no")
+            raise
 
     async def _upload(self, document: str | bytes, timeout: float | None) -> str:
         """Hand in a document; returns the name of the upload."""

@@ -19,7 +19,7 @@ from qcore.client import Store, connect
 from qcore.client.connection import LONGEST_PAUSE, Connection, pauses
 from qcore.client.request import Request as ClientRequest
 from qcore.client.request import RequestGroup
-from qcore.model.errors import ConnectionFailed, NoQuorum, NotFound, SessionExpired, Timeout, TooLarge
+from qcore.model.errors import ConnectionFailed, DiskFull, NoQuorum, NotFound, SessionExpired, Timeout, TooLarge
 from tests.process import DEADLINE
 
 Script = Callable[["Peer", ServerConnection, dict[str, Any]], Awaitable[None]]
@@ -237,6 +237,21 @@ async def test_a_document_is_handed_in_anew_where_another_server_goes_on(stack: 
         with pytest.raises(NotFound) as caught:
             await store.snapshot_restore("{ }")
         assert caught.value.data["applied"] == "unknown"
+
+
+@pytest.mark.parametrize(("method", "applied"), [("plan", None), ("restore", "no")])
+async def test_a_restore_whose_document_was_not_handed_in_was_not_applied(
+    stack: AsyncExitStack, method: str, applied: str | None
+) -> None:
+    async def refuse(_peer: Peer, socket: ServerConnection, request: dict[str, Any]) -> None:
+        await reply(socket, request, kind="disk_full")
+
+    peer = await stack.enter_async_context(serving(refuse))
+    store = await stack.enter_async_context(connect(peer.url))
+    ask = store.snapshot_plan("{ }") if method == "plan" else store.snapshot_restore("{ }")
+    with pytest.raises(DiskFull) as caught:
+        await ask
+    assert caught.value.data.get("applied") == applied
 
 
 async def test_a_forgotten_session_on_a_retry_leaves_the_outcome_unknown(stack: AsyncExitStack) -> None:
