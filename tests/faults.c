@@ -4,10 +4,12 @@
  *
  *     CALL ACTION NUMBER TIMES PATTERN
  *
- * CALL     write (and all its relatives), fsync (and fdatasync, syncfs), rename (and link), clock (the wall clock), space
- * ACTION   fail: NUMBER is the errno; delay: milliseconds; shift: seconds added to the clock; left: bytes said to be free
+ * CALL     write (and all its relatives), fsync (and fdatasync, syncfs), rename (and link),
+ *          named (a rename that is done), clock (the wall clock), space
+ * ACTION   fail: NUMBER is the errno; delay: milliseconds; shift: seconds added to the clock; left: bytes said to be
+ *          free; kill: the process dies after so many calls that were let through
  * TIMES    how many calls it is for, -1 without an end
- * PATTERN  of the whole path, as for fnmatch(3), * matches slashes; of a rename the new path
+ * PATTERN  of the whole path, as for fnmatch(3), * matches slashes; of a rename the new path, of what is named the old
  *
  * Each time that a rule is followed, a line "CALL ACTION PATH" is appended to FAULTS.seen; for the clock and the space
  * once for each rule. A rule that is not there costs a stat a call. */
@@ -17,6 +19,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +109,10 @@ static int follow(const char *call, const char *path, struct rule *found)
         struct rule *rule = &rules[i];
         if (rule->times == 0 || strcmp(rule->call, call) != 0 || fnmatch(rule->pattern, path, 0) != 0)
             continue;
+        if (strcmp(rule->action, "kill") == 0 && rule->number > 0) {
+            rule->number--;
+            continue;
+        }
         if (rule->times > 0)
             rule->times--;
         if (!rule->told)
@@ -120,17 +127,25 @@ static int follow(const char *call, const char *path, struct rule *found)
     return hit;
 }
 
-/* Delay or fail a call; answers whether it fails, with errno set. */
+static void take_time(long long milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+/* Delay or fail a call, or die; answers whether it fails, with errno set. */
 static int fails(const char *call, const char *path)
 {
     struct rule rule;
 
     if (!follow(call, path, &rule))
         return 0;
+    if (strcmp(rule.action, "kill") == 0)
+        raise(SIGKILL);
     if (strcmp(rule.action, "delay") == 0) {
-        struct timespec left = {rule.number / 1000, rule.number % 1000 * 1000000};
-        while (nanosleep(&left, &left) != 0 && errno == EINTR)
-            ;
+        take_time(rule.number);
         return 0;
     }
     if (strcmp(rule.action, "fail") != 0)
@@ -179,6 +194,12 @@ static int fails_at(const char *call, int folder, const char *name)
     }
     snprintf(path + length, sizeof path - length, "%s", name);
     return fails(call, path);
+}
+
+/* What follows a rename: a process may die of it. */
+static int named(int folder, const char *from, int code)
+{
+    return code == 0 && fails_at("named", folder, from) ? -1 : code;
 }
 
 ssize_t write(int fd, const void *data, size_t size)
@@ -238,17 +259,17 @@ int syncfs(int fd)
 
 int rename(const char *from, const char *to)
 {
-    return fails_at("rename", AT_FDCWD, to) ? -1 : REAL(rename)(from, to);
+    return fails_at("rename", AT_FDCWD, to) ? -1 : named(AT_FDCWD, from, REAL(rename)(from, to));
 }
 
 int renameat(int from_folder, const char *from, int to_folder, const char *to)
 {
-    return fails_at("rename", to_folder, to) ? -1 : REAL(renameat)(from_folder, from, to_folder, to);
+    return fails_at("rename", to_folder, to) ? -1 : named(from_folder, from, REAL(renameat)(from_folder, from, to_folder, to));
 }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned int flags)
 {
-    return fails_at("rename", to_folder, to) ? -1 : REAL(renameat2)(from_folder, from, to_folder, to, flags);
+    return fails_at("rename", to_folder, to) ? -1 : named(from_folder, from, REAL(renameat2)(from_folder, from, to_folder, to, flags));
 }
 
 int link(const char *from, const char *to)
@@ -265,7 +286,11 @@ static void shift(struct timespec *now)
 {
     struct rule rule;
 
-    if (follow("clock", "clock", &rule))
+    if (!follow("clock", "clock", &rule))
+        return;
+    if (strcmp(rule.action, "delay") == 0)
+        take_time(rule.number);
+    else
         now->tv_sec += rule.number;
 }
 

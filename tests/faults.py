@@ -16,15 +16,16 @@ SOURCE = Path(__file__).with_name("faults.c")
 WITHOUT_COMPILER = None if shutil.which("gcc") else "faults of disk and clock need gcc, which makes the library"
 """Why there is no library here, None if there can be one."""
 
-Call = Literal["write", "fsync", "rename", "clock", "space"]
-Action = Literal["fail", "delay", "shift", "left"]
+Call = Literal["write", "fsync", "rename", "named", "clock", "space"]
+Action = Literal["fail", "delay", "shift", "left", "kill"]
 
 
 class Rule(NamedTuple):
     """What becomes of the next `times` calls (-1: of all) on paths that match `pattern`, in which * matches slashes.
 
-    `number` is an errno ("fail"), milliseconds ("delay"), seconds added to the wall clock ("shift"), or the bytes that
-    the file system says are free ("left").
+    `number` is an errno ("fail"), milliseconds ("delay"), seconds added to the wall clock ("shift"), the bytes that the
+    file system says are free ("left"), or how many calls go well before the process dies ("kill"). A ``named`` is a
+    rename that is done already, by its old path.
     """
 
     call: Call

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ class NodeProcess:
     The first start picks a free port; later ones listen on the same address, as a restarted service does.
     `flags` are added to the daemon's own, `env` to an environment without QCORE_* and systemd's variables,
     `command` starts the daemon (a console script, or Python with a profiler).
+
+    Attributes:
+        logged: how often it has logged which event, over all its starts; ``Traceback`` counts as one.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class NodeProcess:
         self.address = "127.0.0.1:0"
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self.logged: Counter[str] = Counter()
         self._lines: list[str] = []
         self._changed = threading.Condition()
 
@@ -176,6 +181,7 @@ class NodeProcess:
             for line in stream:
                 with self._changed:
                     self._lines.append(line.rstrip("\n"))
+                    self.logged[event_of(line)] += 1
                     self._changed.notify_all()
 
     def _reading(self) -> bool:
@@ -197,6 +203,11 @@ def parse_record(line: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def event_of(line: str) -> str:
+    """The event of a log line; the first word of what is no record."""
+    return str(parse_record(line).get("event") or line.partition(" ")[0].rstrip("\n"))
 
 
 def adopt_orphans() -> None:

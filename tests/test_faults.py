@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -81,6 +82,29 @@ def test_a_delay_takes_its_time_and_then_the_call_is_done(faults: Faults, tmp_pa
     faults.set(Rule("fsync", "delay", 200))
     lines = ["begin = time.monotonic()", "os.fsync(fd)", "print(time.monotonic() - begin >= 0.2)"]
     assert output(faults, tmp_path, OPEN, *lines) == ["True"]
+
+
+def test_a_process_dies_of_a_call_behind_those_that_were_let_through(faults: Faults, tmp_path: Path) -> None:
+    faults.set(Rule("write", "kill", 2, "*/file.json"))
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        output(faults, tmp_path, OPEN, *["os.write(fd, b'x')"] * 3)
+    assert caught.value.returncode == -signal.SIGKILL
+    assert (tmp_path / "file.json").read_bytes() == b"xx"
+    assert faults.seen("write", "kill") == 1
+
+
+def test_a_process_dies_of_a_rename_that_is_done(faults: Faults, tmp_path: Path) -> None:
+    faults.set(Rule("named", "kill", 0, "*/file.json"))
+    with pytest.raises(subprocess.CalledProcessError):
+        output(faults, tmp_path, OPEN, "os.rename('file.json', 'new.json')")
+    assert [path.name for path in tmp_path.glob("*.json")] == ["new.json"]
+
+
+def test_who_asks_for_the_time_waits(faults: Faults, tmp_path: Path) -> None:
+    faults.set(Rule("clock", "delay", 50))
+    lines = ["begin = time.monotonic()", "time.time()", "print(time.monotonic() - begin >= 0.05)"]
+    assert output(faults, tmp_path, *lines) == ["True"]
+    assert faults.seen("clock", "delay") == 1  # told once, as the clock is asked often
 
 
 def test_the_wall_clock_is_shifted_and_the_monotonic_one_is_not(faults: Faults, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.wire import Api
 from tests.conftest import NodeFactory
-from tests.process import NodeProcess, children
+from tests.process import NodeProcess, children, event_of
 
 
 def test_a_node_listens_after_its_start(node: NodeProcess) -> None:
@@ -30,6 +30,14 @@ def test_a_killed_node_comes_back_at_the_same_address_with_its_data(node: NodePr
     assert node.url == url
     with Api(url) as api:
         assert api.call("exists", id=made["id"])
+
+
+def test_events_are_counted_over_all_starts(node: NodeProcess) -> None:
+    node.kill()
+    node.start()
+    assert node.stop() == 0
+    assert (node.logged["listening"], node.logged["stopped"]) == (2, 1)
+    assert event_of("Traceback (most recent call last):\n") == "Traceback"
 
 
 def test_a_stopped_node_ends_with_zero_and_says_so(node: NodeProcess) -> None:

@@ -55,13 +55,16 @@ def read_value(key: str, value: Any) -> Any:
     """The value of a key as the checkers have it."""
     if key.startswith("list:"):
         return [int(element) for element in str(value).split(";")[:-1]]
+    if key.startswith("big:"):
+        return int(str(value).partition(";")[0] or 0)
     return value
 
 
 def _schema() -> EntitySchema:
+    """Of Runtime fields: a restore of a document that does not have them leaves them alone."""
     kinds = {"list": Kind.String}
     fields = [
-        FieldSchema(f"{kind.capitalize()}{place}", kinds.get(kind, Kind.Int))
+        FieldSchema(f"{kind.capitalize()}{place}", kinds.get(kind, Kind.Int), storage_scope="Runtime")
         for kind, count in PER_ENTITY.items()
         for place in range(count)
     ]

@@ -10,47 +10,52 @@ from __future__ import annotations
 
 import errno
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from tests.faults import Rule
-from tests.process import DEADLINE
-from tests.proof.nodes import Nodes, until
+from tests.proof.nodes import Nodes
 from tests.proof.proxy import CLIENTS
 from tests.proof.schedule import Action, Fault
+from tests.proof.waiting import Waiting
 from tests.proof.workload import Load
 
-__all__ = ["Injector"]
+__all__ = ["DISK_FAILED", "LOG_FILES", "Carry", "Injector", "MoreFaults"]
 
 DISK_FAILED = 74
 LOG_FILES = "*/logs/*"
 CLOCK_SECONDS = 1000
 """By which the clock jumps, for each second that the schedule says."""
 
-MARGIN = 100
-"""Log entries that may still reach a node between asking how far it is and its death."""
-
 NEARLY_FULL = 1 << 20
 """Bytes that a full disk has left."""
 
 
+Carry = Callable[[int, float], bool]
+"""Carries out a fault of a node for so many seconds, heals it, and tells whether something ran into it."""
+
+MoreFaults = Callable[[Nodes, Waiting], Mapping[Fault, Carry]]
+"""Makes further faults for the nodes of a run."""
+
+
 class Injector:
-    """Of one run.
+    """Of one run; `more` are the faults that are carried out elsewhere.
 
     Attributes:
-        met: the faults that something ran into, and ``leader_change`` if another leadership began.
+        met: how often something ran into which fault, and ``leader_change``: how often another leadership began.
         timeline: what was done to which node and when, in seconds of the history's clock.
     """
 
-    def __init__(self, nodes: Nodes, load: Load) -> None:
+    def __init__(self, nodes: Nodes, load: Load, more: Iterable[MoreFaults] = ()) -> None:
         self._nodes = nodes
         self._load = load
+        self._waiting = Waiting(nodes, load)
         self._alone = len(nodes.ids) == 1
-        self.met: set[str] = set()
+        self.met: Counter[str] = Counter()
         self.timeline: list[str] = []
-        self._faults: dict[Fault, Callable[[int, float], bool]] = {
+        self._faults: dict[Fault, Carry] = {
             "kill": self._kill,
             "pause": self._pause,
             "restart": self._restart,
@@ -68,6 +73,12 @@ class Injector:
             "kill_all": self._kill_all,
             "fall_behind": self._fall_behind,
         }
+        for make in more:
+            self._faults.update(make(nodes, self._waiting))
+
+    def end(self) -> None:
+        """Give up whatever is carried out; from any thread."""
+        self._waiting.ended.set()
 
     def carry_out_all(self, schedule: Iterable[Action]) -> None:
         """Have one fault after the other come and go, with operations acknowledged before and after each."""
@@ -75,36 +86,27 @@ class Injector:
             self._carry_out(action)
 
     def _carry_out(self, action: Action) -> None:
-        self._wait_for_operations(action.after, f"before {action.describe()}")
+        self._waiting.for_operations(action.after, f"before {action.describe()}")
+        self._nodes.check_running()
         leader, term = self._nodes.leadership()
-        target = [leader, *self._nodes.others(leader)][action.target]
+        others = self._nodes.others(leader)
+        target = leader if action.target == 0 else others[min(action.target, len(others)) - 1]
         self._note(f"{action.what}: node {target}, node {leader} leads in term {term}")
         if self._faults[action.fault](target, action.seconds):
-            self.met.add(action.what)
+            self.met[action.what] += 1
         self._note(f"{action.fault} is over")
-        self._wait_for_operations(1, f"after {action.describe()}")
+        self._waiting.for_operations(1, f"after {action.describe()}")
+        self._nodes.check_running()
         if self._nodes.leadership() != (leader, term):
-            self.met.add("leader_change")
+            self.met["leader_change"] += 1
 
     def _note(self, what: str) -> None:
         self.timeline.append(f"{time.monotonic_ns() / 1e9:.6f} {what}")
 
-    def _wait_for_operations(self, more: int, when: str) -> None:
-        """Wait until so many further operations were acknowledged."""
-        history = self._load.history
-        goal = history.acknowledged + more
-
-        def acknowledged() -> bool:
-            if self._load.stopped.is_set():
-                raise RuntimeError(f"the load ended {when}")
-            return history.acknowledged >= goal
-
-        until(acknowledged, lambda: f"{more} operations acknowledged {when}\n{self._nodes.logs()}")
-
     def _kill(self, id: int, seconds: float) -> bool:
         lost = self._load.lost
         code = self._nodes.processes[id].kill()
-        _last(seconds)
+        self._waiting.last(seconds)
         self._nodes.start(id)
         return code == -signal.SIGKILL and (self._load.lost > lost or not self._alone)
 
@@ -112,7 +114,7 @@ class Injector:
         self._nodes.processes[id].pause()
         begin = time.monotonic_ns()
         try:
-            _last(seconds)
+            self._waiting.last(seconds)
             end = time.monotonic_ns()
         finally:
             self._nodes.processes[id].resume()
@@ -122,7 +124,7 @@ class Injector:
         lost = self._load.lost
         code = self._nodes.processes[id].stop()
         assert code == 0, f"node {id} ended with {code} at SIGTERM:\n{self._nodes.processes[id].log()}"
-        _last(seconds)
+        self._waiting.last(seconds)
         self._nodes.start(id)
         return self._load.lost > lost or not self._alone
 
@@ -130,8 +132,8 @@ class Injector:
         faults = self._nodes.faults[id]
         seen = faults.seen("fsync", "delay")
         faults.set(Rule("fsync", "delay", round(seconds * 1000), LOG_FILES))
-        self._wait_for_fault(lambda: faults.seen("fsync", "delay") > seen, "a slow fsync")
-        _last(seconds)
+        self._waiting.until(lambda: faults.seen("fsync", "delay") > seen, "a slow fsync")
+        self._waiting.last(seconds)
         faults.clear()
         return True
 
@@ -141,7 +143,7 @@ class Injector:
         code = process.wait()
         assert code == DISK_FAILED, f"node {id} ended with {code} at a failed fsync:\n{process.log()}"
         faults.clear()
-        _last(seconds)
+        self._waiting.last(seconds)
         self._nodes.start(id)
         return faults.seen("fsync", "fail") > 0
 
@@ -151,7 +153,7 @@ class Injector:
         begin = len(operations)
         for faults in self._nodes.faults.values():
             faults.set(Rule("space", "left", NEARLY_FULL))
-        self._wait_for_fault(lambda: any(op.error == "disk_full" for op in operations[begin:]), "a write refused")
+        self._waiting.until(lambda: any(op.error == "disk_full" for op in operations[begin:]), "a write refused")
         for faults in self._nodes.faults.values():
             faults.clear()
         return True
@@ -162,8 +164,8 @@ class Injector:
         for shift in (-round(seconds * CLOCK_SECONDS), round(seconds * CLOCK_SECONDS)):
             goal = faults.seen("clock", "shift") + 1
             faults.set(Rule("clock", "shift", shift))
-            self._wait_for_operations(10, f"with the clock of node {id} shifted by {shift} s")
-            self._wait_for_fault(partial(lambda goal: faults.seen("clock", "shift") >= goal, goal), "the other clock")
+            self._waiting.for_operations(10, f"with the clock of node {id} shifted by {shift} s")
+            self._waiting.until(partial(lambda goal: faults.seen("clock", "shift") >= goal, goal), "the other clock")
         faults.clear()
         return True
 
@@ -195,32 +197,25 @@ class Injector:
         passed = {other: proxy.passed(id, other) for other in self._nodes.others(id)}
         for other in passed:
             proxy.slow(id, other, delay=seconds / 10, rate=100_000)
-        _last(seconds)
-        self._wait_for_fault(lambda: any(proxy.passed(id, each) > passed[each] for each in passed), "a slow link")
+        self._waiting.last(seconds)
+        self._waiting.until(lambda: any(proxy.passed(id, each) > passed[each] for each in passed), "a slow link")
         proxy.heal()
         return True
 
     def _kill_all(self, id: int, seconds: float) -> bool:
         codes = {process.kill() for process in self._nodes.processes.values()}
-        _last(seconds)
+        self._waiting.last(seconds)
         self._nodes.start_all()
         return codes == {-signal.SIGKILL}
 
     def _fall_behind(self, id: int, seconds: float) -> bool:
         """Down until the others have let go of the log that it lacks: it has to be sent a snapshot."""
         process = self._nodes.processes[id]
-        lacks = max(self._log(each)[1] for each in self._nodes.ids) + MARGIN
         code = process.kill()
-        _last(seconds)
-        self._wait_for_fault(lambda: all(self._log(each)[0] > lacks for each in self._nodes.others(id)), "a purge")
+        self._waiting.until_log_is_gone(id)
         self._nodes.start(id)
-        self._wait_for_fault(lambda: process.events("snapshot_installed"), "a snapshot installed")
+        self._waiting.until(lambda: process.events("snapshot_installed"), "a snapshot installed")
         return code == -signal.SIGKILL
-
-    def _log(self, id: int) -> tuple[int, int]:
-        """Where the log of a node begins and ends, zeros where it does not say."""
-        info = self._nodes.info(id)
-        return (0, 0) if info is None else (info.log_first or 0, info.log_last or 0)
 
     def _busiest(self) -> int:
         """The node with most clients; the seed cannot say where they are."""
@@ -231,15 +226,7 @@ class Injector:
         held = {way: proxy.held(*way) for way in ways}
         for way in ways:
             proxy.cut(*way)
-        _last(seconds)
-        self._wait_for_fault(lambda: any(proxy.held(*way) > before for way, before in held.items()), "a cut")
+        self._waiting.last(seconds)
+        self._waiting.until(lambda: any(proxy.held(*way) > before for way, before in held.items()), "a cut")
         proxy.heal()
         return True
-
-    def _wait_for_fault(self, condition: Callable[[], object], what: str) -> None:
-        until(condition, lambda: f"{what} seen\n{self._nodes.logs()}", DEADLINE)
-
-
-def _last(seconds: float) -> None:
-    """How long a fault lasts is part of the fault."""
-    threading.Event().wait(seconds)

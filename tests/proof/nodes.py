@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 from qcore.client import InfoResult, QcoreError
 from qcore.client.blocking import connect
@@ -42,33 +43,43 @@ def until(condition: Callable[[], object], what: Callable[[], str], deadline: fl
 class Nodes:
     """`count` nodes with ids from 1 in `folder`, each with data, faults and a proxy address of its own.
 
-    `command` starts the daemon of each.
+    `command` starts the daemon of each; `spares` further ones may join later (`join`, `leave`).
 
     Attributes:
-        processes, faults: by id.
-        urls: where clients find the nodes, by id; the proxy's addresses.
+        ids: the nodes that belong to it now.
+        processes, faults: by id, of the spares, too.
+        urls: where clients find the nodes of `ids`; the proxy's addresses.
     """
 
     def __init__(
-        self, folder: Path, count: int, library: Path, flags: Sequence[str] = (), command: Sequence[str] = DAEMON
+        self,
+        folder: Path,
+        count: int,
+        library: Path,
+        flags: Sequence[str] = (),
+        command: Sequence[str] = DAEMON,
+        spares: int = 0,
     ) -> None:
-        self.ids = range(1, count + 1)
+        self.ids = list(range(1, count + 1))
+        self.spares = list(range(count + 1, count + spares + 1))
         self.proxy = Proxy(self._who)
-        self.faults = {id: Faults(library, folder / f"faults_{id}") for id in self.ids}
+        self.faults = {id: Faults(library, folder / f"faults_{id}") for id in (*self.ids, *self.spares)}
         self.processes: dict[int, NodeProcess] = {}
         self.urls: dict[int, str] = {}
         self._folder = folder
         self._flags = flags
         self._command = command
         self._open = ExitStack()
+        self._addresses: dict[int, str] = {}
 
     def __enter__(self) -> Nodes:
         with ExitStack() as stack:
             stack.enter_context(self.proxy)
-            addresses = {id: self.proxy.listen(id) for id in self.ids}
-            self.urls = {id: f"ws://{address}" for id, address in addresses.items()}
-            for id in self.ids:
-                flags = *self._flags, *cluster_flags(id, addresses)
+            self._addresses = {id: self.proxy.listen(id) for id in (*self.ids, *self.spares)}
+            self.urls = {id: f"ws://{self._addresses[id]}" for id in self.ids}
+            named = {id: self._addresses[id] for id in self.ids}
+            for id, address in self._addresses.items():
+                flags = *self._flags, *cluster_flags(id, {**named, id: address})
                 env = self.faults[id].env
                 process = NodeProcess(self._folder / f"data_{id}", *flags, node=id, command=self._command, env=env)
                 stack.callback(process.kill)
@@ -93,6 +104,16 @@ class Nodes:
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.start, self.ids))
 
+    def join(self, id: int) -> None:
+        """Count a spare that runs among the nodes: clients use it, and faults strike it."""
+        self.ids.append(id)
+        self.urls[id] = f"ws://{self._addresses[id]}"
+
+    def leave(self, id: int) -> None:
+        """Count a node among the spares again."""
+        self.ids.remove(id)
+        del self.urls[id]
+
     def others(self, id: int) -> list[int]:
         return [other for other in self.ids if other != id]
 
@@ -106,6 +127,37 @@ class Nodes:
         except QcoreError:
             return None
 
+    def log(self, id: int) -> tuple[int, int]:
+        """Where the log of a node begins and ends, zeros where it does not say."""
+        info = self.info(id)
+        return (0, 0) if info is None else (info.log_first or 0, info.log_last or 0)
+
+    def cluster(self) -> str:
+        """The id of the cluster, as the node that leads has it."""
+        info = self.info(self.leader())
+        assert info is not None, self.logs()
+        return info.cluster
+
+    def level(self) -> int:
+        """The feature level of the state, the lowest of all nodes."""
+        levels = []
+        for id in self.ids:
+            with urlopen(f"http://{self.processes[id].address}/metrics", timeout=DEADLINE) as answer:
+                lines = answer.read().decode().splitlines()
+            levels += [int(float(line.split()[1])) for line in lines if line.startswith("qcore_state_feature_level ")]
+        return min(levels)
+
+    def take_snapshot(self, id: int) -> None:
+        """Have a node take a snapshot beside its log, if it can now."""
+        with suppress(QcoreError), connect(self.processes[id].url, client="proof", timeout=BRIEF) as store:
+            store.snapshot_take()
+
+    def check_running(self) -> None:
+        """Raise `AssertionError` with its log if a node has ended by itself."""
+        for id in self.ids:
+            process = self.processes[id]
+            assert process.running, f"node {id} ended by itself with {process.wait()}:\n{process.log()}"
+
     def leader(self) -> int:
         """The node that leads, waited for."""
         return self.leadership()[0]
@@ -115,7 +167,7 @@ class Nodes:
         found: list[tuple[int, int]] = []
 
         def led() -> bool:
-            infos = [info for info in map(self.info, self.ids) if info is not None and info.role == "leader"]
+            infos = [info for info in map(self.info, self.processes) if info is not None and info.role == "leader"]
             found[:] = [(info.node, info.term) for info in sorted(infos, key=lambda info: -info.term)]
             return bool(found)
 
@@ -125,8 +177,8 @@ class Nodes:
     def digests(self) -> dict[int, tuple[int, str]]:
         """Revision and digest of each node."""
         found = {}
-        for id, process in self.processes.items():
-            with connect(process.url, client="proof") as store:
+        for id in self.ids:
+            with connect(self.processes[id].url, client="proof") as store:
                 now = store.digest(consistency="local")
                 found[id] = now.revision, now.digest
         return found
@@ -159,7 +211,7 @@ class Nodes:
         inode = socket_inode(host, port)
         if inode is None:
             return None
-        owners: Iterable[int] = (id for id, node in self.processes.items() if node.running)
+        owners: Iterable[int] = (id for id, node in list(self.processes.items()) if node.running)
         return next((id for id in owners if holds_socket(self.processes[id].pid, inode)), CLIENTS)
 
 

@@ -7,16 +7,42 @@ cluster each fault strikes the leader and a follower in turn.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, get_args
 
-__all__ = ["CLUSTER_FAULTS", "FAULTS", "Action", "Fault", "describe_schedule", "faults_for", "make_schedule"]
+__all__ = [
+    "CLUSTER_FAULTS",
+    "FAULTS",
+    "LONG_FAULTS",
+    "Action",
+    "Fault",
+    "describe_schedule",
+    "faults_for",
+    "make_schedule",
+]
 
 LoneFault = Literal[
     "kill", "pause", "restart", "slow_fsync", "failed_fsync", "full_disk", "clock_jump", "reset_clients", "cut_clients"
 ]
 ClusterFault = Literal["isolate", "cut_pair", "cut_outgoing", "cut_incoming", "slow_link", "kill_all", "fall_behind"]
-Fault = Literal[LoneFault, ClusterFault]
+LongFault = Literal[
+    "stall",
+    "failed_write",
+    "failed_snapshot",
+    "restart_all",
+    "upgrade",
+    "transfer",
+    "wipe",
+    "roll_back",
+    "crash_at_install",
+    "crash_at_truncate",
+    "two_down",
+    "split",
+    "join",
+    "leave",
+    "replace",
+]
+Fault = Literal[LoneFault, ClusterFault, LongFault]
 
 FAULTS: tuple[Fault, ...] = get_args(LoneFault)
 """What can happen to a node alone, too."""
@@ -24,10 +50,19 @@ FAULTS: tuple[Fault, ...] = get_args(LoneFault)
 CLUSTER_FAULTS: tuple[Fault, ...] = get_args(ClusterFault)
 """What takes several nodes."""
 
-CUTS: frozenset[Fault] = frozenset({"isolate", "cut_pair", "cut_outgoing", "cut_incoming"})
+LONG_FAULTS: tuple[Fault, ...] = get_args(LongFault)
+"""What takes so long that only the torture does it; see `tests.torture`."""
 
-OF_ALL: frozenset[Fault] = frozenset({"full_disk", "reset_clients", "cut_clients", "kill_all"})
-"""Strike all nodes, or whichever has most clients."""
+CUTS: frozenset[Fault] = frozenset({"isolate", "cut_pair", "cut_outgoing", "cut_incoming", "split"})
+
+OF_ALL: frozenset[Fault] = frozenset(
+    {"full_disk", "reset_clients", "cut_clients", "kill_all", "restart_all", "upgrade", "join", "leave"}
+)
+"""Strike all nodes, whichever has most clients, or none of those that are there."""
+
+OF_LEADER: frozenset[Fault] = frozenset({"crash_at_truncate", "two_down", "split", "transfer"})
+OF_FOLLOWER: frozenset[Fault] = frozenset({"crash_at_install"})
+"""Have one role by what they are."""
 
 SECONDS = (0.1, 1.5)
 """How long a fault lasts, where that is not decided by something else."""
@@ -71,19 +106,32 @@ def faults_for(nodes: int) -> tuple[Fault, ...]:
     return FAULTS if nodes == 1 else FAULTS + CLUSTER_FAULTS
 
 
-def make_schedule(seed: int, nodes: int, actions: int, faults: Iterable[Fault] = ()) -> list[Action]:
-    """Return so many actions; each of the `faults` (none given: all there are) comes before any comes again."""
+def make_schedule(
+    seed: int,
+    nodes: int,
+    actions: int,
+    faults: Iterable[Fault] = (),
+    seconds: Mapping[Fault, tuple[float, float]] = {},
+) -> list[Action]:
+    """Return so many actions; each of the `faults` (none given: those of `faults_for`) comes before any comes again.
+
+    `seconds` says how long some last, at least and at most, in place of what is usual.
+    """
     chance = random.Random(f"{seed} schedule")
     wanted = list(faults) or list(faults_for(nodes))
     leads = {fault: chance.random() < 0.5 for fault in wanted}
     schedule: list[Action] = []
     while len(schedule) < actions:
         for fault in chance.sample(wanted, len(wanted)):
-            leads[fault] = not leads[fault] or nodes == 1
+            leads[fault] = _strikes_leader(fault, not leads[fault] or nodes == 1)
             target = 0 if leads[fault] else chance.randrange(1, nodes)
-            seconds = round(chance.uniform(*(CUT_SECONDS if fault in CUTS else SECONDS)), 2)
-            schedule.append(Action(fault, target, seconds, chance.randint(*OPERATIONS)))
+            lasts = round(chance.uniform(*seconds.get(fault, CUT_SECONDS if fault in CUTS else SECONDS)), 2)
+            schedule.append(Action(fault, target, lasts, chance.randint(*OPERATIONS)))
     return schedule[:actions]
+
+
+def _strikes_leader(fault: Fault, in_turn: bool) -> bool:
+    return fault in OF_LEADER or (fault not in OF_FOLLOWER and in_turn)
 
 
 def describe_schedule(schedule: Iterable[Action]) -> str:

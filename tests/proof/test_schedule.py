@@ -41,5 +41,16 @@ def test_a_lone_node_has_no_faults_that_take_several() -> None:
     assert set(faults_for(3)) == {*FAULTS, *CLUSTER_FAULTS}
 
 
+def test_faults_may_last_as_long_as_is_said() -> None:
+    lasting = {action.seconds for action in make_schedule(7, 3, 9, ["pause"], {"pause": (7.0, 8.0)})}
+    assert min(lasting) >= 7
+    assert max(lasting) <= 8
+
+
+def test_faults_that_have_one_role_strike_nobody_else() -> None:
+    schedule = make_schedule(7, 5, 8, ["crash_at_install", "two_down"])
+    assert {action.what for action in schedule} == {"crash_at_install of follower", "two_down of leader"}
+
+
 def test_faults_may_be_chosen() -> None:
     assert {action.fault for action in make_schedule(7, 1, 9, ["kill", "pause"])} == {"kill", "pause"}

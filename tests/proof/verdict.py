@@ -1,6 +1,6 @@
 """All that can be said against a history. What is checked of a key, its name tells: ``register:0.1``.
 
-- ``register``, ``counter``: linearizable, each key by itself; both begin with 0.
+- ``register``, ``counter``, ``big``, ``document``: linearizable, each key by itself; all begin with 0.
 - ``list``: transactions over many keys, strictly serializable; lists begin empty.
 - ``account``: as a counter, and all accounts together hold nothing at any moment, whatever was moved between them.
 """
@@ -13,7 +13,7 @@ from tests.proof.transactions import check_lists
 
 __all__ = ["check_history"]
 
-NUMBERS = ("register", "counter", "account")
+NUMBERS = ("register", "counter", "account", "big", "document")
 
 
 def check_history(history: History) -> list[str]:
