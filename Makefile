@@ -10,7 +10,7 @@ APPLIANCE := PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' WHEELS='$(WHEELS)' OPENRAFT
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs wheels install uninstall purge bench profile clean extension rust-check
+.PHONY: help run test torture check format docs wheels install uninstall purge bench profile clean extension rust-check
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,6 +21,10 @@ run: extension ## Start a node on schemas.yaml at ws://127.0.0.1:8080, data in .
 
 test: $(VENV)/dev extension ## All tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+torture: export MATURIN_PEP517_ARGS ?= --profile torture
+torture: $(VENV)/dev extension ## Faults of every kind on clusters under load: make torture SEED=7 MINUTES=10
+	@exec $(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 check: $(VENV)/dev rust-check ## Lint, format, types, and who imports whom
 	@echo "ruff check"         && $(BIN)/ruff check --quiet
