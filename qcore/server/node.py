@@ -194,7 +194,8 @@ class Node:
 
     def has_cluster(self, has: bool) -> None:
         """Whether there is a cluster that this node belongs to, or is to; else every read is a `local` one."""
-        self.router.gate.blank = self._staleness.blank = not has
+        self._staleness.blank = not has
+        self.router.gate.set_blank(not has)
 
     def connect(self, link: ForwardLink) -> Forwarding:
         """Carry out requests by the node that leads, over a link to the others; to be called before `run`.

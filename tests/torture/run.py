@@ -43,9 +43,13 @@ def torture(seed: int, evidence: Path, actions: int | None = None) -> Report:
     running.mkdir(parents=True)
     try:
         with Nodes(running, shape.nodes, compile_library(running), shape.flags, spares=shape.spares) as nodes:
-            report = asyncio.run(prove(plan, nodes, folder, _extra(plan, shape, running, actions)))
+            report = asyncio.run(prove(plan, nodes, folder, _extra(plan, shape, running, _again(seed, actions))))
             seen = _seen(nodes)
-            _judge(nodes, shape.purges * len(plan.schedule) // len(shape.faults), seen, folder)
+            wrong = _wrong(nodes)
+            if seen["snapshots taken"] < shape.purges * len(plan.schedule) // len(shape.faults):
+                wrong.append(f"the limits of the log were crossed {seen['snapshots taken']} times only")
+            if wrong:
+                raise _failure(nodes, folder, [f"again: {_again(seed, actions)}", *wrong])
     except ProofFailed:
         shutil.rmtree(running)
         raise
@@ -56,8 +60,12 @@ def torture(seed: int, evidence: Path, actions: int | None = None) -> Report:
     return report._replace(met=report.met + seen)
 
 
-def _extra(plan: Plan, shape: Shape, kept: Path, actions: int | None) -> Extra:
-    again = f"make torture SEED={plan.seed} MINUTES=0" + (f" ARGS='--actions {actions}'" if actions else "")
+def _again(seed: int, actions: int | None) -> str:
+    """The command that plays a seed again."""
+    return f"make torture SEED={seed} MINUTES=0" + (f" ARGS='--actions {actions}'" if actions else "")
+
+
+def _extra(plan: Plan, shape: Shape, kept: Path, again: str) -> Extra:
     faults = [disk_faults, group_faults, *([member_faults] if shape.nodes > 1 else [])]
     return Extra([BigWriter(plan.seed), Restorer(plan.seed)], faults, again, kept)
 
@@ -67,21 +75,18 @@ def _seen(nodes: Nodes) -> Counter[str]:
     return Counter({name: logged[event] for event, name in SEEN.items() if logged[event]})
 
 
-def _judge(nodes: Nodes, purges: int, seen: Counter[str], folder: Path) -> None:
-    """What only a run that ended well is asked.
-
-    Raises:
-        ProofFailed: a node has logged what no fault explains, or the limits of the log were not crossed often enough.
-    """
-    problems = [
+def _wrong(nodes: Nodes) -> list[str]:
+    """What nodes have logged that no fault explains."""
+    return [
         f"node {id} has logged {event} {process.logged[event]} times"
         for id, process in nodes.processes.items()
         for event in WRONG
         if process.logged[event]
     ]
-    if seen["snapshots taken"] < purges:
-        problems.append(f"the limits of the log were crossed {seen['snapshots taken']} times only")
-    if problems:
-        (folder / "logs.txt").write_text(nodes.logs())
-        shutil.copytree(folder / "running", folder / "nodes")
-        raise ProofFailed("\n".join([f"see {folder}", *problems]))
+
+
+def _failure(nodes: Nodes, folder: Path, problems: list[str]) -> ProofFailed:
+    """Of a run whose history is right."""
+    (folder / "logs.txt").write_text(nodes.logs())
+    shutil.copytree(folder / "running", folder / "nodes")
+    return ProofFailed("\n\n".join([f"see {folder}", *problems]))

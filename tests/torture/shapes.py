@@ -51,7 +51,7 @@ SHAPES = (
             *("slow_fsync", "failed_fsync", "failed_write", "failed_snapshot", "stall", "full_disk"),
             *("crash_at_truncate", "crash_at_install", "wipe", "kill_all"),
         ),
-        10,
+        5,
     ),
     Shape(
         "members",
@@ -59,10 +59,10 @@ SHAPES = (
         1,
         NODE_FLAGS,
         ("join", "kill", "transfer", "wipe", "leave", "replace", "roll_back", "isolate", "fall_behind", "restart_all"),
-        5,
+        3,
     ),
     Shape(
-        "five", 5, 0, NODE_FLAGS, ("two_down", "split", *CUTS, "pause", "restart", "crash_at_truncate", "kill_all"), 5
+        "five", 5, 0, NODE_FLAGS, ("two_down", "split", *CUTS, "pause", "restart", "crash_at_truncate", "kill_all"), 3
     ),
     Shape(
         "upgrade",
@@ -70,9 +70,9 @@ SHAPES = (
         0,
         (*SMALL_LOGS, *OLDER_LEVEL),
         ("kill", "pause", "restart", *CUTS, "fall_behind", "upgrade", "clock_jump", "cut_clients", "reset_clients"),
-        10,
+        5,
     ),
-    Shape("alone", 1, 0, SMALL_LOGS, (*FAULTS, "stall", "failed_write", "failed_snapshot"), 10),
+    Shape("alone", 1, 0, SMALL_LOGS, (*FAULTS, "stall", "failed_write", "failed_snapshot"), 3),
 )
 
 

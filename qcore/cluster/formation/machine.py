@@ -134,8 +134,12 @@ class Formation:
 
     @property
     def knows_cluster(self) -> bool:
-        """Whether it belongs to a cluster, or waits for one to take it in: then others know more than this node."""
-        return bool(self.identity.cluster) or self._joins or bool(self.seen.ever_in_clusters())
+        """Whether it belongs to a cluster, or waits for one to take it in: then others know more than this node.
+
+        Until its peers were met they may: this disk may be an empty one in the place of a member's.
+        """
+        known = bool(self.identity.cluster) or self._joins or bool(self.seen.ever_in_clusters())
+        return known or (self._ticks < _LISTEN and any(self.seen.at(address) is None for address in self._peers))
 
     def take_actions(self) -> list[Action]:
         """What is to be done now, in this order."""

@@ -67,10 +67,14 @@ class Barriers:
 
     def fail(self, error: RequestError) -> None:
         """Answer all."""
+        for call in self.take_back():
+            call.fail(error)
+
+    def take_back(self) -> list[Call]:
+        """Let all go that wait; whoever asks has them."""
         self._retry.cancel()
         calls, self._round, self._next = [*self._round, *self._next], [], []
-        for call in calls:
-            call.fail(error)
+        return calls
 
     def _ask(self, deadline: float) -> None:
         self._question += 1

@@ -37,8 +37,7 @@ class ReadGate:
         self._for_revision = WaitingReads()
         self._for_schemas = WaitingReads()
         self._holds = False
-        self.blank = False
-        """Whether this node knows of no cluster: nobody has more than it, so that nothing is waited for."""
+        self._blank = False
         self._sweeps = Periodic(budgets.DEADLINE_SWEEP_SECONDS, self._sweep)
 
     def __len__(self) -> int:
@@ -70,6 +69,14 @@ class ReadGate:
         elif (self._leases if consistency == "leader" else self._barriers).enter(call):
             self._sweeps.start()
 
+    def set_blank(self, blank: bool) -> None:
+        """Whether this node knows of no cluster: nobody has more than it, so that nothing is waited for."""
+        self._blank = blank
+        if blank:
+            for call in (*self._barriers.take_back(), *self._leases.take_back()):
+                if not call.done:
+                    self._wait_for_revision(call, passed=False)
+
     def ask_by(self, ask: AskBarrier) -> None:
         """Ask for read barriers in another way from now on."""
         self._barriers.ask = self._leases.ask = ask
@@ -82,7 +89,7 @@ class ReadGate:
     def _needs_barrier(self, call: Call, consistency: str) -> bool:
         spec = call.spec
         assert spec is not None
-        if self.blank:
+        if self._blank:
             return False
         if not spec.barrier:
             return spec.dry_run is not None  # what a write would do

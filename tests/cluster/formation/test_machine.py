@@ -583,6 +583,23 @@ def test_a_node_that_sees_a_blank_one_that_is_not_on_the_list_refuses() -> None:
     assert [save.identity.refused for save in saves] == [{"01" * 16: 1}]
 
 
+def test_a_blank_node_may_be_of_a_cluster_until_its_peers_were_met_or_had_time_to_be() -> None:
+    node = Formation(identity(1), candidate(1).addr, [candidate(1).addr, candidate(2).addr])
+    node.start()
+    known = [node.knows_cluster]
+    node.met(node.own, "", node.own.addr)
+    known.append(node.knows_cluster)
+    node.met(candidate(2), "", candidate(2).addr)
+    assert [*known, node.knows_cluster] == [True, True, False]
+    alone = Formation(identity(1), candidate(1).addr, [candidate(2).addr])
+    alone.start()
+    known = []
+    for _ in range(4):
+        known.append(alone.knows_cluster)
+        alone.tick()
+    assert known == [True, True, True, False]
+
+
 def test_a_blank_node_knows_of_a_cluster_once_it_has_met_a_member_or_may_only_join() -> None:
     node = Formation(identity(1), candidate(1).addr)
     node.start()

@@ -47,6 +47,16 @@ def house() -> House:
     return House()
 
 
+async def test_reads_that_are_taken_back_are_not_passed_by_a_late_barrier(house: House) -> None:
+    first, second = house.enter(), house.enter()
+    assert house.barriers.take_back() == [first, second]
+    house.asked[0][0](5, None)
+    assert (house.passed, len(house.barriers)) == ([], 0)
+    third = house.enter()
+    house.asked[1][0](6, None)
+    assert house.passed == [(third, 6)]
+
+
 async def test_reads_that_come_while_a_barrier_is_under_way_share_the_next_one(house: House) -> None:
     first, second, third = house.enter(), house.enter(1.0), house.enter(5.0)
     assert len(house.asked) == 1

@@ -53,6 +53,18 @@ def house() -> House:
     return House()
 
 
+async def test_reads_wait_for_nothing_once_it_is_known_that_nobody_has_more(house: House) -> None:
+    house.engine.index = None
+    waiting = [house.enter(Get(1)), house.enter(Get(2))]
+    assert house.ready == []
+    house.gate.set_blank(True)
+    assert house.ready == waiting
+    assert len(house.gate) == 0
+    house.engine.asked[0](-1, None)
+    house.enter(Get(3))
+    assert len(house.ready) == 3
+
+
 async def test_a_read_of_what_is_applied_is_ready_at_once(house: House) -> None:
     call = house.enter(Get(1))
     assert house.ready == [call]
