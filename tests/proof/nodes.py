@@ -20,7 +20,7 @@ from tests.process import DAEMON, DEADLINE, NodeProcess
 from tests.proof.proxy import CLIENTS, Proxy
 from tests.proof.sockets import holds_socket, socket_inode
 
-__all__ = ["Nodes", "until"]
+__all__ = ["BRIEF", "Nodes", "until"]
 
 BRIEF = 1.0
 """Seconds that a node gets to say who leads; one that hangs does not answer."""

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from operator import methodcaller
 from threading import Thread
 
+from qcore.client import QcoreError
+from qcore.client.blocking import connect
 from tests.proof.injector import Carry
-from tests.proof.nodes import Nodes
+from tests.proof.nodes import BRIEF, Nodes
 from tests.proof.schedule import Fault
 from tests.proof.waiting import Waiting
 from tests.torture.orders import Orders
@@ -52,7 +54,7 @@ class _MemberFaults:
             self.leave(id, seconds)
         with self._leader_struck(seconds):
             self._start_blank(spare)
-            self._orders.until(methodcaller("cluster_add", spare), lambda: self._role(spare), f"node {spare} answers")
+            self._orders.until(methodcaller("cluster_add", spare), lambda: self._vote(spare), f"node {spare} is there")
             promoted = methodcaller("cluster_promote", spare)
             self._orders.until(promoted, lambda: self._votes(spare), f"node {spare} votes")
         self._nodes.join(spare)
@@ -165,19 +167,24 @@ class _MemberFaults:
         self._waiting.last(seconds)
         self._nodes.proxy.heal()
 
-    def _role(self, id: int) -> str | None:
-        """What a node is in the cluster that it belongs to, None while it belongs to none."""
-        info = self._nodes.info(id)
-        return None if info is None or not any(member.node == id for member in info.members) else info.role
+    def _vote(self, id: int) -> str | None:
+        """The vote of a node, as the node that leads has it; None of no member. A removed one does not know that."""
+        try:
+            with connect(self._nodes.processes[self._nodes.leader()].url, client="operator", timeout=BRIEF) as store:
+                return next((each.vote for each in store.cluster_status().members if each.node == id), None)
+        except QcoreError:
+            return None
 
     def _votes(self, id: int) -> bool:
-        return self._role(id) in ("leader", "follower", "candidate")
+        """Whether a node has a vote; it says so itself, too: it may have another disk than the one that had it."""
+        info = self._nodes.info(id)
+        return info is not None and info.role in ("leader", "follower", "candidate") and self._vote(id) == "voter"
 
     def _is_back(self, id: int) -> bool:
         """Whether it is a member again; one that heard that it is removed before the order came is started again."""
         if not self._nodes.processes[id].running:
             self._nodes.start(id)
-        return self._role(id) is not None
+        return self._vote(id) is not None
 
     def _until_healed(self, id: int) -> None:
         self._waiting.until(lambda: self._votes(id), f"node {id} votes again")
