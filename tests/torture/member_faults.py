@@ -176,9 +176,10 @@ class _MemberFaults:
             return None
 
     def _votes(self, id: int) -> bool:
-        """Whether a node has a vote; it says so itself, too: it may have another disk than the one that had it."""
+        """Whether a node has a vote, and data: the voter that the others know may be the disk before its own."""
         info = self._nodes.info(id)
-        return info is not None and info.role in ("leader", "follower", "candidate") and self._vote(id) == "voter"
+        applied = info is not None and info.applied is not None and info.role != "learner"
+        return applied and self._vote(id) == "voter"
 
     def _is_back(self, id: int) -> bool:
         """Whether it is a member again; one that heard that it is removed before the order came is started again."""
