@@ -16,8 +16,9 @@ from typing import TypeVar
 import msgspec
 
 from qcore.disk.damage import FORMAT, damaged, wrong_format
+from qcore.model.errors import Damaged
 
-__all__ = ["decode_checksummed", "decode_formats", "encode_checksummed", "is_checksummed"]
+__all__ = ["decode_checksummed", "decode_formats", "encode_checksummed", "is_checksummed", "not_as_written"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -54,7 +55,7 @@ def decode_formats(data: bytes, kinds: Mapping[int, type[T]], path: str) -> T:
         Damaged: as from `decode_checksummed`.
     """
     if not is_checksummed(data):
-        raise damaged(path, "expected one line of JSON that matches its check, found other bytes than were written")
+        raise not_as_written(path)
     text = data.rstrip(b" ")[_START:]
     format = next((known for known in kinds if text.startswith(_FORMAT % known)), None)
     if format is None:
@@ -64,6 +65,11 @@ def decode_formats(data: bytes, kinds: Mapping[int, type[T]], path: str) -> T:
         return msgspec.json.decode(b"{" + text[len(_FORMAT % format) :], type=kind)
     except msgspec.DecodeError as error:
         raise damaged(path, f"expected the record {kind.__name__}, but its JSON does not fit: {error}") from error
+
+
+def not_as_written(path: str) -> Damaged:
+    """Return the error for a file whose check does not match."""
+    return damaged(path, "expected one line of JSON that matches its check, found other bytes than were written")
 
 
 def is_checksummed(data: bytes) -> bool:

@@ -120,6 +120,22 @@ class Directory:
             raise
 
     @classmethod
+    def look_beside(cls, path: Path, files: Files) -> Directory:
+        """The same beside whoever uses the directory, without a lock.
+
+        What is changed while it is looked at may look wrong: only what is wrong again a second later is.
+
+        Raises:
+            DiskFailed: it cannot be read.
+        """
+        lock = Lock(path)
+        try:
+            return cls._checked(path, int(path.name.removeprefix("node_")), None, files, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
     def _checked(cls, path: Path, node: int, machine: str | None, files: Files, lock: Lock) -> Directory:
         problems: list[Damaged] = []
         identity = _renamed(_known_identity(files, path, node, problems) or new_identity(node, machine), machine)
@@ -170,6 +186,11 @@ class Directory:
         """How far the log was last known to be committed; when the directory is opened it is an entry of the log, the
         purge mark, or None."""
         return self._marks.committed
+
+    @property
+    def hint_problem(self) -> Damaged | None:
+        """What is wrong with committed.json, which counts as absent then."""
+        return self._marks.hint_problem
 
     @property
     def stored(self) -> LogId | None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed
+from qcore.disk.checksummed import decode_checksummed, encode_checksummed, is_checksummed, not_as_written
 from qcore.disk.files import TEMPORARY, Files
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Damaged
@@ -42,11 +42,14 @@ class Marks:
         committed: hint how far the log is committed.
         stored: the watermark: the last log id known to be durable when committed.json was written.
         problems: what is wrong with the files; a mark whose file is damaged is None.
+        hint_problem: what is wrong with committed.json, which a start takes as absent then: a write over it was cut
+            off, or is under way.
     """
 
     def __init__(self, files: Files, folder: str) -> None:
         self._files = files
         self.problems: list[Damaged] = []
+        self.hint_problem: Damaged | None = None
         self.vote_path = os.path.join(folder, "vote.json")
         self.purged_path = os.path.join(folder, "purged.json")
         self.committed_path = os.path.join(folder, "committed.json")
@@ -113,7 +116,10 @@ class Marks:
     def _load_committed(self) -> tuple[LogId | None, LogId | None]:
         try:
             data = self._files.read(self.committed_path)
-            if data is None or not is_checksummed(data):
+            if data is None:
+                return None, None
+            if not is_checksummed(data):
+                self.hint_problem = not_as_written(self.committed_path)
                 return None, None
             record = decode_checksummed(data, _Committed, self.committed_path)
         except Damaged as problem:

@@ -15,7 +15,7 @@ from qcore.disk.identity import Identity
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import ConfigError
 
-__all__ = ["Report", "node_directory", "report"]
+__all__ = ["Report", "node_directories", "node_directory", "report"]
 
 _NAME = re.compile(r"node_([1-9][0-9]*)")
 
@@ -52,6 +52,15 @@ class Report(msgspec.Struct, frozen=True):
         return sum(self.kinds.values())
 
 
+def node_directories(path: Path) -> list[Path]:
+    """Return the nodes' directories in a data directory, by node id; of a node's directory that itself."""
+    path = path.absolute()
+    if _NAME.fullmatch(path.name) and path.is_dir():
+        return [path]
+    found = (each for each in path.glob("node_*") if _NAME.fullmatch(each.name) and each.is_dir())
+    return sorted(found, key=lambda each: int(each.name.removeprefix("node_")))
+
+
 def node_directory(path: Path) -> Path:
     """Return the one node's directory that `path` is, or holds.
 
@@ -59,9 +68,7 @@ def node_directory(path: Path) -> Path:
         ConfigError: it is none, or holds none, or several.
     """
     path = path.absolute()
-    if _NAME.fullmatch(path.name) and path.is_dir():
-        return path
-    found = sorted(each for each in path.glob("node_*") if _NAME.fullmatch(each.name) and each.is_dir())
+    found = node_directories(path)
     if len(found) != 1:
         several = "".join(f"\n  {each}" for each in found)
         raise ConfigError(

@@ -76,6 +76,7 @@ class SnapshotFiles:
         folder: its path.
         found: those whose header is good.
         problems: what is wrong with the others.
+        foreign: paths of what is not named like a snapshot.
     """
 
     def __init__(self, files: Files, folder: str) -> None:
@@ -86,6 +87,7 @@ class SnapshotFiles:
         self._naming = threading.Lock()
         self.found: list[SnapshotFile] = []
         self.problems: list[Damaged] = []
+        self.foreign: list[str] = []
 
     def scan(self) -> None:
         """Read the headers of all that is there.
@@ -93,17 +95,28 @@ class SnapshotFiles:
         Raises:
             Newer: a newer version wrote one.
         """
-        self.found, self.problems = [], []
+        self.found, self.problems, self.foreign = [], [], []
         for name in self._files.names(self.folder):
+            path = os.path.join(self.folder, name)
             if _NAME.fullmatch(name):
-                path = os.path.join(self.folder, name)
                 try:
                     self.found.append(examine(path))
                 except Newer:
                     raise
                 except Damaged as problem:
                     self.problems.append(problem)
+            elif not name.endswith(TEMPORARY):
+                self.foreign.append(path)
         self.found.sort(key=lambda found: (found.header.last.index, found.path), reverse=True)
+
+    def read_all(self) -> None:
+        """Read every one that is used, and use those that are not right no more."""
+        for found in list(self.found):
+            try:
+                for _ in self.lines(found):
+                    pass
+            except Damaged as problem:
+                self.discard(found, problem)
 
     def discard(self, found: SnapshotFile, problem: Damaged) -> None:
         """Use a snapshot no more, as reading it showed a problem."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 from qcore.disk.checksummed import decode_checksummed, is_checksummed
 from qcore.disk.files import Files
@@ -17,7 +16,7 @@ from qcore.disk.log.survey import entry_path
 from qcore.model.entry import Entry, LogId
 from qcore.model.errors import Compacted, Damaged
 
-__all__ = ["RETRY", "Sightings", "read_live"]
+__all__ = ["RETRY", "LiveReader", "Sightings"]
 
 RETRY = 0.05
 """Seconds between two looks at a file that fails its checks."""
@@ -30,10 +29,15 @@ class Sightings:
     """What is seen of the file of entry `index`, `path` in messages, one look after the other; no I/O here."""
 
     def __init__(self, index: int, path: str) -> None:
-        self._index = index
+        self.index = index
         self._path = path
         self._seen: bytes | None = None
         self._since = 0.0
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether what was seen last is neither an entry nor a file without one."""
+        return self._seen is not None and not is_blank(self._seen)
 
     def look(self, data: bytes | None, now: float) -> Entry | None:
         """Return the entry in `data`, the whole file read at `now` (seconds), None as long as it fails its checks.
@@ -45,7 +49,7 @@ class Sightings:
             self._seen = None
             return None
         try:
-            return decode(data, self._index, self._path)
+            return decode(data, self.index, self._path)
         except Damaged:
             if data != self._seen:
                 self._seen, self._since = data, now
@@ -54,35 +58,58 @@ class Sightings:
             return None
 
 
-def read_live(directory: Path, index: int) -> Entry | None:
-    """Return entry `index` of the node in `directory`, running or not; None if it is not there yet.
+class LiveReader:
+    """Reads entries of the node in `directory` beside whoever writes them; never blocks for a file to change."""
 
-    Blocks for a second at most while the file is being written.
+    def __init__(self, files: Files, directory: str) -> None:
+        self._files = files
+        self._folder = os.path.join(directory, "logs")
+        self._mark_path = os.path.join(directory, "purged.json")
+        self._next: Sightings | None = None
 
-    Raises:
-        Compacted: the entry is purged.
-        Damaged: the file fails its checks and does not change.
-        DiskFailed: it cannot be read.
-    """
-    files = Files()
-    path = entry_path(str(directory / "logs"), index)
-    sightings = Sightings(index, path)
-    while True:
-        data = files.read(path)
+    @property
+    def unsettled(self) -> bool:
+        """Whether the entry behind those that were read is being written, or damaged: look again in a moment."""
+        return self._next is not None and self._next.unsettled
+
+    def read(self, start: int, most: int) -> list[Entry]:
+        """Return at most so many entries from `start` on that are there; none if it is not there yet.
+
+        Raises:
+            Compacted: entry `start` is purged.
+            Damaged: its file fails its checks since a second in which it was looked at, and did not change.
+            DiskFailed: it cannot be read.
+        """
+        found: list[Entry] = []
         try:
-            entry = sightings.look(data, time.monotonic())
+            while len(found) < most:
+                entry = self._look(start + len(found))
+                if entry is None:
+                    break
+                found.append(entry)
         except Damaged:
-            _refuse_purged(files, directory, index)
-            raise
-        _refuse_purged(files, directory, index)
-        if entry is not None or data is None or is_blank(data):
-            return entry
-        time.sleep(RETRY)
+            if not found and not self._is_purged(start):
+                raise
+        if self._is_purged(start):  # looked at last: a file at or below the mark may hold anything
+            raise Compacted(f"entry {start} was purged")
+        return found
 
+    def purged(self) -> LogId | None:
+        """Return the purge mark, None without one, or where it cannot be read."""
+        data = self._files.read(self._mark_path)
+        if data is None or not is_checksummed(data):
+            return None
+        return decode_checksummed(data, LogId, self._mark_path)
 
-def _refuse_purged(files: Files, directory: Path, index: int) -> None:
-    """Raise Compacted for an entry at or below the purge mark, whose file may hold anything."""
-    path = os.path.join(directory, "purged.json")
-    data = files.read(path)
-    if data is not None and is_checksummed(data) and index <= (mark := decode_checksummed(data, LogId, path)).index:
-        raise Compacted(f"entry {index} was purged; the log begins at {mark.index + 1}")
+    def _look(self, index: int) -> Entry | None:
+        path = entry_path(self._folder, index)
+        if self._next is None or self._next.index != index:
+            self._next = Sightings(index, path)
+        entry = self._next.look(self._files.read(path), time.monotonic())
+        if entry is not None:
+            self._next = None
+        return entry
+
+    def _is_purged(self, index: int) -> bool:
+        mark = self.purged()
+        return mark is not None and index <= mark.index

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 from qcore.disk.damage import damaged
 from qcore.disk.files import TEMPORARY, Files
@@ -19,7 +20,7 @@ from qcore.disk.marks import Marks
 from qcore.model.entry import LogId
 from qcore.model.errors import Damaged
 
-__all__ = ["Survey", "entry_path", "survey"]
+__all__ = ["Survey", "entry_numbers", "entry_path", "survey"]
 
 _KEPT = 64 << 20
 """Bytes of entries that stay in memory until they are replayed."""
@@ -40,7 +41,8 @@ class Survey:
         torn: whether the lowest of these was being written when the machine stopped.
         kept: the content of the first entries by number, as far as `_KEPT` goes, so that they need not be read again.
         size: bytes of the entries.
-        warnings: one sentence for each file that is no entry.
+        foreign: paths of files that are not named like entries.
+        warnings: one sentence for each of them.
         problems: what is wrong with files; with any, the directory may not be used.
     """
 
@@ -51,6 +53,7 @@ class Survey:
         self.torn = False
         self.kept: dict[int, bytes] = {}
         self.size = 0
+        self.foreign: list[str] = []
         self.warnings: list[str] = []
         self.problems: list[Damaged] = []
 
@@ -58,6 +61,11 @@ class Survey:
 def entry_path(folder: str, index: int) -> str:
     """Return the name of the file of entry `index`."""
     return f"{folder}/{index}.json"
+
+
+def entry_numbers(names: Iterable[str]) -> list[int]:
+    """Return the numbers of the files among `names` that are named like entries, ascending."""
+    return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
 def survey(files: Files, folder: str, marks: Marks, covered: int = -1) -> Survey:
@@ -103,15 +111,13 @@ class _Surveyor:
 
     def _scan(self) -> list[int]:
         """Return the numbers of all files named like entries, ascending."""
-        numbers = []
-        for name in self._names():
-            match = _NAME.fullmatch(name)
-            if match:
-                numbers.append(int(match[1]))
-            elif not name.endswith(TEMPORARY):
+        names = self._names()
+        for name in sorted(names):
+            if not _NAME.fullmatch(name) and not name.endswith(TEMPORARY):
                 path = os.path.join(self._folder, name)
+                self._found.foreign.append(path)
                 self._found.warnings.append(f"{path} is not named like an entry and is ignored")
-        return sorted(numbers)
+        return entry_numbers(names)
 
     def _names(self) -> list[str]:
         try:

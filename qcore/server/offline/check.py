@@ -14,7 +14,6 @@ from qcore.disk.repair import LOG_DROPPED, log_fits
 from qcore.disk.report import Report, node_directory, report
 from qcore.engine.committed import replay_committed
 from qcore.model.entry import Entry, LogId, public_id, raft_node_id
-from qcore.model.errors import Damaged
 from qcore.server.config.options import Given
 from qcore.server.recovery import load, replay_entry
 from qcore.store.state.state import State
@@ -33,7 +32,7 @@ def check(given: Given, directory: Path | None) -> None:
     running.
     """
     with closing(Directory.look(node_directory(directory or given.load().settings.directory))) as looked:
-        _read_snapshots(looked)
+        looked.snapshots.read_all()  # as a start would if it came to need them
         for line in [*looked.warnings, *(problem.message for problem in looked.snapshots.problems)]:
             click.echo(f"qcore: warning: {line}", err=True)
         looked.refuse_damaged()
@@ -47,16 +46,6 @@ def check(given: Given, directory: Path | None) -> None:
         dropped = [] if log_fits(looked.log, base) else [("at start", LOG_DROPPED)]
         facts = [*_facts(found), *_contents(looked, state, base), *_tail(replayed.tail), *dropped]
         click.echo("\n".join([f"OK: {found.path}", *(f"  {name:<10} {value}" for name, value in facts)]))
-
-
-def _read_snapshots(looked: Directory) -> None:
-    """Read all of them, as a start would if it came to need them."""
-    for found in list(looked.snapshots.found):
-        try:
-            for _ in looked.snapshots.lines(found):
-                pass
-        except Damaged as problem:
-            looked.snapshots.discard(found, problem)
 
 
 def _facts(found: Report) -> Iterator[tuple[str, str]]:

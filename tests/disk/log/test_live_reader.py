@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qcore.disk.log.live_reader import RETRY, Sightings, read_live
+from qcore.disk.files import Files
+from qcore.disk.log.live_reader import RETRY, LiveReader, Sightings
 from qcore.model.entry import Entry
 from qcore.model.errors import Compacted, Damaged
 from tests.disk.samples import append, body, filled, log_id, open_node, prepare, record_of, slow_of, work
@@ -48,6 +51,16 @@ def test_entries_of_a_stopped_node_are_read(tmp_path: Path) -> None:
     assert [read(path, index) for index in range(4)] == [0, 1, 2, None]
 
 
+def read_live(path: Path, index: int) -> Entry | None:
+    """One entry of the node in a directory, as soon as it is decided whether it is there."""
+    reader = LiveReader(Files(), str(path))
+    while True:
+        found = reader.read(index, 1)
+        if found or not reader.unsettled:
+            return found[0] if found else None
+        time.sleep(RETRY)
+
+
 def read(path: Path, index: int) -> int | None:
     entry = read_live(path, index)
     return None if entry is None else entry.id.index
@@ -61,7 +74,7 @@ def test_a_purged_entry_is_said_to_be_purged_whatever_its_file_holds(tmp_path: P
     (path / "logs" / "1.json").write_bytes(b"rubbish")
     (path / "logs" / "2.json").unlink()
     for index in range(3):
-        with pytest.raises(Compacted, match=f"entry {index} was purged; the log begins at 3"):
+        with pytest.raises(Compacted, match=f"entry {index} was purged"):
             read_live(path, index)
     assert read(path, 3) == 3
 
@@ -121,3 +134,29 @@ def test_a_file_that_lies_ready_is_no_entry(tmp_path: Path) -> None:
     prepare(directory)
     assert read_live(path, 1) is None
     directory.close()
+
+
+def test_as_many_entries_are_read_as_there_are_up_to_a_damaged_one(tmp_path: Path) -> None:
+    path = filled(tmp_path, 5)
+    (path / "logs" / "3.json").write_bytes(b"rubbish")
+    reader = LiveReader(Files(), str(path))
+    assert [entry.id.index for entry in reader.read(0, 2)] == [0, 1]
+    assert [entry.id.index for entry in reader.read(0, 9)] == [0, 1, 2]
+    assert reader.unsettled
+    assert reader.read(5, 9) == []
+    assert not reader.unsettled
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+def test_what_is_no_file_is_neither_waited_for_nor_followed(tmp_path: Path, kind: str) -> None:
+    path = filled(tmp_path, 2)
+    file = path / "logs" / "1.json"
+    file.rename(tmp_path / "elsewhere")
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "link":
+        file.symlink_to(tmp_path / "elsewhere")
+    else:
+        file.mkdir()
+    with pytest.raises(Damaged, match=r"logs/1\.json is damaged: expected a file, found a"):
+        read_live(path, 1)
