@@ -84,7 +84,7 @@ def _look(path: Path, files: Files) -> Verified:
             vote=looked.vote,
             committed=looked.committed,
             snapshots=snapshots,
-            notes=[*_notes(looked), *([] if log_fits(log, newest) else [LOG_DROPPED])],
+            notes=[*_notes(looked), *([] if problems or log_fits(log, newest) else [LOG_DROPPED])],
             problems=[*problems, *_foreign(looked)],
         )
 

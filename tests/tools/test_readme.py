@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.process import NodeProcess
+from tests.conftest import NodeFactory
+from tests.process import SCHEMA_FILE, NodeProcess
 from tests.tools.running import create, environment
 
 README = Path(__file__).parents[2] / "README.md"
@@ -35,7 +37,7 @@ def test_each_example_does_what_it_says(node: NodeProcess, tmp_path: Path) -> No
     create(node, "CREATE User John /Root", "SET /Root/John IsActive true Age 30")
     path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     answers: dict[str, str] = {}
-    for command in examples():
+    for command in (each for each in examples() if not each.startswith("wal-tool ")):
         done = subprocess.run(
             ["/bin/sh", "-c", shortened(command)],
             cwd=tmp_path,
@@ -58,3 +60,39 @@ def test_each_example_does_what_it_says(node: NodeProcess, tmp_path: Path) -> No
     assert every_test.count("no errors") == many_clients.count("no errors") == 11
     assert one_test.startswith("SET: ")
     assert made.startswith(f"{tmp_path}/raft_data/node_1: 12 entities, machine restored, cluster ")
+
+
+def test_each_example_of_wal_tool_does_what_it_says(node_factory: NodeFactory, tmp_path: Path) -> None:
+    if not (SCRIPTS / "wal-tool").exists():
+        pytest.skip("the console scripts are not installed")
+    node = node_factory("--config-file", str(SCHEMA_FILE), "--machine", "qos-a", name="data")
+    node.start()
+    create(node, "CREATE User John /Root")
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    environ = environment(QCORE_DATA_DIR=str(node.folder), PATH=path)
+    answers: list[str] = []
+    for command in (each for each in examples() if each.startswith("wal-tool ")):
+        running = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {command}"],
+            cwd=tmp_path,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        with running:
+            if "--follow" not in command:
+                out, err = running.communicate(timeout=60)
+                assert (running.returncode, err) == (0, "")
+            else:
+                assert running.stdout is not None
+                out = running.stdout.readline()
+                running.send_signal(signal.SIGINT)
+                running.communicate(timeout=60)
+                assert running.returncode == 130
+        answers.append(out)
+    everything, of_2023, followed, info = answers
+    assert " create        /Root/John (User)" in everything
+    assert of_2023 == ""
+    assert followed.split()[1] in [line.split()[1] for line in everything.splitlines()]
+    assert info.startswith(f"{node.data_dir}\n  node       1, machine qos-a, cluster ")

@@ -49,7 +49,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, as something else is to be written; it comes back when more is done."""
         if self._visible:
+            self._visible = False
             self._write("\r\x1b[K")
 
     def _line(self, seconds: float) -> str:

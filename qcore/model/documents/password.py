@@ -12,7 +12,7 @@ import hmac
 
 from qcore.model.ids import is_digits
 
-__all__ = ["SALT_BYTES", "hash_password", "verify_password"]
+__all__ = ["SALT_BYTES", "hash_password", "is_hash", "verify_password"]
 
 SALT_BYTES = 16
 """Random bytes a salt should have."""
@@ -28,6 +28,12 @@ _MAX_WORK = 256 * 1024 * 1024
 def hash_password(text: str, salt: bytes) -> str:
     """The PHC string for a password; equal text and salt give an equal string."""
     return f"$scrypt$ln={_LN},r={_R},p={_P}${_encode(salt)}${_encode(_scrypt(text, salt, _LN, _R, _P, _HASH_BYTES))}"
+
+
+def is_hash(text: str) -> bool:
+    """Whether a text is a hash as `hash_password` makes them, whatever its costs."""
+    parts = text.split("$", 5)
+    return len(parts) == 5 and parts[:2] == ["", "scrypt"] and bool(parts[4])
 
 
 def verify_password(phc: str, text: str) -> bool:
