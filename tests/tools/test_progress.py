@@ -22,9 +22,20 @@ print("done")
 """
 
 
-def on_a_terminal(given: str, count: int) -> bytes:
-    """What a terminal gets of one step."""
-    program = ON_A_TERMINAL.format(given=given, count=count)
+BETWEEN = """
+from qcore_tools import progress
+progress.PAUSE = 0.0
+with progress.Progress("bytes") as shown:
+    shown.advance(1)
+    shown.clear()
+    print("line")
+    shown.clear()
+    shown.advance(1)
+"""
+
+
+def on_a_terminal(program: str) -> bytes:
+    """What a terminal gets of a program."""
     main, terminal = pty.openpty()
     try:
         subprocess.run(
@@ -45,7 +56,12 @@ def on_a_terminal(given: str, count: int) -> bytes:
     ],
 )
 def test_a_terminal_shows_how_far_it_is_and_the_line_goes_in_the_end(given: str, count: int, line: bytes) -> None:
-    assert on_a_terminal(given, count) == b"\r" + line + b"\x1b[K\r\x1b[Kdone\r\n"
+    assert on_a_terminal(ON_A_TERMINAL.format(given=given, count=count)) == b"\r" + line + b"\x1b[K\r\x1b[Kdone\r\n"
+
+
+def test_the_line_makes_room_for_what_is_written_meanwhile() -> None:
+    one, two = (b"\r%d bytes, 0 s\x1b[K\r\x1b[K" % count for count in (1, 2))
+    assert on_a_terminal(BETWEEN) == one + b"line\r\n" + two
 
 
 async def test_who_waits_gets_the_result(capsys: pytest.CaptureFixture[str]) -> None:

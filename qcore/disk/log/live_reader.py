@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from qcore.disk.checksummed import decode_checksummed, is_checksummed
+from qcore.disk.checksummed import decode_checksummed
 from qcore.disk.files import Files
 from qcore.disk.log.record import decode, is_blank
 from qcore.disk.log.survey import entry_path
@@ -77,7 +77,8 @@ class LiveReader:
 
         Raises:
             Compacted: entry `start` is purged.
-            Damaged: its file fails its checks since a second in which it was looked at, and did not change.
+            Damaged: its file fails its checks since a second in which it was looked at, and did not change; or the
+                purge mark's does.
             DiskFailed: it cannot be read.
         """
         found: list[Entry] = []
@@ -95,11 +96,13 @@ class LiveReader:
         return found
 
     def purged(self) -> LogId | None:
-        """Return the purge mark, None without one, or where it cannot be read."""
+        """Return the purge mark, None without one.
+
+        Raises:
+            Damaged: its file fails its check.
+        """
         data = self._files.read(self._mark_path)
-        if data is None or not is_checksummed(data):
-            return None
-        return decode_checksummed(data, LogId, self._mark_path)
+        return None if data is None else decode_checksummed(data, LogId, self._mark_path)
 
     def _look(self, index: int) -> Entry | None:
         path = entry_path(self._folder, index)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcore.model.documents.password import SALT_BYTES, hash_password, verify_password
+from qcore.model.documents.password import SALT_BYTES, hash_password, is_hash, verify_password
 
 SALT = bytes(range(SALT_BYTES))
 
@@ -133,3 +133,18 @@ def test_salts_and_hashes_longer_than_any_needs_are_not_computed(salt: int, leng
 )
 def test_any_text_is_answered(text: str) -> None:
     assert not verify_password(text, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (hash_password("x", b"0123456789abcdef"), True),
+        ("$scrypt$ln=99,r=1,p=1$YWJj$ZGVm", True),
+        ("$scrypt$ln=15,r=8,p=3$YWJj$", False),
+        ("$scrypt$ln=15", False),
+        ("a $scrypt$ln=15,r=8,p=3$YWJj$ZGVm", False),
+        ("", False),
+    ],
+)
+def test_a_hash_is_known_by_its_form(text: str, expected: bool) -> None:
+    assert is_hash(text) is expected

@@ -342,6 +342,34 @@ def test_damage_is_told_and_what_is_behind_it_is_shown(many: LogWriter, told: Ru
     assert found[-1]["changes"][0]["fields"] == {"Age": {"old": 2, "new": 7}}
 
 
+def test_a_damaged_snapshot_is_told_and_another_one_taken(many: LogWriter, told: Run) -> None:
+    many.snapshot()
+    many.write(SetFields(2, "Age", 7))
+    many.purge(1)
+    newest = many.path / "snapshots" / "snapshot_1790000010.json"
+    os.truncate(newest, newest.stat().st_size - 5)
+    assert what(told("--index", "10", code=1, notes=1)) == ["set /Root/ann (User) Age: 2 -> 7"]
+    newest.write_text("rubbish")
+    assert what(told("--index", "10", code=1, notes=1)) == ["set /Root/ann (User) Age: 2 -> 7"]
+    newest.unlink()
+    assert what(told("--index", "10")) == ["set /Root/ann (User) Age: 2 -> 7"]
+
+
+@pytest.mark.parametrize("name", ["logs", "snapshots", "purged.json", "logs/5.json"])
+def test_nothing_is_opened_through_a_link_or_waited_for(many: LogWriter, name: str, tmp_path: Path) -> None:
+    many.snapshot()
+    many.purge(1)
+    (many.path / name).rename(tmp_path / "elsewhere")
+    (many.path / name).symlink_to(tmp_path / "elsewhere")
+    for args in ([], ["--info"], ["--verify"]):
+        assert main(["--data-dir", str(many.path.parent), *args]) == 1, args
+    if "." in name:
+        (many.path / name).unlink()
+        os.mkfifo(many.path / name)
+        for args in ([], ["--info"], ["--verify"]):
+            assert main(["--data-dir", str(many.path.parent), *args]) == 1, args
+
+
 def test_an_entry_that_cannot_be_applied_is_told(many: LogWriter, told: Run) -> None:
     body = EntryBody(6, 0, "commands", [CheckDigest(9, "0" * 32), create("late")])
     many.directory.log.append(log_id(10, 2), record_of(log_id(10, 2), body))
@@ -367,7 +395,7 @@ def test_info_counts_what_is_there(many: LogWriter, told: Run) -> None:
     assert facts["vote"] == "term 9 for node 1, committed"
     assert facts["1"] == "1 3..5"
     assert facts["2"] == "1 6..10"
-    assert facts["snapshot_1790000010.json"].startswith("9 2 10 2 ")
+    assert facts["snapshot_1790000010.json"].startswith("9 2 2 ")
     found = json.loads(told("--info", "--format", "json")[0])
     assert found["terms"] == [
         {"term": 1, "node": 1, "first": 3, "last": 5},

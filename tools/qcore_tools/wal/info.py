@@ -19,7 +19,7 @@ from qcore_tools.console import DONE, FAILED
 from qcore_tools.forms import as_json, columns
 from qcore_tools.progress import Progress
 from qcore_tools.terminal import note, visible, write_result
-from qcore_tools.wal.reading import Break, Found, Reading
+from qcore_tools.wal.reading import Break, Found, Reading, told
 
 __all__ = ["show_info"]
 
@@ -103,7 +103,7 @@ def _marks(info: Info, directory: LiveDirectory) -> None:
         header = found.header
         facts = header.last.index, header.last.term, header.revision, sum(header.counts.values())
         info.snapshots.append(SnapshotFacts(found.path, *facts, format_time(header.time), found.size))
-    info.problems += [problem.message for problem in (*marks.problems, *snapshots.problems)]
+    info.problems += [told(problem) for problem in (*marks.problems, *snapshots.problems)]
 
 
 def _index(id: LogId | None) -> int | None:
@@ -173,7 +173,7 @@ def _lines(info: Info) -> Iterator[str]:
         rows = [[f"{each.term}", f"{each.node}", f"{each.first}..{each.last}"] for each in info.terms]
         yield from _table(["term", "leader", "entries"], rows)
     if info.snapshots:
-        header = ["snapshot", "index", "term", "revision", "entities", "bytes", "time"]
+        header = ["snapshot", "index", "term", "entities", "bytes", "time"]
         yield from _table(header, [_row(each) for each in info.snapshots])
 
 
@@ -183,8 +183,12 @@ def _table(header: list[str], rows: list[list[str]]) -> Iterator[str]:
 
 
 def _row(snapshot: SnapshotFacts) -> list[str]:
-    numbers = (snapshot.index, snapshot.term, snapshot.revision, snapshot.entities, snapshot.size)
-    return [Path(snapshot.path).name, *map(str, numbers), snapshot.time]
+    numbers = (snapshot.index, snapshot.term, snapshot.entities, snapshot.size)
+    return [Path(snapshot.path).name, *map(str, numbers), _to_the_second(snapshot.time)]
+
+
+def _to_the_second(time: str | None) -> str:
+    return f"{(time or '')[:19]}Z"
 
 
 def _facts(info: Info) -> Iterator[tuple[str, str]]:
@@ -193,7 +197,7 @@ def _facts(info: Info) -> Iterator[tuple[str, str]]:
     count = sum(info.entries.values())
     yield "entries", f"{count:,}, index {info.first}..{info.last} ({_counts(info.entries)})" if count else "none"
     if info.first_time is not None:
-        yield "written", f"{info.first_time} .. {info.last_time}"
+        yield "written", f"{_to_the_second(info.first_time)} .. {_to_the_second(info.last_time)}"
     if info.commands:
         yield "commands", f"{sum(info.commands.values()):,} ({_counts(info.commands)})"
     yield "size", f"{info.size:,} bytes of entries, {info.ready_size:,} in {info.ready_files} files that lie ready"

@@ -17,7 +17,7 @@ from qcore.disk.log.log_ids import follows
 from qcore.model.entry import Entry, LogId
 from qcore.model.errors import Compacted, Damaged
 
-__all__ = ["GRACE", "Break", "CaughtUp", "Found", "Reading"]
+__all__ = ["GRACE", "Break", "CaughtUp", "Found", "Reading", "told"]
 
 GRACE = 1.5
 """Seconds after which an entry that is not known to be committed is shown as pending."""
@@ -77,7 +77,11 @@ class Reading:
         self._waits = 0
 
     def items(self) -> Iterator[Found | CaughtUp | Break]:
-        """Entries; then the end, or `CaughtUp` again and again. A `Break` is the last item."""
+        """Entries; then the end, or `CaughtUp` again and again. A `Break` is the last item.
+
+        Raises:
+            Damaged: it cannot be known where the log begins.
+        """
         while True:
             found = self._read()
             if not isinstance(found, Break):
@@ -103,6 +107,8 @@ class Reading:
         except Compacted:
             return self._missed()
         except Damaged as problem:
+            if str(problem.data.get("path")).endswith("/purged.json"):
+                raise
             return self._damaged(problem)
         for entry in entries:
             if self._is_other_leader(entry.id) and (back := self._taken_back()) is not None:
@@ -185,9 +191,7 @@ class Reading:
         return Break(f"{_entries(self._next, next - 1)} missed: the log is purged up to {next - 1}", next, next)
 
     def _damaged(self, problem: Damaged) -> Break:
-        path, words = problem.data.get("path"), problem.data.get("problem")
-        message = f"{path} is damaged: {words}" if words else problem.message
-        return Break(message, self._next + 1, self._next + 1, damage=True)
+        return Break(told(problem), self._next + 1, self._next + 1, damage=True)
 
     def _hole(self) -> Break | None:
         """An entry behind one that is not there."""
@@ -204,6 +208,12 @@ class Reading:
             return None
         path = os.path.join(directory.path, "logs", f"{start}.json")
         return Break(f"{path} is damaged: expected an entry, as there is one above it", above, above, damage=True)
+
+
+def told(problem: Damaged) -> str:
+    """What is wrong with a file, without the way out."""
+    path, words = problem.data.get("path"), problem.data.get("problem")
+    return f"{path} is damaged: {words}" if words else problem.message
 
 
 def _entries(first: int, last: int) -> str:

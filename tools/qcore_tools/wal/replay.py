@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Generic, TypeVar
+
+import msgspec
 
 from qcore.disk.live_directory import LiveDirectory
 from qcore.disk.snapshot_files import SnapshotFile
@@ -88,11 +91,13 @@ class Replay:
     Attributes:
         state: None where it is not known what came before the log.
         next: the index of the entry that it takes next; below that nothing is known.
+        problems: what is wrong with snapshots.
     """
 
     def __init__(self, state: State | None, next: int) -> None:
         self.state = state
         self.next = next
+        self.problems: list[Damaged] = []
         self._take: Callable[[Batch], None] = lambda _batch: None
         if state is not None:
             self._types = state.types
@@ -100,17 +105,23 @@ class Replay:
     @classmethod
     def begin(cls, directory: LiveDirectory, first: int, want: int, between: Callable[[], None]) -> Replay:
         """Begin with the best snapshot there is for a log that begins at `first`, of which `want` is wanted."""
-        snapshots = directory.snapshots()
+        problems: dict[str, Damaged] = {}
         while True:
-            base = base_for(snapshots.found, first, want)
+            snapshots = directory.snapshots()
+            problems |= {str(problem.data["path"]): problem for problem in snapshots.problems}
+            base = base_for([found for found in snapshots.found if found.path not in problems], first, want)
             if base is None:
-                return cls(State(), 0) if first == 0 else cls(None, 0)
+                replay = cls(State(), 0) if first == 0 else cls(None, 0)
+                break
             try:
-                state = _whole(read_snapshot(snapshots, base), between)
-            except Damaged as problem:  # or it was removed
-                snapshots.discard(base, problem)
-                continue
-            return cls(state, base.header.last.index + 1)
+                replay = cls(_whole(read_snapshot(snapshots, base), between), base.header.last.index + 1)
+                break
+            except Damaged as problem:
+                problems[base.path] = problem
+        replay.problems = [
+            problem for path, problem in problems.items() if os.path.lexists(path)
+        ]  # others were removed
+        return replay
 
     def knows(self, index: int) -> bool:
         """Whether entry `index` can be applied."""
@@ -176,7 +187,10 @@ class Replay:
         parts = self.state.staged.open.get(command.stage)
         if parts is None or len(parts.texts) != command.parts:
             return command
-        return run_whole(decode_staged("".join(parts.texts)))
+        try:
+            return run_whole(decode_staged("".join(parts.texts)))
+        except msgspec.DecodeError:  # applying it says so
+            return command
 
     def _finished(self, changes: list[Change]) -> None:
         state = self.state

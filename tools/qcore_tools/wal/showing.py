@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import select
+import shutil
 import sys
 import time
 from collections import deque
@@ -16,12 +17,12 @@ from msgspec.structs import replace
 from qcore.disk.live_directory import LiveDirectory
 from qcore.disk.log.live_reader import RETRY
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.model.errors import Damaged, DiskFailed, Fatal
+from qcore.model.errors import Compacted, Damaged, DiskFailed, Fatal
 from qcore_tools.console import DONE, FAILED
 from qcore_tools.progress import Progress
 from qcore_tools.terminal import note, write_result
 from qcore_tools.wal.lines import Describer, Line, plain_lines
-from qcore_tools.wal.reading import Break, CaughtUp, Found, Reading
+from qcore_tools.wal.reading import Break, CaughtUp, Found, Reading, told
 from qcore_tools.wal.replay import Replay
 from qcore_tools.wal.selection import Selection
 from qcore_tools.wal.values import Names, Shown
@@ -44,7 +45,7 @@ class Show:
         self._selection = selection
         self._follow = follow
         self._as_text = as_text
-        self._render: Render = for_people if as_text else for_programs
+        self._render: Render = _for_reader if as_text else for_programs
         self._tail: deque[str] | None = None if last is None else deque(maxlen=last)
         """The last lines, until the end was reached for the first time."""
         self._waiting: list[str] = []
@@ -70,16 +71,16 @@ class Show:
 
     def _opened(self, again: bool) -> LiveDirectory:
         """The directory, `again` in the place of one that was followed: it may be gone for a while."""
-        told = False
+        is_told = False
         while True:
             try:
                 return LiveDirectory(self._path)
             except (DiskFailed, Damaged) as problem:
                 if not again:
                     raise
-                if not told:
+                if not is_told:
                     self._note(problem.message)
-                    told = True
+                    is_told = True
                 self._pause()
 
     def _show(self, directory: LiveDirectory, begin: int | None) -> bool:
@@ -114,6 +115,9 @@ class Show:
     def _leg(self, directory: LiveDirectory, first: int, want: int) -> Break | None:
         """Show entries from `want` on, up to the end or to where they do not go on."""
         replay = Replay.begin(directory, first, want, lambda: self._progress.advance(0))
+        for problem in replay.problems:
+            self._damaged = True
+            self._note(told(problem))
         start = replay.next if replay.state is not None and replay.next < want else want
         for item in Reading(directory, start, first, self._follow).items():
             if isinstance(item, Break):
@@ -217,6 +221,12 @@ class Show:
             raise BrokenPipeError
 
 
+def _for_reader(line: Line) -> str:
+    """A line for people, folded where a terminal is not wide enough."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return for_people(line, shutil.get_terminal_size().columns if is_terminal else None)
+
+
 def _last(found: SnapshotFile) -> int:
     return found.header.last.index
 
@@ -227,8 +237,9 @@ def _end(directory: LiveDirectory, first: int) -> int:
     low, high = 0, len(numbers)
     while low < high:
         middle = (low + high) // 2
-        if directory.entries.read(numbers[middle], 1):
-            low = middle + 1
-        else:
-            high = middle
+        try:
+            is_there = bool(directory.entries.read(numbers[middle], 1))
+        except Compacted:
+            is_there = True
+        low, high = (middle + 1, high) if is_there else (low, middle)
     return numbers[low - 1] + 1 if low else first

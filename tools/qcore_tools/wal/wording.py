@@ -11,7 +11,7 @@ from msgspec import UNSET
 from qcore.model.entry import public_id
 from qcore.model.schema import EntitySchema, FieldSchema
 from qcore.model.times import NS, format_time
-from qcore_tools.forms import as_json
+from qcore_tools.forms import as_json, width
 from qcore_tools.terminal import visible
 from qcore_tools.wal.changes import Change, FieldChange, TypeChange
 from qcore_tools.wal.lines import Line
@@ -25,6 +25,7 @@ Render = Callable[[Line], str]
 _TIME = len("2026-11-28T09:00:00.000Z")
 _KIND = len("schema.delete")
 _INDEX = 6
+_MOVED_IN = "    "
 _MOST = 20
 """Changes, or fields of one, that people are shown."""
 
@@ -36,20 +37,34 @@ def moment(time: int | None) -> str:
     return f"{format_time(time - time % NS)[:-1]}.{time % NS // 1_000_000:03d}Z"
 
 
-def for_people(line: Line) -> str:
-    """Time, index, term, kind, and what was done."""
+def for_people(line: Line, columns: int | None = None) -> str:
+    """Time, index, term, kind, and what was done, in one line; or in several, where that has more `columns`."""
     id = line.entry.id
     words = [*cut_words([_change(line, change) for change in line.changes[:_MOST]], _MOST)]
     words += [f"and {len(line.changes) - _MOST:,} more"] * (len(line.changes) > _MOST)
-    told = [word for word in (line.words, "; ".join(words)) if word]
-    text = ": ".join(told)
+    text = ": ".join(word for word in (line.words, "; ".join(words)) if word)
     if line.error is not None:
         text += f" (refused: {line.error[0]}: {line.error[1]})"
     elif line.applied is False and line.words:
         text = f"{'; '.join(words)} ({line.words})" if words else line.words
     pending = " (pending)" if line.pending else ""
     head = f"{moment(line.time)} {id.index:>{_INDEX}} t{id.term:<2} {line.kind:<{_KIND}}"
-    return visible(f"{head} {text}{pending}".rstrip()) + "\n"
+    told = visible(f"{head} {text}{pending}".rstrip())
+    if columns is None or width(told) <= columns:
+        return f"{told}\n"
+    return "\n".join([head.rstrip(), *_folded(visible(f"{text}{pending}"), columns)]) + "\n"
+
+
+def _folded(text: str, columns: int) -> Iterator[str]:
+    """A text in lines that are moved in; a word is not broken."""
+    line = _MOVED_IN
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line.strip() else f"{_MOVED_IN}{word}"
+        if line.strip() and width(longer) > columns:
+            yield line
+            longer = f"{_MOVED_IN}{word}"
+        line = longer
+    yield line
 
 
 def _change(line: Line, change: Change | TypeChange) -> str:
