@@ -161,13 +161,14 @@ def test_a_write_that_is_refused_has_no_event() -> None:
 
 
 def test_a_listener_that_the_server_ends_is_a_lost_connection() -> None:
-    lost = {"method": "event", "params": {"token": 1, "kind": "lost"}}
+    lost = {"method": "event", "params": {"token": 1, "kind": "lost", "reason": "queue"}}
 
     def answers(request: dict[str, Any]) -> list[Any]:
         return [result(request, {"token": 1})] if request["method"] == "listen" else [result(request, DONE), lost]
 
     with server(answers) as url:
         (done,) = run(url, "LISTEN", Go(6, None))
+    assert done.samples == {"connection_lost": "the server has ended the listener: queue"}
     assert done.errors == {"connection_lost": 1}
     assert done.lost
 

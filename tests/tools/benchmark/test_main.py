@@ -228,6 +228,7 @@ def test_a_test_may_be_run_for_a_time(node: NodeProcess) -> None:
         (["--test", "GET,"], "--test"),
         (["-P", "0"], "--pipeline"),
         (["--data-size", "-1"], "--data-size"),
+        (["--data-size", "8388609"], "--data-size"),
         (["--keyspace", "0"], "--keyspace"),
         (["--duration", "0"], "--duration"),
         (["--duration", "nan"], "--duration"),
@@ -247,11 +248,14 @@ def test_wrong_words_are_2(words: list[str], said: str) -> None:
     assert said in done.stderr
 
 
-@pytest.mark.usefixtures("untouched")
-def test_values_that_no_message_can_hold_are_refused_before_anything_is_made(bench: Bench) -> None:
-    done = bench("--data-size", "17000000")
+def test_values_that_no_message_can_hold_are_refused_before_anything_is_made(node_factory: NodeFactory) -> None:
+    node = node_factory("--max-message-mb", "1")
+    node.start()
+    done = run("benchmark", *SMALL, "--data-size", "1000000", url=node.url)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--data-size 17000000: the server takes messages of 16 MB" in done.stderr
+    assert "--data-size 1000000: the server takes messages of 1 MB" in done.stderr
+    with connect(node.url) as store:
+        assert (store.types().items, store.info().revision) == (["Object", "Root"], 0)
 
 
 def test_what_is_kept_is_told_and_can_be_removed(bench: Bench, node: NodeProcess) -> None:

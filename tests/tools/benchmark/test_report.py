@@ -65,6 +65,8 @@ def test_errors_stand_by_their_kind_with_an_example() -> None:
         "  no_quorum: once: nobody",
         "      ms  min  avg  p50  p95  p99  p99.9  max  requests/s",
     ]
+    told = ["SET: busy: 3 times: too much", "SET: no_quorum: once: nobody"]
+    assert [notes(failed, format) for format in ("human", "json", "csv", "quiet")] == [[], told, told, told]
     assert json.loads(report("json").result(failed))["errors"] == {"busy": 3, "no_quorum": 1}
     cells = report("csv").result(failed).split(",")
     assert len(cells) == len(report("csv").begin().split(","))
@@ -79,13 +81,15 @@ def test_a_server_that_tells_nothing_is_left_out(format: Format) -> None:
 
 
 def test_what_makes_a_figure_doubtful_is_told() -> None:
-    assert notes(outcome()) == []
-    assert notes(outcome(counted=112)) == ["SET: the server has counted 112 requests: others use it, too"]
-    assert notes(outcome(server=None)) == ["SET: the server's own metrics are not there, or began anew meanwhile"]
-    assert notes(outcome(2000, 2000, busy_seconds=1.9, processes=4)) == [
+    assert notes(outcome(), "csv") == []
+    assert notes(outcome(counted=112), "human") == ["SET: the server has counted 112 requests: others use it, too"]
+    assert notes(outcome(server=None), "human") == [
+        "SET: the server's own metrics are not there, or began anew meanwhile"
+    ]
+    assert notes(outcome(2000, 2000, busy_seconds=1.9, processes=4), "human") == [
         "SET: a process of the load had something to do 95 % of the time: the server may do more, try --processes 8"
     ]
-    assert notes(outcome(busy_seconds=1.9)) == []
+    assert notes(outcome(busy_seconds=1.9), "human") == []
 
 
 def test_what_comes_from_the_server_cannot_command_a_terminal() -> None:

@@ -42,6 +42,7 @@ _EVENT, _CHANGED, _LISTENER_LOST = b'"method":"event"', b'"kind":"changed"', b'"
 
 class _Answer(msgspec.Struct):
     error: dict[str, Any] | None = None
+    params: dict[str, Any] = {}
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -230,7 +231,8 @@ class Load:
     def _take_event(self, client: Client, text: bytes) -> int:
         """How many writes have come back by an event."""
         if _LISTENER_LOST in text:
-            raise ConnectionFailed("the server has ended the listener")
+            reason = _decode(text).params.get("reason")
+            raise ConnectionFailed(f"the server has ended the listener: {reason}")
         if _CHANGED not in text:
             return 0
         client.unheard -= 1

@@ -11,6 +11,7 @@ from typing import get_args
 import click
 
 from qcore.model.requests.queries import Consistency
+from qcore.model.values import MAX_SIZE
 from qcore_tools.benchmark.dataset import is_dataset_name
 from qcore_tools.benchmark.generators import running_generators
 from qcore_tools.benchmark.measuring import MOST_PROCESSES
@@ -58,9 +59,14 @@ def _removable(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     context_settings=CONTEXT,
     epilog="Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 no server to reach, 130 Ctrl-C.",
 )
-@click.option("--clients", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Connections.")
 @click.option(
-    "--requests", type=click.IntRange(1, MOST), help=f"Requests of each test. [{DEFAULT_REQUESTS}, or by --duration]"
+    "--clients", type=click.IntRange(1, 100_000), metavar="N", default=50, show_default=True, help="Connections."
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help=f"Requests of each test. [{DEFAULT_REQUESTS}, or by --duration]",
 )
 @click.option(
     "--duration",
@@ -74,13 +80,15 @@ def _removable(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     "-P",
     "--pipeline",
     type=click.IntRange(1, 100_000),
+    metavar="N",
     default=1,
     show_default=True,
     help="Requests of a client that are under way at a time.",
 )
 @click.option(
     "--data-size",
-    type=click.IntRange(0, 1 << 30),
+    type=click.IntRange(0, MAX_SIZE),
+    metavar="N",
     default=16,
     show_default=True,
     help="Bytes of a value.",
@@ -88,6 +96,7 @@ def _removable(_ctx: click.Context, _param: click.Parameter, given: str | None) 
 @click.option(
     "--keyspace",
     type=click.IntRange(1, 10_000_000),
+    metavar="N",
     default=1000,
     show_default=True,
     help="Entities to read and write.",
@@ -109,11 +118,15 @@ def _removable(_ctx: click.Context, _param: click.Parameter, given: str | None) 
     help="How fresh what is read has to be.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, MOST), help="The same seed gives the same requests. [another one each time]"
+    "--seed",
+    type=click.IntRange(0, MOST),
+    metavar="N",
+    help="The same seed gives the same requests. [another one each time]",
 )
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
+    metavar="N",
     help=f"Processes that generate the load. [as many as it takes, up to {MOST_PROCESSES}]",
 )
 @click.option("--csv", is_flag=True, help="Results as CSV.")

@@ -42,10 +42,10 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Report:
-    """Text of the results, each as it comes; `columns` and `glyphs` are of the terminal, for the histograms."""
+    """Text of the results in a `format`, each as it comes; `columns` and `glyphs` are for the histograms."""
 
     def __init__(self, format: Format, about: About, plan: Plan, columns: int, glyphs: str) -> None:
-        self._format = format
+        self.format = format
         self._about = about
         self._plan = plan
         self._columns = columns
@@ -53,9 +53,9 @@ class Report:
 
     def begin(self) -> str:
         """What stands before all results."""
-        if self._format == "csv":
+        if self.format == "csv":
             return csv_line(_CSV_HEADER) + "\n"
-        if self._format != "human":
+        if self.format != "human":
             return ""
         about, plan = self._about, self._plan
         limits = [f"{plan.requests:,} requests"] if plan.requests is not None else []
@@ -76,7 +76,7 @@ class Report:
             "csv": lambda outcome: csv_line(_cells(self.record(outcome))),
             "json": lambda outcome: as_json(self.record(outcome)),
         }
-        return forms[self._format](outcome) + "\n"
+        return forms[self.format](outcome) + "\n"
 
     def record(self, outcome: Outcome) -> dict[str, Any]:
         """All there is to say about a test, with the server and the plan that it stands for."""
@@ -113,17 +113,16 @@ class Report:
             f"{workload.name}: {outcome.rate:,.0f} requests/s ({self._server})",
             f"  {workload.what}; {outcome.latencies.count:,} requests in {outcome.seconds:.2f} s, {_errors(outcome)}",
         ]
-        lines += [
-            visible(f"  {kind}: {_times(count)}: {outcome.samples[kind]}") for kind, count in outcome.errors.items()
-        ]
+        lines += [visible(f"  {line}") for line in _error_lines(outcome)]
         lines += _table(outcome)
         chart = draw_histogram(outcome.latencies, self._columns, self._glyphs)
         return "\n".join([*lines, *([""] if chart else []), *chart])
 
 
-def notes(outcome: Outcome) -> list[str]:
-    """What people should know beside a result."""
-    name, found = outcome.workload.name, []
+def notes(outcome: Outcome, format: Format) -> list[str]:
+    """What people should know beside a result, and what does not stand in it."""
+    name = outcome.workload.name
+    found = [f"{name}: {line}" for line in _error_lines(outcome) if format != "human"]
     if outcome.busy > BUSY and outcome.latencies.count > MEANINGFUL:
         found.append(
             f"{name}: a process of the load had something to do {100 * outcome.busy:.0f} % of the time: the server "
@@ -140,6 +139,10 @@ def notes(outcome: Outcome) -> list[str]:
 def _errors(outcome: Outcome) -> str:
     count = outcome.errors.total()
     return "no errors" if not count else f"{count:,} error{'s' if count > 1 else ''}"
+
+
+def _error_lines(outcome: Outcome) -> list[str]:
+    return [f"{kind}: {_times(count)}: {outcome.samples[kind]}" for kind, count in outcome.errors.items()]
 
 
 def _times(count: int) -> str:

@@ -66,7 +66,7 @@ async def _measure(store: Store, plan: Plan, dataset: Dataset, generators: Gener
     for name in plan.tests:
         outcome = await bench.measure(name)
         write_result(report.result(outcome))
-        for line in notes(outcome):
+        for line in notes(outcome, report.format):
             note(line)
         good = good and not outcome.errors
         if outcome.lost:
