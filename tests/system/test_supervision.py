@@ -29,14 +29,14 @@ OFTEN = {"WATCHDOG_USEC": "400000"}
 
 SCHEMA = {"schema": {"entityType": "User"}}
 
-HASTY = """
+PATIENCE = """
 import sys
 from qcore.server.runtime import budgets
 from qcore.server.main import main
-budgets.LEADER_PATIENCE_SECONDS = 0.2
+budgets.LEADER_PATIENCE_SECONDS = {}
 sys.exit(main())
 """
-"""The daemon; it waits for a leader for a moment only."""
+"""The daemon; it waits for a leader for so many seconds."""
 
 HANGING_LINK = """
 import signal, sys, threading
@@ -209,6 +209,7 @@ def test_a_member_is_ready_when_it_has_caught_up_and_all_the_same_where_nobody_l
             store.create("User", f"user {number}")
         revision = store.info().revision
     third.env = {**third.env, **manager.env, **OFTEN}
+    third.command = (sys.executable, "-c", PATIENCE.format(DEADLINE))
     third.start()
     found = re.fullmatch(r"\w+, leader [12], term \d+, revision (\d+)", manager.wait_for("READY")["STATUS"])
     assert found is not None
@@ -220,7 +221,7 @@ def test_a_member_is_ready_when_it_has_caught_up_and_all_the_same_where_nobody_l
     signs(manager, 3)
     third.kill()
     heard = len(manager.heard)
-    third.command = (sys.executable, "-c", HASTY)
+    third.command = (sys.executable, "-c", PATIENCE.format(0.2))
     third.start()
     assert manager.wait_for("READY", heard)["STATUS"].startswith("waiting: 1 of 2 nodes, term ")
     with pytest.raises(urllib.error.HTTPError) as caught:
