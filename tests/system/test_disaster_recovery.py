@@ -84,9 +84,9 @@ class Drill:
         """Do the steps; each has to succeed and to answer what the guide says."""
         for step in steps:
             machine = self._machines[step.machine]
-            if step.command == "systemctl stop qcore":
+            if step.command == f"systemctl stop qcore@{machine.node.node}":
                 machine.stop()
-            elif step.command == "systemctl start qcore":
+            elif step.command == f"systemctl start qcore@{machine.node.node}":
                 machine.start()
             elif step.command in WATCHED:
                 self._watch(step)
@@ -185,7 +185,7 @@ async def test_clients_live_on_when_what_was_before_is_put_back(
 ) -> None:
     """They are told: the history has another name."""
     all_steps = steps(title)
-    put_back = [number for number, step in enumerate(all_steps) if step.command == "systemctl stop qcore"][-1]
+    put_back = [number for number, step in enumerate(all_steps) if step.command == "systemctl stop qcore@1"][-1]
     await asyncio.to_thread(drill.run, all_steps[:put_back])
     async with connect(service.url, timeout=DEADLINE) as store, store.listen("Folder", "Name") as events:
         epoch = (await store.info()).epoch
