@@ -342,6 +342,27 @@ def test_damage_is_told_and_what_is_behind_it_is_shown(many: LogWriter, told: Ru
     assert found[-1]["changes"][0]["fields"] == {"Age": {"old": 2, "new": 7}}
 
 
+def test_an_entry_of_another_log_is_told_once_and_what_is_behind_it_is_shown(
+    many: LogWriter, told: Run, tmp_path: Path
+) -> None:
+    other = LogWriter(tmp_path / "other")
+    for term in (5, 5, 5):
+        other.blank(term)
+    other.close()
+    shutil.copy(other.path / "logs" / "4.json", many.path / "logs" / "4.json")
+    found = objects(told("--format", "json", code=1, notes=2))
+    assert [line["index"] for line in found if line["index"] > 2] == [3, 4, 5, 5, 6, 7, 8, 9]
+
+
+def test_the_time_of_a_first_entry_without_one_is_that_of_the_snapshot(many: LogWriter, told: Run) -> None:
+    many.snapshot()
+    many.blank(3)
+    many.purge(9)
+    assert told() == ["2026-09-21T14:13:29.000Z     10 t3  blank         node 1 leads"]
+    assert len(told("--start-time", "2026-09-21T14:13:29Z")) == 1
+    assert told("--start-time", "2026-09-21T14:13:30Z") == []
+
+
 def test_a_damaged_snapshot_is_told_and_another_one_taken(many: LogWriter, told: Run) -> None:
     many.snapshot()
     many.write(SetFields(2, "Age", 7))

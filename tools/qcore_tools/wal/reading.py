@@ -114,7 +114,8 @@ class Reading:
             if self._is_other_leader(entry.id) and (back := self._taken_back()) is not None:
                 return back
             if self._last is not None and not follows(self._last, entry.id):
-                return Break(f"entry {entry.id.index} does not follow {self._last}", entry.id.index, start, damage=True)
+                here = entry.id.index
+                return Break(f"entry {here} does not follow {self._last}", here, here, damage=True)
             self._take(entry)
         return bool(entries) or self._end()
 

@@ -118,7 +118,10 @@ class Show:
         for problem in replay.problems:
             self._damaged = True
             self._note(told(problem))
-        start = replay.next if replay.state is not None and replay.next < want else want
+        start = want
+        if replay.state is not None and replay.next <= want:
+            start = replay.next
+            self._time = max(self._time or 0, replay.state.time) or None
         for item in Reading(directory, start, first, self._follow).items():
             if isinstance(item, Break):
                 return dataclasses.replace(item, next=max(item.next, want))
