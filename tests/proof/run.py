@@ -29,6 +29,10 @@ NODE_FLAGS = ("--max-log-files", "100", "--log-cleanup-interval", "1")
 ENTITIES = 6
 
 
+SHOWN = 4000
+"""Characters of a problem that are printed; the evidence has all."""
+
+
 class Plan(NamedTuple):
     """What a run does: all of it follows from the seed and the numbers."""
 
@@ -177,7 +181,7 @@ def _failure(
             [
                 f"seed {plan.seed}, {plan.nodes} nodes, {len(load.history.operations)} operations; see {folder}",
                 f"again: {extra.again or again}",
-                *problems[:5],
+                *(problem if len(problem) <= SHOWN else f"{problem[:SHOWN]} ..." for problem in problems[:5]),
                 describe_schedule(plan.schedule),
             ]
         )

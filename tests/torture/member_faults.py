@@ -188,7 +188,8 @@ class _MemberFaults:
         return self._vote(id) is not None
 
     def _until_healed(self, id: int) -> None:
-        self._waiting.until(lambda: self._votes(id), f"node {id} votes again")
+        """With an order: as the fourth it would wait for a fifth."""
+        self._orders.until(methodcaller("cluster_promote", id), lambda: self._votes(id), f"node {id} votes again")
 
     def _until_log_grew(self, id: int) -> None:
         begin = self._nodes.log(id)[1]
