@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+from qcore.model.errors import DiskFailed
 from tests.faults import Rule
 from tests.proof.nodes import Nodes
 from tests.proof.proxy import CLIENTS
@@ -24,7 +25,7 @@ from tests.proof.workload import Load
 
 __all__ = ["DISK_FAILED", "LOG_FILES", "Carry", "Injector", "MoreFaults"]
 
-DISK_FAILED = 74
+DISK_FAILED = DiskFailed.exit_code
 LOG_FILES = "*/logs/*"
 CLOCK_SECONDS = 1000
 """By which the clock jumps, for each second that the schedule says."""

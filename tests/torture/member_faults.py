@@ -14,6 +14,7 @@ from threading import Thread
 
 from qcore.client import QcoreError
 from qcore.client.blocking import connect
+from qcore.model.errors import Removed
 from tests.proof.injector import Carry
 from tests.proof.nodes import BRIEF, Nodes
 from tests.proof.schedule import Fault
@@ -21,9 +22,6 @@ from tests.proof.waiting import Waiting
 from tests.torture.orders import Orders
 
 __all__ = ["member_faults"]
-
-REMOVED = 79
-"""Exit code of a node that was removed."""
 
 BEHIND = 50
 """Log entries that a node has written since its disk was copied."""
@@ -122,7 +120,7 @@ class _MemberFaults:
         gone: Callable[[], bool] = lambda: not process.running  # noqa: E731
         self._orders.until(methodcaller("cluster_remove", id), gone, f"the end of node {id}")
         code = process.wait()
-        assert code == REMOVED, f"node {id} was removed and ended with {code}:\n{process.log()}"
+        assert code == Removed.exit_code, f"node {id} was removed and ended with {code}:\n{process.log()}"
 
     @contextmanager
     def _leader_struck(self, seconds: float, but: int | None = None) -> Iterator[None]:
