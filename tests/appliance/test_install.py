@@ -24,7 +24,7 @@ def python() -> str:
 
 
 def install(word: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the installer."""
+    """Run the installer as somebody whose files nobody else may read."""
     return subprocess.run(
         [INSTALL, word],
         env={"PATH": os.environ["PATH"], **variables},
@@ -32,6 +32,7 @@ def install(word: str, **variables: str) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         check=False,
+        umask=0o077,
     )
 
 
@@ -60,6 +61,11 @@ def test_nothing_in_it_names_the_folder_or_the_tree(root: Path) -> None:
             assert str(root) not in text, path
             assert str(ROOT) not in text, path
     assert (root / "usr/lib/qcore/bin/qcore").read_text().startswith("#!/usr/lib/qcore/bin/python\n")
+
+
+def test_services_and_users_can_read_all_but_the_secret(root: Path) -> None:
+    hidden = [path for path in root.rglob("*") if path.lstat().st_mode & 0o004 == 0]
+    assert hidden == [root / "etc/qcore/cluster.secret"]
 
 
 def test_every_script_has_its_page_and_its_completions(root: Path) -> None:
