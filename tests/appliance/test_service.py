@@ -111,9 +111,15 @@ def test_the_two_lines_of_a_node_on_the_network_are_all_it_needs(machine: Machin
     lines = GUIDE.block("A node on the network", "toml")
     printed = machine.run(f"cat {SOURCE}/packaging/systemd/install")
     assert all(line in printed for line in lines.splitlines())
-    secret = "QCORE_CLUSTER_SECRET_FILE=/etc/qcore/cluster.secret"
-    assert machine.run(f"{secret} qcore --settings <(echo '{lines}') config check").startswith("OK: ")
-    assert machine.shell(f"qcore --settings <(echo '{lines}') config check").returncode == 2
+    check = f"qcore --settings /etc/qcore/qcore.toml --settings <(echo '{lines}') config check"
+    assert machine.run(check).startswith("OK: ")
+
+
+def test_a_node_on_the_network_is_backed_up(machine: Machine) -> None:
+    """Its settings need a secret, of which the backup has only the name."""
+    machine.run(f"echo '{GUIDE.block('A node on the network', 'toml')}' > /etc/qcore/node-1.toml")
+    machine.run("systemctl start qcore-backup@1; rm /etc/qcore/node-1.toml")
+    machine.run("rm /var/backups/qcore/node-1-*.json")
 
 
 def test_three_nodes_form_a_cluster_as_the_guide_says(machine: Machine) -> None:

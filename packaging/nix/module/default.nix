@@ -18,6 +18,9 @@ let
   nodeFile = id: "qcore/node-${toString id}.toml";
   commonSource = config.environment.etc."qcore/qcore.toml".source;
 
+  # For the commands of root; a node has it as a credential.
+  secret.cluster_secret_file = cfg.clusterSecretFile;
+
   forEachNode = outputs: lib.mkMerge (map outputs rules.nodes);
 
   unitOptions = node: {
@@ -36,7 +39,7 @@ in
 
     environment.systemPackages = [ cfg.package ];
     environment.etc = lib.mkMerge [
-      { "qcore/qcore.toml".source = toml.generate "qcore.toml" (isSet cfg.settings); }
+      { "qcore/qcore.toml".source = toml.generate "qcore.toml" (isSet (cfg.settings // secret)); }
       (builtins.listToAttrs (map catalogFile catalogs))
       (forEachNode (node: {
         ${nodeFile node.id}.source = toml.generate "node-${toString node.id}.toml" (isSet node.settings);

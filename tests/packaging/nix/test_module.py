@@ -102,6 +102,11 @@ def test_a_machine_has_one_node_and_no_open_port_by_default(system: System) -> N
     assert system.built("", "problems") == system.built("", "warnings") == []
 
 
+def test_the_commands_of_root_find_the_secret(system: System) -> None:
+    files = system.built('clusterSecretFile = "/etc/qcore/cluster.secret";', "files")
+    assert files["qcore/qcore.toml"]["cluster_secret_file"] == "/etc/qcore/cluster.secret"
+
+
 def test_the_daemon_takes_every_setting_as_the_module_writes_it(system: System, tmp_path: Path) -> None:
     given = {setting.name: example(setting) for setting in TYPED}
     files = system.built(f"settings = {assignments(given)};", "files")

@@ -27,16 +27,16 @@ def uncommented(text: str) -> str:
 
 
 def test_the_packaged_file_is_the_one_the_model_gives() -> None:
-    settings = Settings(data_dir=Path("/var/lib/qcore"))
-    assert PACKAGED.read_text("utf-8") == settings_toml(settings, ["data_dir"]), (
-        "run: qcore --data-dir /var/lib/qcore config init > etc/qcore.toml"
+    settings = Settings(data_dir=Path("/var/lib/qcore"), cluster_secret_file=Path("/etc/qcore/cluster.secret"))
+    assert PACKAGED.read_text("utf-8") == settings_toml(settings, ["data_dir", "cluster_secret_file"]), (
+        "run: qcore --data-dir /var/lib/qcore --cluster-secret-file /etc/qcore/cluster.secret config init"
     )
 
 
-def test_the_packaged_file_sets_the_data_directory_only() -> None:
+def test_the_packaged_file_sets_the_data_directory_and_the_secret_only() -> None:
     answer = load({}, [str(PACKAGED)], {})
-    assert [name for name, source in answer.sources.items() if source != "default"] == ["data_dir"]
-    assert answer.settings.data_dir == Path("/var/lib/qcore")
+    given = {name: getattr(answer.settings, name) for name, source in answer.sources.items() if source != "default"}
+    assert given == {"data_dir": Path("/var/lib/qcore"), "cluster_secret_file": Path("/etc/qcore/cluster.secret")}
 
 
 def test_the_commented_lines_are_the_defaults(tmp_path: Path) -> None:
