@@ -158,6 +158,15 @@ def test_the_node_that_leads_takes_backups_and_keeps_the_newest(machine: Machine
     machine.run("rm /var/backups/qcore/node-*-2000*.json")
 
 
+def test_a_backup_stays_where_older_ones_have_later_names(machine: Machine) -> None:
+    """As after a clock that was wrong."""
+    machine.run("touch /var/backups/qcore/node-{1,2,3}-20990101T00000{0..4}Z.json")
+    machine.run("echo BACKUP_KEEP=1 >> /etc/default/qcore-backup; touch /tmp/before")
+    taken = "find /var/backups/qcore -name 'node-*' -newer /tmp/before"
+    machine.wait(f'{ALL_BACKUPS} && test -n "$({taken})"')
+    machine.run("rm -f /var/backups/qcore/node-*-2099*.json")
+
+
 def test_a_backup_that_cannot_be_taken_is_a_failed_unit(machine: Machine) -> None:
     machine.run("cp /etc/default/qcore-backup /tmp/kept; echo BACKUP_DIR=/nowhere >> /etc/default/qcore-backup")
     machine.wait(f"! {{ {ALL_BACKUPS}; }}")
@@ -165,8 +174,18 @@ def test_a_backup_that_cannot_be_taken_is_a_failed_unit(machine: Machine) -> Non
     machine.run("cp /tmp/kept /etc/default/qcore-backup; systemctl reset-failed 'qcore-backup@*'")
 
 
+def test_no_backup_is_removed_where_none_is_to_be_kept(machine: Machine) -> None:
+    before = machine.run("ls /var/backups/qcore")
+    machine.run("cp /etc/default/qcore-backup /tmp/kept; echo BACKUP_KEEP=0 >> /etc/default/qcore-backup")
+    machine.run(f"! {ALL_BACKUPS}")
+    assert "BACKUP_KEEP: expected a whole number from 1 on, given 0" in machine.journal("-u 'qcore-backup@*'")
+    machine.run("cp /tmp/kept /etc/default/qcore-backup; systemctl reset-failed 'qcore-backup@*'")
+    assert machine.run("ls /var/backups/qcore") == before
+
+
 def test_a_cluster_that_lost_all_its_disks_is_restored_as_the_guide_says(machine: Machine) -> None:
     epoch = answer(machine, "INFO")["epoch"]
+    machine.run("touch --date 2000-01-01 /var/backups/qcore/node-9-20000101T000000Z.json")  # where it led long ago
     GUIDE.follow(machine, "Restore")
     all_vote(machine)
     assert machine.run("stat -c %U /var/lib/qcore/node_1") == "qcore"
