@@ -86,16 +86,19 @@ def longest_wait(acknowledged: Sequence[float], since: float) -> float:
 
 
 class Nodes:
-    """A cluster of `count` nodes with one entity in it, ended with the block."""
+    """A cluster of `count` nodes with one entity in it, ended with the block; the last one may be a witness."""
 
-    def __init__(self, folder: Path, count: int, flags: Sequence[str]) -> None:
+    def __init__(self, folder: Path, count: int, flags: Sequence[str], witness: bool = False) -> None:
         self.nodes: list[NodeProcess] = []
+        self.witness = count if witness else 0
         addresses = free_addresses(count)
         for place, address in enumerate(addresses):
             peers = [flag for peer in addresses if peer != address for flag in ("--peers", peer)]
             node = NodeProcess(
                 folder / str(place), "--engine", "auto", *peers, *flags, node=place + 1, command=console_script()
             )
+            if node.node == self.witness:
+                node.flags += ("--witness",)
             node.address = address
             self.nodes.append(node)
 
@@ -103,7 +106,9 @@ class Nodes:
         for node in self.nodes:
             node.start()
         with Api(self.nodes[0].url) as api:
-            api.call("cluster.init", ids=[node.node for node in self.nodes], timeout=LIMIT)
+            ids = [node.node for node in self.nodes if node.node != self.witness]
+            api.call("cluster.init", ids=ids, timeout=LIMIT)
+            self._wait_for_votes(api)
             api.call("schema.set", schema=SCHEMA, timeout=LIMIT)
             self.entity = int(api.call("create", type="BenchUser", name="one", timeout=LIMIT)["id"])
         return self
@@ -111,6 +116,13 @@ class Nodes:
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:
             node.kill()
+
+    def _wait_for_votes(self, api: Api) -> None:
+        end = time.monotonic() + LIMIT
+        while [each["vote"] for each in api.call("cluster.status")["members"]] != ["voter"] * len(self.nodes):
+            if time.monotonic() > end:
+                raise RuntimeError(f"not all nodes have a vote after {LIMIT:g} s")
+            time.sleep(0.05)
 
     def leader(self) -> NodeProcess:
         """The node that leads."""
@@ -122,7 +134,7 @@ class Nodes:
     def one_round(self, place: int, handover: bool) -> float:
         """End the leader, and start it again; seconds without an acknowledgement."""
         leader = self.leader()
-        others = [node for node in self.nodes if node is not leader]
+        others = [node for node in self.nodes if node is not leader and node.node != self.witness]
         with Writer(others[place % len(others)].url, self.entity) as writer:
             begun = time.monotonic()
             writer.wait(begun + SETTLE_SECONDS)
@@ -147,10 +159,19 @@ class Nodes:
 @click.option("--kill/--handover", default=True, show_default=True, help="kill -9 of the leader, or SIGTERM.")
 @click.option("--rounds", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--nodes", "count", default=3, show_default=True, type=click.IntRange(3))
+@click.option("--witness", is_flag=True, help="The last node is a witness.")
 @click.option("--heartbeat-ms", type=int, help="As of the daemon.")
 @click.option("--election", metavar="MIN-MAX", help="Election time-out of the daemon in ms, as 250-450.")
 @click.option("--folder", default=FOLDER, show_default=True, type=click.Path(path_type=Path, file_okay=False))
-def main(kill: bool, rounds: int, count: int, heartbeat_ms: int | None, election: str | None, folder: Path) -> None:
+def main(
+    kill: bool,
+    rounds: int,
+    count: int,
+    witness: bool,
+    heartbeat_ms: int | None,
+    election: str | None,
+    folder: Path,
+) -> None:
     """Run the rounds, and print the figure of each, their median and the worst."""
     flags = [] if heartbeat_ms is None else ["--heartbeat-ms", str(heartbeat_ms)]
     if election is not None:
@@ -158,14 +179,15 @@ def main(kill: bool, rounds: int, count: int, heartbeat_ms: int | None, election
         flags += ["--election-timeout-min-ms", least, "--election-timeout-max-ms", longest]
     data = durable_folder(folder / "failover")
     found = []
-    with Nodes(data, count, flags) as nodes:
+    with Nodes(data, count, flags, witness) as nodes:
         for place in range(rounds):
             found.append(nodes.one_round(place, not kill) * 1000)
             click.echo(f"{found[-1]:8.0f} ms")
     shutil.rmtree(data)
     what = "kill -9" if kill else "SIGTERM"
+    size = f"{count}, a witness among them" if witness else str(count)
     median, worst = statistics.median(found), max(found)
-    click.echo(f"{what} of the leader of {count}, {rounds} rounds: median {median:.0f} ms, worst {worst:.0f} ms")
+    click.echo(f"{what} of the leader of {size}, {rounds} rounds: median {median:.0f} ms, worst {worst:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -30,8 +30,11 @@ LogIdParts = tuple[int, int, int]
 VoteParts = tuple[int, int, bool]
 """Term, node, committed."""
 
-MembershipParts = tuple[list[list[int]], list[tuple[int, str, str]]]
-"""Voter sets (two while joint), and each node with its address and incarnation."""
+MemberParts = tuple[int, str, str, bool]
+"""Raft NodeId, address ``host:port``, incarnation, and whether it is a witness."""
+
+MembershipParts = tuple[list[list[int]], list[MemberParts]]
+"""Voter sets (two while joint), and each node."""
 
 BodyParts = bytes | MembershipParts | None
 """Bytes are commands, a tuple is a membership, None is blank."""
@@ -127,6 +130,8 @@ class MainHandler(Protocol):
 class Border:
     """One node's OpenRaft. Once forked, it refuses.
 
+    With `stands_late` it stands for election only where no other node has, for so long that each could have.
+
     Raises:
         ValueError: the times do not fit each other.
     """
@@ -139,6 +144,7 @@ class Border:
         election_min_ms: int,
         election_max_ms: int,
         cache_bytes: int = ...,
+        stands_late: bool = ...,
     ) -> Border: ...
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -202,8 +208,8 @@ class Border:
     def read_barrier(self, call: int, limit: float, lease: bool) -> None:
         """Find the log index that a read waits for, in `limit` seconds; with `lease` without asking a quorum."""
 
-    def initialize(self, call: int, nodes: Sequence[tuple[int, str, str]]) -> None: ...
-    def add_learner(self, call: int, node: int, addr: str, incarnation: str) -> None: ...
+    def initialize(self, call: int, nodes: Sequence[MemberParts]) -> None: ...
+    def add_learner(self, call: int, member: MemberParts) -> None: ...
     def set_address(self, call: int, node: int, addr: str) -> None:
         """Note another address ``host:port`` of a member."""
 

@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 
 use crate::cache::{CACHE_BYTES, Cache};
 use crate::calls::{self, Asked, Call, Incoming, Received};
-use crate::convert::{self, PyLogId, PyMembership, PyVote};
+use crate::convert::{self, PyLogId, PyMember, PyMembership, PyVote};
 use crate::core::{Core, Raft, Timing};
 use crate::items::{Kind, Refusal};
 use crate::log::Log;
@@ -39,15 +39,21 @@ pub struct Border {
 #[pymethods]
 impl Border {
     #[new]
-    #[pyo3(signature = (node, *, heartbeat_ms, election_min_ms, election_max_ms, cache_bytes=CACHE_BYTES))]
+    #[pyo3(signature = (node, *, heartbeat_ms, election_min_ms, election_max_ms, cache_bytes=CACHE_BYTES, stands_late=false))]
     fn new(
         node: NodeId,
         heartbeat_ms: u64,
         election_min_ms: u64,
         election_max_ms: u64,
         cache_bytes: usize,
+        stands_late: bool,
     ) -> PyResult<Self> {
-        let timing = Timing { heartbeat: heartbeat_ms, election_min: election_min_ms, election_max: election_max_ms };
+        let timing = Timing {
+            heartbeat: heartbeat_ms,
+            election_min: election_min_ms,
+            election_max: election_max_ms,
+            stands_late,
+        };
         timing.config().map_err(PyValueError::new_err)?;
         let shared = Arc::new(Shared::new(node, APPEND_LEASES * Duration::from_millis(election_max_ms), cache_bytes)?);
         Ok(Border { shared, timing, core: Mutex::new(None), process: std::process::id() })
@@ -201,13 +207,14 @@ impl Border {
         self.call(call, move |raft| calls::read_barrier(raft, limit, lease))
     }
 
-    fn initialize(&self, call: u64, nodes: Vec<(NodeId, String, String)>) -> PyResult<()> {
+    fn initialize(&self, call: u64, nodes: Vec<PyMember>) -> PyResult<()> {
         let nodes = convert::members(nodes);
         self.call(call, move |raft| calls::initialize(raft, nodes))
     }
 
-    fn add_learner(&self, call: u64, node: NodeId, addr: String, incarnation: String) -> PyResult<()> {
-        self.call(call, move |raft| calls::add_learner(raft, node, types::Node { addr, incarnation }))
+    fn add_learner(&self, call: u64, member: PyMember) -> PyResult<()> {
+        let (node, addr, incarnation, witness) = member;
+        self.call(call, move |raft| calls::add_learner(raft, node, types::Node { addr, incarnation, witness }))
     }
 
     fn set_address(&self, call: u64, node: NodeId, addr: String) -> PyResult<()> {
@@ -285,6 +292,9 @@ impl Border {
         let incoming = Incoming::new(self.shared.clone(), call);
         let kind = Kind::of(kind).ok_or_else(|| PyValueError::new_err(format!("unknown request {kind:?}")))?;
         if let Ok(asked) = Asked::read(kind, body.as_bytes()) {
+            if matches!(asked, Asked::Append(_)) {
+                self.shared.heard_leader();
+            }
             let _ = self.later(move |raft| asked.carry_out(raft, incoming));
         }
         Ok(())

@@ -176,6 +176,7 @@ fn may_take_over(metrics: &RaftMetrics<Types>, shared: &Shared, to: NodeId, leas
     let why = match matched {
         None => return Err(Refusal { leader: metrics.current_leader, ..Refusal::new("not_leader", "not the leader") }),
         _ if !metrics.membership_config.voter_ids().any(|voter| voter == to) => "it has no vote",
+        _ if is_witness(metrics, to) => "it is a witness, which keeps no state",
         _ if metrics.membership_config != metrics.committed_membership_config => "the membership is changing",
         _ if !shared.has_link(to) => "there is no connection to it",
         _ if heard.is_none_or(|at| at.elapsed() >= lease) => "it does not answer",
@@ -184,6 +185,10 @@ fn may_take_over(metrics: &RaftMetrics<Types>, shared: &Shared, to: NodeId, leas
         Some(_) => return Ok(()),
     };
     Err(Refusal::new("refused", why))
+}
+
+fn is_witness(metrics: &RaftMetrics<Types>, node: NodeId) -> bool {
+    metrics.membership_config.membership().get_node(&node).is_some_and(|member| member.witness)
 }
 
 /// A purge waits at most so long for a snapshot that is being sent: its receiver needs the entries behind it.

@@ -13,8 +13,10 @@ use crate::types::{self, Body, Entry, LogId, Membership, Node, NodeId, Payload, 
 
 /// Term, node, index.
 pub type PyLogId = (u64, NodeId, u64);
-/// Voter sets, and each node with address and incarnation.
-pub type PyMembership = (Vec<Vec<NodeId>>, Vec<(NodeId, String, String)>);
+/// Raft NodeId, address, incarnation, and whether it is a witness.
+pub type PyMember = (NodeId, String, String, bool);
+/// Voter sets, and each node.
+pub type PyMembership = (Vec<Vec<NodeId>>, Vec<PyMember>);
 /// Term, node, committed.
 pub type PyVote = (u64, NodeId, bool);
 type Object<'py> = Bound<'py, PyAny>;
@@ -27,8 +29,8 @@ fn triple(id: &LogId) -> PyLogId {
     (id.leader_id.term, id.leader_id.node_id, id.index)
 }
 
-pub fn members(nodes: Vec<(NodeId, String, String)>) -> BTreeMap<NodeId, Node> {
-    nodes.into_iter().map(|(id, addr, incarnation)| (id, Node { addr, incarnation })).collect()
+pub fn members(nodes: Vec<PyMember>) -> BTreeMap<NodeId, Node> {
+    nodes.into_iter().map(|(id, addr, incarnation, witness)| (id, Node { addr, incarnation, witness })).collect()
 }
 
 pub fn membership((configs, nodes): PyMembership) -> PyResult<Membership> {
@@ -45,7 +47,8 @@ pub fn stored_membership(found: Option<(PyMembership, PyLogId)>) -> PyResult<Sto
 
 fn parts_of(membership: &Membership) -> PyMembership {
     let configs = membership.get_joint_config().iter().map(|ids| ids.iter().copied().collect()).collect();
-    let nodes = membership.nodes().map(|(id, node)| (*id, node.addr.clone(), node.incarnation.clone())).collect();
+    let nodes =
+        membership.nodes().map(|(id, node)| (*id, node.addr.clone(), node.incarnation.clone(), node.witness)).collect();
     (configs, nodes)
 }
 

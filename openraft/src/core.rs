@@ -35,6 +35,8 @@ pub struct Timing {
     pub heartbeat: u64,
     pub election_min: u64,
     pub election_max: u64,
+    /// Whether this node stands for election only where no other one has, for so long that each could have.
+    pub stands_late: bool,
 }
 
 impl Timing {
@@ -63,7 +65,9 @@ impl Timing {
 
     fn limits(self) -> Limits {
         let [heartbeat, lease] = [self.heartbeat, self.election_max].map(Duration::from_millis);
-        Limits { heartbeat, lease }
+        // Others stand after a lease and a time-out at the latest, which they see at their next tick.
+        let silence = if self.stands_late { 2 * (lease + heartbeat) } else { Duration::ZERO };
+        Limits { heartbeat, lease, silence }
     }
 }
 

@@ -27,7 +27,7 @@ mod waits;
 use pyo3::prelude::*;
 
 /// Counts changes of what crosses the border; Python checks it at import.
-pub const BORDER_VERSION: u32 = 3;
+pub const BORDER_VERSION: u32 = 4;
 
 #[pymodule]
 fn qcore_openraft(module: &Bound<'_, PyModule>) -> PyResult<()> {

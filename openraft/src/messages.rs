@@ -95,6 +95,8 @@ pub struct WireMember {
     pub node: NodeId,
     pub addr: String,
     pub incarnation: String,
+    #[serde(default)]
+    pub witness: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -113,6 +115,7 @@ impl From<&Membership> for WireMembership {
                     node: *id,
                     addr: node.addr.clone(),
                     incarnation: node.incarnation.clone(),
+                    witness: node.witness,
                 })
                 .collect(),
         }
@@ -127,7 +130,10 @@ impl TryFrom<WireMembership> for Membership {
         let nodes: BTreeMap<NodeId, Node> = wire
             .nodes
             .into_iter()
-            .map(|member| (member.node, Node { addr: member.addr, incarnation: member.incarnation }))
+            .map(|member| {
+                let WireMember { node, addr, incarnation, witness } = member;
+                (node, Node { addr, incarnation, witness })
+            })
             .collect();
         Membership::new(configs, nodes).map_err(|error| format!("no membership: {error}"))
     }

@@ -15,6 +15,8 @@ use crate::types::Types;
 pub struct Limits {
     pub heartbeat: Duration,
     pub lease: Duration,
+    /// So long no leader was heard before this node may stand for election.
+    pub silence: Duration,
 }
 
 /// Tell of roles until the core is gone; returns why it is, None if it ended as it was told to.
@@ -40,9 +42,9 @@ pub async fn run(raft: &Raft, shared: &Arc<Shared>, limits: Limits) -> Option<St
         let peers = role.voters.len() + role.learners.len() > 1;
         tell(shared, &mut told, role);
         if peers {
-            let stalled = shared.is_stalled(limits.lease);
-            if elects == stalled {
-                elects = !stalled;
+            let may_stand = !shared.is_stalled(limits.lease) && shared.silence() >= limits.silence;
+            if elects != may_stand {
+                elects = may_stand;
                 raft.runtime_config().elect(elects);
             }
             shared.link.wake();

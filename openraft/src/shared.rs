@@ -47,6 +47,8 @@ pub struct Shared {
     /// The core is built: what was passed to start with is history.
     pub running: AtomicBool,
     links: Mutex<HashSet<NodeId>>,
+    /// When a leader was last heard, at first when this node began.
+    heard: Mutex<Instant>,
 }
 
 impl Shared {
@@ -72,6 +74,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             running: AtomicBool::new(false),
             links: Mutex::new(HashSet::new()),
+            heard: Mutex::new(Instant::now()),
         })
     }
 
@@ -139,6 +142,16 @@ impl Shared {
             }
             sent.await;
         }
+    }
+
+    /// A leader has sent something.
+    pub fn heard_leader(&self) {
+        *lock(&self.heard) = Instant::now();
+    }
+
+    /// How long no leader was heard.
+    pub fn silence(&self) -> Duration {
+        lock(&self.heard).elapsed()
     }
 
     /// Whether a vote has to be refused, as a leader that this node followed before its start may still have its lease.

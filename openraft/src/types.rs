@@ -78,11 +78,12 @@ impl fmt::Display for Body {
     }
 }
 
-/// A member: address hint and the incarnation of its disk.
+/// A member: address hint, the incarnation of its disk, and whether it is a witness, which keeps no state.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Node {
     pub addr: String,
     pub incarnation: String,
+    pub witness: bool,
 }
 
 type OnReply<T> = Box<dyn FnOnce(Option<T>) + Send>;

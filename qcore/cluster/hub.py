@@ -8,7 +8,7 @@ import functools
 import itertools
 import secrets
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -31,7 +31,7 @@ from qcore.cluster.traffic.forwards import Forwarded
 from qcore.cluster.traffic.questions import Question
 from qcore.cluster.traffic.raft_traffic import Raft, RaftTraffic
 from qcore.cluster.traffic.snapshot_transfer import IncomingSnapshots
-from qcore.disk.snapshot_files import SnapshotFiles
+from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
 from qcore.model.entry import LogId, Vote, public_id
 from qcore.model.errors import NoQuorum, RequestError
 from qcore.model.hosts import is_loopback
@@ -121,6 +121,10 @@ class LinkHost(Protocol):
     def asked(self, question: Question) -> None:
         """Another node asks something else; it is answered later, on any thread."""
 
+    def offered(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """Another node offers a snapshot beside Raft, whose file is durable; `done` is called, on any thread, once the
+        node has taken it over or does not want it."""
+
     def link_failed(self, error: BaseException) -> None:
         """The link's thread has ended by itself."""
 
@@ -148,7 +152,7 @@ class Hub:
         self._files = FileThread("link-files")
         incoming = IncomingSnapshots(snapshots, self._files, host.snapshot_reserve)
         self._incoming = incoming
-        self.traffic = RaftTraffic(raft, self._nodes, incoming, self._files, self._spawn)
+        self.traffic = RaftTraffic(raft, self._nodes, incoming, self._files, self._spawn, self._keep)
         self.forwards = ForwardTraffic(self._nodes, host.forwards, crossing)
         self.acceptor = Acceptor(self._make_accepted, self.may_dial, settings.max_frame)
         self.dialler = Dialler(self)
@@ -339,6 +343,12 @@ class Hub:
     def _answer(self, connection: Connection, id: int, body: bytes, error: RequestError | None = None) -> None:
         self._crossing.call(connection.reply, id, body, error)
 
+    def _keep(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        def answered() -> None:
+            self._crossing.call(done)
+
+        self._host.offered(found, answered)
+
     def _make_accepted(self) -> Connection:
         return self._make(False, None)
 
@@ -366,6 +376,7 @@ class Hub:
             version=own.version,
             clock=time.time_ns(),
             up=self._loop.time() - self._begun,
+            witness=own.witness,
         )
 
     def _note_refusal(self, connection: Connection, refusal: Refusal) -> None:

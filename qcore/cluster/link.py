@@ -22,7 +22,7 @@ from qcore.cluster.handshake.known_nodes import Own
 from qcore.cluster.hub import Hub, LinkHost, LinkSettings, PeerStatus
 from qcore.cluster.traffic.forwards import Forward, ForwardDone
 from qcore.cluster.traffic.raft_traffic import Raft, RaftTraffic
-from qcore.disk.snapshot_files import SnapshotFiles
+from qcore.disk.snapshot_files import SnapshotFile, SnapshotFiles
 from qcore.model.entry import LogId
 from qcore.model.errors import NoQuorum
 
@@ -131,6 +131,10 @@ class PeerLink:
         if not self._cross(lambda hub: hub.forwards.ask(node, calls, done)):
             for place in range(len(calls)):
                 done(place, b"", NoQuorum("the node is stopping", applied="no"))
+
+    def offer_snapshot(self, node: int, found: SnapshotFile) -> None:
+        """Send a node a snapshot beside Raft; see `RaftTraffic.offer_snapshot`."""
+        self._cross(lambda hub: hub.traffic.offer_snapshot(node, found))
 
     def ask(self, node: int, kind: str, body: bytes, limit: float, done: Done) -> None:
         """Ask a node something that is neither Raft's nor a forward: its `LinkHost.asked` answers.

@@ -73,7 +73,15 @@ class Directory:
         self._preallocator = Preallocator(files, str(path / "logs"), log.ready_files)
 
     @classmethod
-    def open(cls, data_dir: Path, node: int, *, machine: str | None = None, files: Files | None = None) -> Directory:
+    def open(
+        cls,
+        data_dir: Path,
+        node: int,
+        *,
+        machine: str | None = None,
+        files: Files | None = None,
+        witness: bool = False,
+    ) -> Directory:
         """Open the directory of a node, or create it, and check all that is in it.
 
         Args:
@@ -81,6 +89,7 @@ class Directory:
             node: the id people see, from 1.
             machine: name of the machine; None keeps the stored one, at first the host's name.
             files: what the file operations go through.
+            witness: whether a directory that is created is that of a witness; one that is there stays what it is.
 
         Raises:
             AlreadyRunning: another process holds the directory.
@@ -94,7 +103,7 @@ class Directory:
         try:
             files.hold(str(path))
             lock.folder.check_place()
-            directory = cls._checked(path, node, machine, files, lock)
+            directory = cls._checked(path, node, machine, files, lock, witness)
             directory.refuse_damaged()
             directory._settle()
             return directory
@@ -136,9 +145,12 @@ class Directory:
             raise
 
     @classmethod
-    def _checked(cls, path: Path, node: int, machine: str | None, files: Files, lock: Lock) -> Directory:
+    def _checked(
+        cls, path: Path, node: int, machine: str | None, files: Files, lock: Lock, witness: bool = False
+    ) -> Directory:
         problems: list[Damaged] = []
-        identity = _renamed(_known_identity(files, path, node, problems) or new_identity(node, machine), machine)
+        known = _known_identity(files, path, node, problems) or new_identity(node, machine, witness=witness)
+        identity = _renamed(known, machine)
         snapshots = _scanned(files, path, problems)
         marks = Marks(files, str(path))
         folder = str(path / "logs")

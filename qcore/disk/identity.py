@@ -14,6 +14,7 @@ from qcore.model.initial_cluster import InitialCluster
 
 __all__ = [
     "FORMING_FORMAT",
+    "WITNESS_FORMAT",
     "Identity",
     "default_machine",
     "forget_promise",
@@ -27,9 +28,12 @@ FORMING_FORMAT = 3
 which know none of it, refuse it; with format 2 there was no admission. All other files, and node.json before and after,
 have the format of everything."""
 
+WITNESS_FORMAT = 4
+"""Format of the node.json of a witness: earlier versions, which know of none, refuse its directory."""
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of node.json; replaced as a whole by `msgspec.structs.replace`.
+
+class _Forming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content from the first promise, refusal or admission on, until the cluster is there.
 
     Attributes:
         node: the id people see, from 1.
@@ -54,6 +58,16 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admitted: bool = False
 
 
+class Identity(_Forming, frozen=True, forbid_unknown_fields=True):
+    """The content of node.json; replaced as a whole by `msgspec.structs.replace`. See `_Forming`, and:
+
+    Attributes:
+        witness: the directory is that of a witness, which keeps log and vote and no state, for ever.
+    """
+
+    witness: bool = False
+
+
 class _Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content where there is nothing of a cluster being formed."""
 
@@ -65,7 +79,12 @@ class _Settled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     promise: None = None
 
 
-_KINDS: dict[int, type[Identity | _Settled]] = {FORMAT: _Settled, 2: Identity, FORMING_FORMAT: Identity}
+_KINDS: dict[int, type[_Forming | _Settled]] = {
+    FORMAT: _Settled,
+    2: _Forming,
+    FORMING_FORMAT: _Forming,
+    WITNESS_FORMAT: Identity,
+}
 
 
 def default_machine(node: int) -> str:
@@ -74,9 +93,9 @@ def default_machine(node: int) -> str:
     return host if node == 1 else f"{host}-{node}"
 
 
-def new_identity(node: int, machine: str | None) -> Identity:
+def new_identity(node: int, machine: str | None, *, witness: bool = False) -> Identity:
     """Return the identity of an empty directory."""
-    return Identity(node, machine or default_machine(node), secrets.token_hex(16))
+    return Identity(node, machine or default_machine(node), secrets.token_hex(16), witness=witness)
 
 
 def forget_promise(identity: Identity) -> Identity:
@@ -105,7 +124,12 @@ def load_identity(files: Files, path: str, node: int) -> Identity | None:
 
 def store_identity(files: Files, path: str, identity: Identity) -> None:
     """Write node.json durably."""
+    if identity.witness:
+        return files.store(path, encode_checksummed(identity, format=WITNESS_FORMAT))
     if identity.promise is not None or identity.proposed or identity.refused or identity.admitted:
-        return files.store(path, encode_checksummed(identity, format=FORMING_FORMAT))
-    fields = {name: getattr(identity, name) for name in _Settled.__struct_fields__}
-    return files.store(path, encode_checksummed(_Settled(**fields)))
+        return files.store(path, encode_checksummed(_as(_Forming, identity), format=FORMING_FORMAT))
+    return files.store(path, encode_checksummed(_as(_Settled, identity)))
+
+
+def _as(kind: type[_Forming | _Settled], identity: Identity) -> _Forming | _Settled:
+    return kind(**{name: getattr(identity, name) for name in kind.__struct_fields__})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import ChangeDone, RpcKind, RpcQueue
-from qcore.model.entry import LogId, Membership
+from qcore.model.entry import LogId, Member, Membership
 from qcore.model.errors import Forbidden
 
 __all__ = ["Alone"]
@@ -20,7 +20,7 @@ class Alone:
         """Refuse: this node has formed a cluster of one by itself."""
         done(_alone("formed"))
 
-    def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
+    def add_learner(self, node: int, member: Member, done: ChangeDone) -> None:
         """Refuse: there is no cluster to add to."""
         done(_alone("joined"))
 

@@ -18,7 +18,7 @@ import msgspec
 
 from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
-from qcore.model.entry import Entry, EntryBody, LogId, Membership
+from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership
 from qcore.model.errors import Fatal, QcoreError, RequestError
 
 __all__ = [
@@ -276,7 +276,7 @@ class Engine(Protocol):
     def initialize(self, members: Membership, done: ChangeDone) -> None:
         """Begin a cluster of these voters on a blank disk."""
 
-    def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
+    def add_learner(self, node: int, member: Member, done: ChangeDone) -> None:
         """Let a node (Raft NodeId) follow without a vote."""
 
     def set_address(self, node: int, addr: str, done: ChangeDone) -> None:
@@ -289,7 +289,7 @@ class Engine(Protocol):
         """Take a node out of the cluster."""
 
     def transfer(self, node: int, done: ChangeDone) -> None:
-        """Hand leadership to another voter."""
+        """Hand leadership to another voter, which is no witness."""
 
     # -- what the peer link brings; from any thread ----------------------------------------------------------
 

@@ -30,6 +30,7 @@ def make_engine(
     *,
     cluster: bool = False,
     timing: tuple[int, int, int] = (200, 400, 700),
+    witness: bool = False,
 ) -> Engine:
     """An engine for a node's directory, not started.
 
@@ -41,6 +42,8 @@ def make_engine(
         on_slow: hears of it on the loop, with the seconds it took.
         cluster: the node is to be one of several: on a blank disk it waits to be initialised or added.
         timing: milliseconds between heartbeats, and the least and longest silence of a leader.
+        witness: the node keeps no state: commands are not read, little of the log is kept in memory, and it stands for
+            election only where no other node has.
 
     Raises:
         ExtensionMissing: the engine is not installed, or its extension is of another version.
@@ -50,7 +53,9 @@ def make_engine(
     _require_extension("--engine openraft" if name == "openraft" else "a cluster")
     from qcore.engine.openraft.engine import OpenRaftEngine, Timing
 
-    return OpenRaftEngine(directory, addr, slow_fsync, on_slow, alone=not cluster, timing=Timing(*timing))
+    return OpenRaftEngine(
+        directory, addr, slow_fsync, on_slow, alone=not cluster, timing=Timing(*timing), witness=witness
+    )
 
 
 def refuse_cluster(name: EngineName, *, discovery: bool, peers: bool) -> None:

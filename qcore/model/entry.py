@@ -90,11 +90,12 @@ class Vote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     committed: bool
 
 
-class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address hint ``host:port`` and the disk's 128-bit incarnation in hex."""
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Address hint ``host:port``, the disk's 128-bit incarnation in hex, and whether it is a witness, without state."""
 
     addr: str
     incarnation: str
+    witness: bool = False
 
 
 class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +103,11 @@ class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     configs: list[list[int]]
     nodes: dict[int, Member]
+
+    @property
+    def witnesses(self) -> set[int]:
+        """Raft NodeIds of the witnesses."""
+        return {node for node, member in self.nodes.items() if member.witness}
 
     def is_alone(self, node: int) -> bool:
         """Whether a node is the only voter, and there are no learners."""

@@ -119,6 +119,7 @@ class ClusterApi:
                 each.alive,
                 each.waiting,
                 disk=full[each.node].full if each.node in full else None,
+                witness=each.witness,
             )
             for each in cluster.members()
         ]
@@ -213,4 +214,6 @@ class ClusterApi:
             raise NotFound(f"node {id} is no member of the cluster; its members: {known}")
         if not any(nodes[id] in config for config in membership.configs):
             raise Forbidden(f"node {id} is a learner: only a voter can lead")
+        if nodes[id] in membership.witnesses:
+            raise Forbidden(f"node {id} is a witness, which keeps no state: only a node with the data can lead")
         return nodes[id]

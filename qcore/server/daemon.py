@@ -36,13 +36,15 @@ from qcore.server.front.http import FrontDoor
 from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.peers.peering import Peering
-from qcore.server.recovery import load
+from qcore.server.recovery import find_snapshot, load
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.collector import Collector, freeze_loaded
 from qcore.server.runtime.timers import Periodic
 from qcore.server.supervision.catch_up import CatchUp
 from qcore.server.supervision.notifier import SystemdNotifier
 from qcore.server.supervision.supervision import Supervision
+from qcore.server.witness.node import WitnessNode
+from qcore.store.state.state import State
 from qcore.version import VERSION
 
 __all__ = ["run"]
@@ -103,7 +105,7 @@ def _run(
     anew = True
     while anew:
         notifier.extend(budgets.OPEN_SECONDS, "Opening the data directory")
-        with contextlib.closing(Directory.open(settings.data_dir, settings.id, machine=settings.machine)) as directory:
+        with contextlib.closing(_open(settings)) as directory:
             check_identity(settings, directory.identity)
             for warning in directory.warnings:
                 log.warning("directory_warning", message=warning)
@@ -111,6 +113,10 @@ def _run(
             uvloop.run(daemon.serve())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the loop has let go of it, and it must not end the next start
         anew, settings = daemon.anew, daemon.settings
+
+
+def _open(settings: Settings) -> Directory:
+    return Directory.open(settings.data_dir, settings.id, machine=settings.machine, witness=settings.witness)
 
 
 def _read_schema_file(settings: Settings) -> Bootstrap | None:
@@ -211,16 +217,20 @@ class _Daemon:
             _warn_slow_disk,
             cluster=settings.has_others,
             timing=(settings.heartbeat_ms, settings.election_timeout_min_ms, settings.election_timeout_max_ms),
+            witness=settings.witness,
         )
         begun = time.monotonic()
         gc.disable()
-        state, snapshot = load(directory, self._read_on)
+        if settings.witness:
+            state, snapshot = State(), find_snapshot(directory, self._read_on)
+        else:
+            state, snapshot = load(directory, self._read_on)
         for problem in directory.snapshots.problems:
             log.warning(
                 "snapshot_damaged", message=f"{problem.message} An older snapshot and the log are used instead."
             )
         ready = functools.partial(self._announce, addr)
-        node = Node(
+        node = (WitnessNode if settings.witness else Node)(
             settings,
             state,
             engine,
@@ -317,7 +327,7 @@ class _Daemon:
             return
         self._announced = True
         url = f"ws://{addr}"
-        whose = "leads itself" if self._peering is None else "serves"
+        whose = "is a witness" if self.settings.witness else "leads itself" if self._peering is None else "serves"
         status = f"Node {self.settings.id} {whose} on {url}, data in {self._directory.path}"
         log.info(
             "listening",

@@ -30,6 +30,7 @@ from qcore.server.documents.transfers import Transfers
 from qcore.server.documents.uploads import Uploads
 from qcore.server.forwarding.forwarding import Forwarding
 from qcore.server.forwarding.link import ForwardLink
+from qcore.server.front.service import Service
 from qcore.server.leadership.leadership import Leadership
 from qcore.server.leadership.transfer import LeadershipTransfer
 from qcore.server.operations.about import AboutNode
@@ -45,6 +46,7 @@ from qcore.server.router import Handler, Router
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.delays import CollectionTimes, LoopLag
 from qcore.server.runtime.scheduler import Scheduler, step_of
+from qcore.server.snapshots.base import AskSnapshot, Snapshots
 from qcore.server.snapshots.receiving import ReceivedSnapshots
 from qcore.server.snapshots.taking import SnapshotTaker
 from qcore.server.watch.api import WatchApi
@@ -121,9 +123,7 @@ class Node:
         self._reads = ReadTable(settings, state, self.about.runs)
         live, later = Scheduler(budgets.EVENTS_SLICE_SECONDS), Scheduler(budgets.EVENTS_SLICE_SECONDS)
         self._watch = WatchApi(settings, state, self._history, live.add, later.add, self._reads.filters)
-        self._snapshots = SnapshotTaker(
-            settings, state, engine, directory, lambda: self.last_activity, lambda: self._applier.idle, self._membership
-        )
+        self._snapshots = self._make_snapshots()
         self._reserve = DiskReserve(
             str(directory.path), settings.disk_reserve_mb, self._snapshots, directory.log.ready_files.set_room
         )
@@ -137,7 +137,7 @@ class Node:
         reads = InlineReads(
             self._reads.run, settings.send_queue_mb * budgets.MEGABYTE // budgets.ANSWERS_PER_SEND_QUEUE
         )
-        self._applier = Applier(settings, state, self.scheduler, reads, self)
+        self._applier = self._make_applier(reads)
         self._received = ReceivedSnapshots(directory.snapshots, self.scheduler)
         self._cluster = ClusterApi(
             engine, directory, addr, self.membership, self.disks.full, lambda to, _, done: self.transfer(to, done)
@@ -153,6 +153,8 @@ class Node:
             self._disconnected,
             self._handlers(),
         )
+        self.service: Service = self.router
+        """Where calls of clients go."""
         self._lag, self._collections = LoopLag(), CollectionTimes()
         self.role_changes = 0
         """How often it has begun or ceased to lead or follow."""
@@ -163,6 +165,20 @@ class Node:
         """Requests to the node that leads and from other nodes; None for a node alone."""
         self.on_membership: Callable[[Membership | None], None] = lambda membership: None
         """Hears of each other membership, and of each other list of removed disks, once it is applied."""
+
+    def _make_snapshots(self) -> Snapshots:
+        return SnapshotTaker(
+            self.settings,
+            self.state,
+            self.engine,
+            self._directory,
+            lambda: self.last_activity,
+            lambda: self._applier.idle,
+            self._membership,
+        )
+
+    def _make_applier(self, reads: InlineReads) -> Applier:
+        return Applier(self.settings, self.state, self.scheduler, reads, self)
 
     def form_by(self, formation: Formation, on_wish: Callable[[], None]) -> Callable[[RequestError | None], None]:
         """Be part of forming a cluster; `on_wish` tells that there may be actions.
@@ -196,6 +212,13 @@ class Node:
         """Whether there is a cluster that this node belongs to, or is to; else every read is a `local` one."""
         self._staleness.blank = not has
         self.router.gate.set_blank(not has)
+
+    def ask_snapshots_by(self, ask: AskSnapshot) -> None:
+        """Have other nodes asked for snapshots in this way; one that has a state takes its own."""
+
+    def offered(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """Another node offers a snapshot beside Raft; see `LinkHost.offered`. Only a witness wants one."""
+        done()
 
     def connect(self, link: ForwardLink) -> Forwarding:
         """Carry out requests by the node that leads, over a link to the others; to be called before `run`.
@@ -369,6 +392,8 @@ class Node:
         whom = "nobody leads" if leader is None else f"node {leader} leads"
         self.role_changes += 1
         logs.note_role(self.engine.status().role, term)
+        if self._is_witness(leader):
+            leader = None  # it takes no writes and hands over in a moment
         log.info("following", message=f"This node follows in term {term}: {whom}", term=term, leader=leader)
         if self.forwarding is not None:
             self.forwarding.follow(leader, term)
@@ -433,6 +458,10 @@ class Node:
             self._failed = True
             self.abandon()
             self._on_fatal(error)
+
+    def _is_witness(self, leader: int | None) -> bool:
+        node, members = None if leader is None else self.peer(leader), self.membership()
+        return members is not None and node in members.witnesses
 
     # -- what forwarding says --------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from qcore.store.apply import apply_entry
 from qcore.store.state.snapshot_lines import Loader
 from qcore.store.state.state import State
 
-__all__ = ["cannot_apply", "load", "read_snapshot", "replay_entry"]
+__all__ = ["cannot_apply", "find_snapshot", "load", "read_snapshot", "replay_entry"]
 
 
 def load(directory: Directory, between: Callable[[], None] = lambda: None) -> tuple[State, SnapshotFile | None]:
@@ -43,6 +43,29 @@ def load(directory: Directory, between: Callable[[], None] = lambda: None) -> tu
         return state, found
     refuse_gap(directory, None)
     return State(), None
+
+
+def find_snapshot(directory: Directory, between: Callable[[], None] = lambda: None) -> SnapshotFile | None:
+    """The newest snapshot of which every byte is right, for a node that keeps its files and no state. Blocking.
+
+    `between` is called now and then; what it raises ends the work.
+
+    Raises:
+        Damaged: no good snapshot reaches as far as the log has gone.
+    """
+    snapshots = directory.snapshots
+    for found in list(snapshots.found):
+        try:
+            for number, _ in enumerate(snapshots.lines(found)):
+                if number % budgets.LOADED_LINES == 0:
+                    between()
+        except Damaged as problem:
+            snapshots.discard(found, problem)
+            continue
+        refuse_gap(directory, found.header.last)
+        return found
+    refuse_gap(directory, None)
+    return None
 
 
 def read_snapshot(snapshots: SnapshotFiles, found: SnapshotFile) -> Generator[None, None, State]:

@@ -225,6 +225,7 @@ class ScriptedHost:
         self.refusals: list[tuple[Refusal, bool]] = []
         self.batches: list[Sequence[Forwarded]] = []
         self.questions: list[Question] = []
+        self.snapshots: list[SnapshotFile] = []
         self.failures: list[BaseException] = []
         self.seconds: list[str] = []
         self.own_addresses: list[str] = []
@@ -262,6 +263,10 @@ class ScriptedHost:
     def asked(self, question: Question) -> None:
         self.questions.append(question)
         question.answer(question.kind.encode() + b" " + question.body)
+
+    def offered(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        self.snapshots.append(found)
+        done()
 
     def link_failed(self, error: BaseException) -> None:
         self.failures.append(error)

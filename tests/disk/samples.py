@@ -95,8 +95,8 @@ def prepare(directory: Directory, files: Files | None = None) -> None:
     work(slow_of(directory, files))
 
 
-def open_node(folder: Path, **kwargs: str) -> Directory:
-    return Directory.open(folder, 1, files=Unsynced(), **kwargs)
+def open_node(folder: Path, machine: str | None = None) -> Directory:
+    return Directory.open(folder, 1, files=Unsynced(), machine=machine)
 
 
 def filled(folder: Path, count: int, text: str = "", prepared: bool = False) -> Path:

@@ -64,7 +64,7 @@ def test_the_format_before_is_read(tmp_path: Path) -> None:
     path = tmp_path / "node.json"
     identity = forming()
     fields = msgspec.structs.asdict(identity)
-    del fields["admitted"]
+    del fields["admitted"], fields["witness"]
     before = msgspec.defstruct("Before", [(name, Any) for name in fields])
     path.write_bytes(encode_checksummed(before(**fields), format=2))
     assert load_identity(Unsynced(), str(path), 1) == identity
@@ -79,10 +79,18 @@ def test_without_a_promise_node_json_is_what_earlier_versions_read(tmp_path: Pat
     )
 
 
+def test_the_directory_of_a_witness_has_a_format_that_earlier_versions_refuse_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    for identity in (new_identity(3, "box", witness=True), msgspec.structs.replace(forming(), witness=True)):
+        store_identity(Unsynced(), str(path), identity)
+        assert load_identity(Unsynced(), str(path), 1 if identity.promise else 3) == identity
+        assert b'"format":4,' in path.read_bytes()
+
+
 def test_a_later_format_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "node.json"
-    path.write_bytes(encode_checksummed(forming(), format=4))
-    with pytest.raises(Newer, match="it holds format 4, this version reads 3"):
+    path.write_bytes(encode_checksummed(forming(), format=5))
+    with pytest.raises(Newer, match="it holds format 5, this version reads 4"):
         load_identity(Unsynced(), str(path), 1)
 
 

@@ -27,9 +27,21 @@ from qcore.server.front.websocket import Connection
 from qcore.server.node import Node
 from qcore.server.outbox import Outbox
 from qcore.server.recovery import load
+from qcore.server.snapshots.taking import SnapshotTaker
 from tests.engines import engine_of
 
-__all__ = ["DEADLINE", "Client", "GatedFiles", "RawClient", "Running", "request", "running", "stop_listening", "until"]
+__all__ = [
+    "DEADLINE",
+    "Client",
+    "GatedFiles",
+    "RawClient",
+    "Running",
+    "request",
+    "running",
+    "stop_listening",
+    "taker",
+    "until",
+]
 
 DEADLINE = 30.0
 """Seconds after which a wait for a condition is given up; generous, as it only bounds a failure."""
@@ -68,6 +80,12 @@ class GatedFiles(Files):
                 raise AssertionError("the gate stayed shut")
         if self.failing and self.failing_in in path:
             raise OSError(5, "Input/output error")
+
+
+def taker(node: Node) -> SnapshotTaker:
+    """What takes the snapshots of a node with the data."""
+    assert isinstance(node._snapshots, SnapshotTaker)
+    return node._snapshots
 
 
 class Running:

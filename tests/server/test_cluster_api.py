@@ -41,6 +41,7 @@ async def test_a_node_alone_has_a_status_and_forms_nothing(tmp_path: Path) -> No
             "alive": True,
             "waiting": None,
             "disk": None,
+            "witness": False,
         }
         assert (state["leader"], state["formation"], state["tolerates"], state["waiting"]) == (1, "member", 0, None)
         assert state["cluster"] == run.directory.identity.cluster

@@ -16,7 +16,7 @@ from qcore.model.errors import Busy, Damaged, Fatal, QcoreError
 from qcore.model.leader_commands import RunStaged, StagePart
 from qcore.model.requests.commands import Bootstrap, Create
 from tests.server.fake_engine import FakeEngine, FakeForwarder
-from tests.server.running import Client, GatedFiles, Running, running, until
+from tests.server.running import Client, GatedFiles, Running, running, taker, until
 
 
 class Life:
@@ -510,7 +510,7 @@ async def test_a_snapshot_being_taken_is_given_up_for_a_newer_one_which_serves_w
         assert (await node.answers(taking))[0]["result"]["index"] == found.header.last.index
         assert await built == found
         files.open.set()
-        await node.run.node._snapshots.in_thread(int)
+        await taker(node.run.node).in_thread(int)
         assert node.engine.taken == []
         assert [path.name for path in (node.run.directory.path / "snapshots").iterdir()] == [Path(found.path).name]
 

@@ -59,6 +59,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
         version: of qcore.
         clock: its time, ns since 1970.
         up: seconds since the process began, 0 where it does not say.
+        witness: it is a witness, which keeps no state.
     """
 
     channel: Channel
@@ -75,6 +76,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     clock: int
     up: float = 0.0
+    witness: bool = False
 
     @property
     def id(self) -> int:

@@ -26,6 +26,7 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[int, int]
     addr: str
     version: str
+    witness: bool = False
 
 
 class _Live(msgspec.Struct):

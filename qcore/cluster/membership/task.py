@@ -10,7 +10,8 @@ In this order, of which the first that is to be done comes first:
 3. a member that is reached at another address is noted there;
 4. a node on a new disk takes the place of the member with its id: that one's disk goes on the list;
 5. a node that belongs to the cluster and is no member is added, as a learner;
-6. a learner that has caught up is promoted: the second and the third voter at once, later ones in pairs.
+6. a learner that has caught up is promoted: the second and the third voter at once, later ones in pairs, a witness
+   where it makes an even number of voters that have the data an odd one.
 
 Beside that blank nodes are offered to belong to the cluster, a new disk under a known id as the next generation. That
 is no change of the membership, and who does not take the offer holds nobody up.
@@ -37,7 +38,7 @@ from qcore.cluster.membership.view import (
 from qcore.model.entry import GENERATIONS, generation_of, public_id, raft_node_id
 from qcore.model.hosts import host_address
 
-__all__ = ["MembershipTask", "removal_problem"]
+__all__ = ["MembershipTask", "removal_problem", "witness_problem"]
 
 _CLOSE_ENTRIES = 100
 _CLOSE_SECONDS = 1.0
@@ -103,12 +104,19 @@ class MembershipTask:
         yield from self._promotions(view)
 
     def _promotions(self, view: View) -> Iterator[Change]:
-        ready = [node for node in view.learners if self.has_caught_up(node) and not view.is_removed(node)]
+        ready = [
+            node
+            for node in view.learners
+            if self.has_caught_up(node) and not view.is_removed(node) and not witness_problem(view, node)
+        ]
+        nodes = [node for node in ready if not view.is_witness(node)]
         voters, room = len(view.voters), view.max_voters - len(view.voters)
         needed = 1 if voters < 3 or voters % 2 == 0 else 2
         chosen = [node for node in ready if node in self.wished]
-        if not chosen and len(ready) >= needed and room >= needed:
-            chosen = ready
+        if not chosen and len(nodes) >= needed and room >= needed:
+            chosen = nodes
+        if not chosen and room and voters % 2 == 0:
+            chosen = [node for node in ready if view.is_witness(node)]
         yield from map(Promote, chosen)
 
     def _admissions(self, view: View, now: float) -> Iterator[Admit]:
@@ -156,7 +164,12 @@ class MembershipTask:
         if not self.has_caught_up(node):
             left = "" if not found.lag else f", {found.lag} entries to go"
             return f"has no vote yet: it is catching up{left}"
+        problem = witness_problem(view, node)
+        if problem:
+            return f"has no vote: {problem}"
         voters = len(view.voters)
+        if view.is_witness(node) and voters % 2 and voters < view.max_voters:
+            return f"has no vote: {voters} nodes vote, and a witness is of use beside an even number"
         if voters >= view.max_voters or (voters % 2 and voters >= 3 and view.max_voters - voters < 2):
             return f"has no vote: {voters} nodes vote, and max_voters is {view.max_voters}"
         if voters >= 3 and voters % 2:
@@ -179,10 +192,23 @@ def removal_problem(view: View, node: int) -> str:
     rest = [voter for voter in voters if voter != node]
     if not rest:
         return "it is the only voter"
+    if all(map(view.is_witness, rest)):
+        return "no other voter has the data"
     there = [voter for voter in rest if voter == view.node or view.member(voter) is not None]
     needed = len(rest) // 2 + 1
     if len(there) < needed:
         return f"of the voters without it {len(there)} can be reached and {needed} are needed"
+    return ""
+
+
+def witness_problem(view: View, node: int) -> str:
+    """Why a member must not vote because it is a witness, "" where it may or is none."""
+    if not view.is_witness(node):
+        return ""
+    if any(map(view.is_witness, view.voters)):
+        return "another witness votes already"
+    if len(view.voters) < 2:
+        return "a witness votes beside two nodes that have the data, and one votes now"
     return ""
 
 
@@ -196,7 +222,7 @@ def _hand_over(view: View) -> Iterator[Change]:
     others = [
         found
         for voter in view.voters
-        if voter != view.node and not view.is_removed(voter)
+        if voter != view.node and not view.is_removed(voter) and not view.is_witness(voter)
         for found in [view.member(voter)]
         if found is not None
     ]
@@ -227,7 +253,7 @@ def _replacements(view: View) -> Iterator[Change]:
 def _additions(view: View) -> Iterator[Change]:
     for found in _joining(view):
         if found.cluster == view.cluster and view.of_id(found.id) is None:
-            yield AddLearner(found.node, found.addr, found.incarnation)
+            yield AddLearner(found.node, found.addr, found.incarnation, found.witness)
 
 
 def _joining(view: View) -> Iterator[LinkedNode]:

@@ -33,6 +33,7 @@ class LinkedNode(msgspec.Struct, frozen=True, kw_only=True):
         reached: whether that address was found to lead to it.
         level: highest feature level that it can apply.
         lag: entries that it has to store yet, None where that is not known.
+        witness: whether it keeps no state.
     """
 
     node: int
@@ -42,6 +43,7 @@ class LinkedNode(msgspec.Struct, frozen=True, kw_only=True):
     reached: bool = True
     level: int = 0
     lag: int | None = None
+    witness: bool = False
 
     @property
     def id(self) -> int:
@@ -82,6 +84,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def learners(self) -> list[int]:
         """Raft NodeIds of the members without a vote."""
         return sorted(self.membership.nodes.keys() - set(self.voters))
+
+    def is_witness(self, node: int) -> bool:
+        """Whether a member keeps no state."""
+        return self.membership.nodes[node].witness
 
     def is_removed(self, node: int) -> bool:
         """Whether a member is to be taken out."""
@@ -147,6 +153,7 @@ class AddLearner(msgspec.Struct, frozen=True):
     node: int
     addr: str
     incarnation: str
+    witness: bool = False
 
 
 class Promote(msgspec.Struct, frozen=True):

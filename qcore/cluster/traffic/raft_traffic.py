@@ -19,7 +19,11 @@ from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import RpcKind
 from qcore.model.errors import Internal, NoQuorum, NotInitialized, RequestError
 
-__all__ = ["Raft", "RaftTraffic"]
+__all__ = ["Keep", "Raft", "RaftTraffic"]
+
+Keep = Callable[[SnapshotFile, Callable[[], None]], None]
+"""Offers the node a snapshot beside Raft, whose file is durable; the callback tells, on the link's thread, that it has
+taken it over, or will not."""
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
 """Begins a task that ends with the link at the latest."""
@@ -44,16 +48,22 @@ class Raft(Protocol):
 
 
 class RaftTraffic:
-    """The engine's `Peers`. Without a connection a request fails at once."""
+    """The engine's `Peers`. Without a connection a request fails at once.
+
+    A snapshot that comes with a body is for the engine; one without was offered to this node, to `keep` it.
+    """
 
     def __init__(
-        self, raft: Raft, nodes: LinkedNodes, incoming: IncomingSnapshots, files: Executor, spawn: Spawn
+        self, raft: Raft, nodes: LinkedNodes, incoming: IncomingSnapshots, files: Executor, spawn: Spawn, keep: Keep
     ) -> None:
         self._raft = raft
         self._nodes = nodes
         self._incoming = incoming
         self._files = files
         self._spawn = spawn
+        self._keep = keep
+        self._offered: set[int] = set()
+        """Nodes that a snapshot is on its way to beside Raft."""
         self._requests: dict[int, tuple[Connection, int]] = {}
         self._transfers: dict[int, asyncio.Task[Any]] = {}
         self._calls: dict[int, tuple[Connection, int]] = {}
@@ -88,6 +98,25 @@ class RaftTraffic:
         task = self._spawn(send_snapshot(connection.awaited, self._files, descriptor, body))
         self._transfers[request] = task
         task.add_done_callback(functools.partial(self._transferred, request, descriptor))
+
+    def offer_snapshot(self, node: int, found: SnapshotFile) -> None:
+        """Send a node a snapshot file beside Raft, one at a time; what becomes of it shows there alone."""
+        connection = self._nodes.find(node, "snapshot")
+        if connection is None or node in self._offered:
+            return
+        try:
+            descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        self._offered.add(node)
+        task = self._spawn(send_snapshot(connection.awaited, self._files, descriptor, b""))
+        task.add_done_callback(functools.partial(self._offer_ended, node, descriptor))
+
+    def _offer_ended(self, node: int, descriptor: int, task: asyncio.Task[bytes]) -> None:
+        self._files.submit(os.close, descriptor)  # behind the last read of it
+        self._offered.discard(node)
+        if not task.cancelled():
+            task.exception()  # who wants it asks again
 
     def cancel(self, request: int) -> None:
         """Forget a request: nobody hears of it any more."""
@@ -146,11 +175,17 @@ class RaftTraffic:
         else:
             if isinstance(found, bytes):
                 connection.answer(request.id, found)
+            elif not found[1]:
+                self._keep(found[0], functools.partial(self._kept, found[0], connection, request.id))
             else:
                 file, meta = found
                 call = self._begin_call(connection, request.id)
                 self._received[call] = file
                 self._raft.snapshot_in(node, call, meta, file)
+
+    def _kept(self, file: SnapshotFile, connection: Connection, id: int) -> None:
+        self._incoming.answered(file)
+        connection.answer(id, b"")
 
     # -- what this node asks -------------------------------------------------------------------------------
 

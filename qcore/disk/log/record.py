@@ -36,6 +36,7 @@ __all__ = [
     "decode_checked",
     "encode",
     "encode_body",
+    "feature_of",
     "foreign_body",
     "is_blank",
     "stated_length",
@@ -153,7 +154,7 @@ def decode_body(body: bytes, path: str) -> EntryBody:
     try:
         found = _decoder.decode(body)
     except msgspec.DecodeError as error:
-        _refuse_newer(_feature_of(body, path), path)
+        _refuse_newer(feature_of(body, path), path)
         raise damaged(path, f"expected an entry, but its JSON does not fit: {error}") from error
     _refuse_newer(found.feature, path)
     return found
@@ -208,7 +209,12 @@ def _parse_head(data: bytes, path: str) -> tuple[int, LogId, bytes]:
     return length, log_id, checksum
 
 
-def _feature_of(text: bytes, path: str) -> int:
+def feature_of(text: bytes, path: str) -> int:
+    """Return the feature level of a body, whose commands need not be known; `path` names where it came from.
+
+    Raises:
+        Damaged: it is no body.
+    """
     try:
         return _feature_decoder.decode(text).feature
     except msgspec.DecodeError as error:

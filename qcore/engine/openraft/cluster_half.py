@@ -8,10 +8,10 @@ from qcore.disk.identity import Identity
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.writer import DiskWriter
 from qcore.engine.base import ChangeDone, RpcKind
-from qcore.engine.openraft.entries import log_id_parts, membership_parts
+from qcore.engine.openraft.entries import log_id_parts, member_parts, membership_parts
 from qcore.engine.openraft.log_half import LogHalf
 from qcore.engine.openraft.rpc_queue import RaftRpcQueue
-from qcore.model.entry import Membership
+from qcore.model.entry import Member, Membership
 
 __all__ = ["ClusterHalf"]
 
@@ -29,10 +29,10 @@ class ClusterHalf(LogHalf):
         nodes = membership_parts(members)[1]
         self._change(lambda call: self._border.initialize(call, nodes), done)
 
-    def add_learner(self, node: int, addr: str, incarnation: str, done: ChangeDone) -> None:
+    def add_learner(self, node: int, member: Member, done: ChangeDone) -> None:
         """See `Engine.add_learner`."""
         self._roles.alone = False  # before the core hears: from now on there is somebody who could lead
-        self._change(lambda call: self._border.add_learner(call, node, addr, incarnation), done)
+        self._change(lambda call: self._border.add_learner(call, member_parts(node, member)), done)
 
     def set_address(self, node: int, addr: str, done: ChangeDone) -> None:
         """See `Engine.set_address`."""

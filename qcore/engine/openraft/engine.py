@@ -24,19 +24,28 @@ from qcore.disk.writer import Completion, DiskWriter
 from qcore.engine.base import EngineStatus, Host
 from qcore.engine.committed import Replayed
 from qcore.engine.openraft.cluster_half import ClusterHalf
-from qcore.engine.openraft.entries import entry_parts, log_id_parts, membership_parts
+from qcore.engine.openraft.entries import (
+    entry_body,
+    entry_parts,
+    log_id_parts,
+    member_parts,
+    membership_parts,
+    opaque_body,
+)
 from qcore.engine.openraft.log_jobs import LogItems, LogJobs, complete
 from qcore.engine.openraft.main_items import MainItems
 from qcore.engine.openraft.rpc_queue import RaftRpcQueue
 from qcore.engine.openraft.start import recover
 from qcore.engine.openraft.unwritten import Unwritten
-from qcore.model.entry import Entry, LogId, public_id, raft_node_id
+from qcore.model.entry import Entry, LogId, Member, public_id, raft_node_id
 from qcore.model.errors import Busy, Fatal, RequestError, Timeout
 
 __all__ = ["OpenRaftEngine", "Timing"]
 
 _CORE_STOP_SECONDS = 6.0
 """The core ends in five seconds at the most, and its runtime soon after."""
+
+_WITNESS_CACHE_BYTES = 4 << 20
 
 
 class Timing(NamedTuple):
@@ -54,7 +63,8 @@ class OpenRaftEngine(ClusterHalf):
     """OpenRaft on `directory`. `on_slow(seconds)` hears of writes of the log that took over `slow_fsync` seconds.
 
     With `alone`, a blank node forms a cluster of itself; else it waits to be initialised or added. The border keeps
-    `cache_bytes` of the newest entries in memory.
+    `cache_bytes` of the newest entries in memory. A `witness` does not read what commands say, and stands for election
+    only where no other node has.
     """
 
     name = "openraft"
@@ -70,12 +80,14 @@ class OpenRaftEngine(ClusterHalf):
         alone: bool = True,
         timing: Timing = DEFAULT_TIMING,
         cache_bytes: int = CACHE_BYTES,
+        witness: bool = False,
     ) -> None:
         self._directory = directory
         self._addr = addr
         self._slow_fsync = slow_fsync
         self._on_slow = on_slow
         self._forms_alone = alone
+        self._read_body = opaque_body if witness else entry_body
         identity = directory.identity
         itself = raft_node_id(identity.node, identity.generation)
         border = Border(
@@ -83,7 +95,8 @@ class OpenRaftEngine(ClusterHalf):
             heartbeat_ms=timing.heartbeat,
             election_min_ms=timing.election_min,
             election_max_ms=timing.election_max,
-            cache_bytes=cache_bytes,
+            cache_bytes=_WITNESS_CACHE_BYTES if witness else cache_bytes,
+            stands_late=witness,
         )
         super().__init__(border, itself)
         self._unwritten = Unwritten(self._written_index)
@@ -113,7 +126,9 @@ class OpenRaftEngine(ClusterHalf):
     def run(self) -> None:
         """See `Engine.run`. A blank node alone forms its cluster; one that is alone needs to wait for nobody."""
         self._loop = asyncio.get_running_loop()
-        self._items = MainItems(self, self._border, self._host, self._directory.log, self._reader, self._snapshots)
+        self._items = MainItems(
+            self, self._border, self._host, self._directory.log, self._reader, self._snapshots, self._read_body
+        )
         recovered = self._recovered
         blank = recovered.membership is None and self._directory.log.last is None
         if blank and self._forms_alone and not self._directory.identity.cluster:
@@ -124,7 +139,7 @@ class OpenRaftEngine(ClusterHalf):
         self._loop.add_reader(self._border.main_fd(), self._deliver)
         self._runs = True
         if blank and self._forms_alone:
-            member = (self._self, self._addr, self._directory.identity.incarnation)
+            member = member_parts(self._self, Member(self._addr, self._directory.identity.incarnation))
             self._calls.begin(lambda call: self._border.initialize(call, [member]), _ignore)
         elif recovered.alone and not blank:
             self._border.elect()

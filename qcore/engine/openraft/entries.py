@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from qcore.disk.log.record import RawEntry, decode_body, encode_body, foreign_body
+from qcore.disk.log.record import RawEntry, decode_body, encode_body, feature_of, foreign_body
 from qcore.model.entry import Entry, EntryBody, LogId, Member, Membership
 
 if TYPE_CHECKING:
-    from qcore_openraft import BodyParts, EntryParts, LogIdParts, MembershipParts
+    from qcore_openraft import BodyParts, EntryParts, LogIdParts, MemberParts, MembershipParts
 
 __all__ = [
     "entry_body",
     "entry_parts",
     "from_membership",
     "log_id_parts",
+    "member_parts",
     "membership_parts",
+    "opaque_body",
     "raw_entry",
     "raw_entry_parts",
 ]
@@ -31,14 +33,18 @@ def log_id_parts(id: LogId) -> LogIdParts:
 
 def membership_parts(membership: Membership) -> MembershipParts:
     """Take a membership apart."""
-    nodes = [(node, member.addr, member.incarnation) for node, member in membership.nodes.items()]
-    return membership.configs, nodes
+    return membership.configs, [member_parts(node, member) for node, member in membership.nodes.items()]
+
+
+def member_parts(node: int, member: Member) -> MemberParts:
+    """Take a member with its Raft NodeId apart."""
+    return node, member.addr, member.incarnation, member.witness
 
 
 def from_membership(parts: MembershipParts) -> Membership:
     """Put a membership together."""
     configs, nodes = parts
-    return Membership(configs, {node: Member(addr, incarnation) for node, addr, incarnation in nodes})
+    return Membership(configs, {node: Member(addr, incarnation, witness) for node, addr, incarnation, witness in nodes})
 
 
 def entry_parts(entry: Entry) -> EntryParts:
@@ -81,6 +87,17 @@ def entry_body(body: BodyParts, index: int, level: int) -> EntryBody:
         Damaged: it is none, or needs a newer version.
     """
     return decode_body(body, _named(index)) if isinstance(body, bytes) else _own_body(body, level)
+
+
+def opaque_body(body: BodyParts, index: int, level: int) -> EntryBody:
+    """The same, without its commands: for a node that applies none, and need not know them.
+
+    Raises:
+        Damaged: it is no body.
+    """
+    if isinstance(body, bytes):
+        return EntryBody(feature_of(body, _named(index)), 0, "commands")
+    return _own_body(body, level)
 
 
 def _own_body(body: MembershipParts | None, level: int) -> EntryBody:

@@ -7,7 +7,7 @@ import importlib.util
 
 __all__ = ["BORDER_VERSION", "HOW_TO_INSTALL", "extension_problem", "is_installed"]
 
-BORDER_VERSION = 3
+BORDER_VERSION = 4
 """The version of the border that this engine speaks over."""
 
 HOW_TO_INSTALL = (

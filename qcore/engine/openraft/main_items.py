@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Protocol
 
 from qcore.disk.log.log import Log
 from qcore.disk.snapshot_files import SnapshotFile
 from qcore.engine.base import Host
-from qcore.engine.openraft.entries import entry_body, raw_entry_parts
+from qcore.engine.openraft.entries import raw_entry_parts
 from qcore.engine.openraft.snapshots import SnapshotKeys
-from qcore.model.entry import Entry, LogId
+from qcore.model.entry import Entry, EntryBody, LogId
 from qcore.model.errors import QcoreError
 
 if TYPE_CHECKING:
-    from qcore_openraft import AppliedParts, Border, RefusalParts
+    from qcore_openraft import AppliedParts, BodyParts, Border, RefusalParts
 
 __all__ = ["CoreEvents", "MainItems"]
 
@@ -51,7 +51,14 @@ class MainItems:
     """See `qcore_openraft.MainHandler`."""
 
     def __init__(
-        self, events: CoreEvents, border: Border, host: Host, log: Log, reader: Executor, snapshots: SnapshotKeys
+        self,
+        events: CoreEvents,
+        border: Border,
+        host: Host,
+        log: Log,
+        reader: Executor,
+        snapshots: SnapshotKeys,
+        read_body: Callable[[BodyParts, int, int], EntryBody],
     ) -> None:
         self._events = events
         self._border = border
@@ -59,6 +66,7 @@ class MainItems:
         self._log = log
         self._reader = reader
         self._snapshots = snapshots
+        self._read_body = read_body
         self.returned = events.returned
         self.rejected = events.rejected
         self.done = events.done
@@ -72,7 +80,7 @@ class MainItems:
         level = self._host.level()
         self._events.committed(
             [
-                (token, Entry(LogId(term, node, index), entry_body(body, index, level)))
+                (token, Entry(LogId(term, node, index), self._read_body(body, index, level)))
                 for term, node, index, token, body in entries
             ]
         )

@@ -60,7 +60,8 @@ class ClusterPromote(Query, tag="cluster.promote"):
 class ClusterMember(msgspec.Struct):
     """A member: `lag` counts log entries behind the leader, as far as this node knows; `waiting` why it has no vote.
 
-    `disk` is why its disk takes nothing but deletions, where it says so; such a voter holds the writes of all.
+    `disk` is why its disk takes nothing but deletions, where it says so; such a voter holds the writes of all. A
+    `witness` votes and keeps no state.
     """
 
     node: int
@@ -71,6 +72,7 @@ class ClusterMember(msgspec.Struct):
     alive: bool
     waiting: str | None = None
     disk: str | None = None
+    witness: bool = False
 
 
 class ClusterState(msgspec.Struct):

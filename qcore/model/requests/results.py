@@ -271,7 +271,10 @@ class Unlistened(msgspec.Struct):
 
 
 class MemberInfo(msgspec.Struct):
-    """`lag` counts log entries behind the leader; `waiting` is why it has no vote, where the node knows it."""
+    """`lag` counts log entries behind the leader; `waiting` is why it has no vote, where the node knows it.
+
+    A `witness` votes and keeps no state.
+    """
 
     node: int
     addr: str
@@ -279,6 +282,7 @@ class MemberInfo(msgspec.Struct):
     lag: int
     alive: bool
     waiting: str | None = None
+    witness: bool = False
 
 
 class ConnectedClient(msgspec.Struct):

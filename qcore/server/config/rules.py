@@ -12,7 +12,7 @@ __all__ = ["check_identity", "contradictions"]
 
 def contradictions(settings: Settings) -> list[str]:
     """Say what is wrong, a sentence for each; empty if the settings go together."""
-    return [*_times(settings), *_addresses(settings)]
+    return [*_times(settings), *_addresses(settings), *_witness(settings)]
 
 
 def check_identity(settings: Settings, identity: Identity) -> None:
@@ -21,6 +21,7 @@ def check_identity(settings: Settings, identity: Identity) -> None:
     Raises:
         ConfigError: says why.
     """
+    _check_kind(settings, identity)
     wanted, alone = settings.cluster_id, not settings.has_others
     if wanted and identity.cluster and wanted != identity.cluster:
         raise ConfigError(f"node {identity.node} belongs to cluster {identity.cluster}, cluster_id says {wanted}")
@@ -40,6 +41,30 @@ def check_identity(settings: Settings, identity: Identity) -> None:
             f"node {identity.node} has promised to form {identity.promise}, and would begin another one alone: "
             "give its peers or enable_discovery"
         )
+
+
+def _check_kind(settings: Settings, identity: Identity) -> None:
+    if settings.witness and not identity.witness:
+        raise ConfigError(
+            f"node {identity.node} has a directory with data: a witness begins on an empty one, so move this one away "
+            "or start without --witness"
+        )
+    if identity.witness and not settings.witness:
+        raise ConfigError(
+            f"node {identity.node} has the directory of a witness, which keeps no state: start it with --witness, or "
+            "move the directory away to begin as a node with data"
+        )
+
+
+def _witness(settings: Settings) -> list[str]:
+    if not settings.witness:
+        return []
+    problems = []
+    if not settings.has_others:
+        problems.append("witness: it votes beside others: give peers or enable_discovery")
+    if settings.engine == "embedded":
+        problems.append("witness: it needs engine openraft (or auto)")
+    return problems
 
 
 def _times(settings: Settings) -> list[str]:

@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         unit="id",
         expected="32 digits of 0-9 and a-f",
     )
+    witness: bool = _setting(
+        False,
+        "Be a witness: vote and keep the log, but no state, and serve no client; it needs a directory of its own.",
+        group="Cluster",
+    )
     auto_init: bool = _setting(
         False, "Form the cluster without CLUSTER INIT, once enough blank nodes are found.", group="Cluster"
     )

@@ -19,7 +19,7 @@ from qcore.model.api import SUBPROTOCOL
 from qcore.model.hosts import is_loopback
 from qcore.server.config.settings import Settings, check_origin
 from qcore.server.front.handover import TakeSocket
-from qcore.server.front.service import Limits, Service
+from qcore.server.front.service import Limits
 from qcore.server.front.unfinished import Unfinished
 from qcore.server.front.websocket import Address, Connection
 from qcore.server.node import Node
@@ -40,7 +40,7 @@ class FrontDoor:
 
     def __init__(self, node: Node) -> None:
         settings = node.settings
-        self.service: Service = node.router
+        self.service = node.service
         self.max_message = settings.max_message_mb * budgets.MEGABYTE
         self.send_queue = settings.send_queue_mb * budgets.MEGABYTE
         self.limits = Limits(

@@ -46,6 +46,7 @@ class Cluster:
         known = {peer.node: peer.alive for peer in status.peers}
         led = is_led(status)
         self._full = full
+        self._witnesses = {public_id(node) for node in (set() if membership is None else membership.witnesses)}
         self._alive = {own} | {node for node in self._addrs if known.get(node, led)}
 
     @property
@@ -55,10 +56,18 @@ class Cluster:
 
     @property
     def tolerates(self) -> int:
-        """Voters that may fail now before nothing can be written; below 0 where that is so already."""
+        """Voters that may fail now before nothing can be written; below 0 where that is so already.
+
+        One of those that are left has to have the data, which a witness has not.
+        """
         if not self._has_begun:
             return -1
-        return min(len(config & self._alive) - len(config) // 2 - 1 for config in self._configs)
+        quorum = min(len(config & self._alive) - len(config) // 2 - 1 for config in self._configs)
+        return min(quorum, len(self._with_data()) - 1)
+
+    def _with_data(self) -> list[int]:
+        """The voters with the data that can be reached."""
+        return [node for node in self.voters if node in self._alive and node not in self._witnesses]
 
     def quorum(self) -> tuple[int, int]:
         """How many voters are there, and how many are needed, where most are missing; (1, 1) before it has begun."""
@@ -69,7 +78,15 @@ class Cluster:
         """Every node, by its public id; `lag` is 0 where this node does not know it."""
         lags = {peer.node: peer.lag or 0 for peer in self._status.peers}
         return [
-            MemberInfo(node, addr, self._role(node), lags.get(node, 0), node in self._alive, self._waiting.get(node))
+            MemberInfo(
+                node,
+                addr,
+                self._role(node),
+                lags.get(node, 0),
+                node in self._alive,
+                self._waiting.get(node),
+                node in self._witnesses,
+            )
             for node, addr in sorted(self._addrs.items())
         ]
 
@@ -80,6 +97,9 @@ class Cluster:
             return f"nothing can be written: {self._not_begun()}"
         if voters == [self._own]:
             return "no other node has this data: keep a copy of it elsewhere (snapshot.export)"
+        if not self._with_data():
+            away = [node for node in missing if node not in self._witnesses]
+            return f"no voter that has the data can be reached; start {_named(away)}, and writes go on"
         if self.tolerates < 0:
             return f"no quorum: {self._reachable()}; start {_named(missing)}, and writes go on"
         full = [node for node in voters if node in self._full]
@@ -91,6 +111,9 @@ class Cluster:
             if missing[1:]:
                 until = "until they are back; start or remove them"
             return f"{_named(missing)} cannot be reached: {self._tolerance()} {until}"
+        witnesses = [node for node in voters if node in self._witnesses]
+        if witnesses:
+            return f"{self._tolerance()}; {_named(witnesses)} is a witness, which keeps no copy of the data"
         if len(voters) % 2:
             return self._tolerance()
         return f"{self._tolerance()}: a {_ordinal(len(voters) + 1)} node makes it {self.tolerates + 1}"

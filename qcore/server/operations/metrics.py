@@ -23,7 +23,7 @@ from qcore.server.operations.slow_requests import SlowRequests
 from qcore.server.reads.gate import ReadGate
 from qcore.server.runtime import budgets
 from qcore.server.runtime.delays import CollectionTimes, LoopLag
-from qcore.server.snapshots.taking import SnapshotTaker
+from qcore.server.snapshots.base import Snapshots
 from qcore.server.watch.api import WatchApi
 from qcore.server.writes.proposals import Proposals
 from qcore.store.state.state import State
@@ -54,7 +54,7 @@ class Observed(NamedTuple):
     gate: ReadGate
     watch: WatchApi
     history: History
-    snapshots: SnapshotTaker
+    snapshots: Snapshots
     lag: LoopLag
     collections: CollectionTimes
     role_changes: int

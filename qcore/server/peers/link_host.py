@@ -10,6 +10,7 @@ from qcore.cluster.notices import Notice
 from qcore.cluster.traffic.forwards import Forwarded
 from qcore.cluster.traffic.questions import Question
 from qcore.disk.directory import Directory
+from qcore.disk.snapshot_files import SnapshotFile
 from qcore.disk.space import last_slice, space, wanted_reserve
 from qcore.model.entry import LogId, Vote
 from qcore.model.errors import Fatal, IdInUse
@@ -35,6 +36,7 @@ class NodeLinkHost:
         self.look: Callable[[], None]
         """Sees who is linked."""
         self.take_own_address: Callable[[str], None]
+        self.take_snapshot: Callable[[SnapshotFile, Callable[[], None]], None]
         self.take_removal: Callable[[str], None]
         """Hears what a member says that takes this node for removed."""
         self.refusals = RefusedNodes()
@@ -86,6 +88,10 @@ class NodeLinkHost:
     def asked(self, question: Question) -> None:
         """See `LinkHost.asked`."""
         self._crossing.call(self.take_question, question)
+
+    def offered(self, found: SnapshotFile, done: Callable[[], None]) -> None:
+        """See `LinkHost.offered`."""
+        self._crossing.call(self.take_snapshot, found, done)
 
     def link_failed(self, error: BaseException) -> None:
         """See `LinkHost.link_failed`."""

@@ -26,7 +26,7 @@ from qcore.cluster.membership.view import (
     View,
 )
 from qcore.engine.base import ChangeDone, Engine, EngineStatus
-from qcore.model.entry import Membership, public_id
+from qcore.model.entry import Member, Membership, public_id
 from qcore.model.errors import RequestError, error_from_wire
 from qcore.model.leader_commands import RemoveDisk
 from qcore.model.requests.commands import Command
@@ -188,8 +188,8 @@ class MemberChanges:
                 engine.remove(node, done)
             case SetAddress(node, addr):
                 engine.set_address(node, addr, done)
-            case AddLearner(node, addr, incarnation):
-                engine.add_learner(node, addr, incarnation, done)
+            case AddLearner(node, addr, incarnation, witness):
+                engine.add_learner(node, Member(addr, incarnation, witness), done)
             case Promote(node):
                 engine.promote(node, done)
 
@@ -209,6 +209,7 @@ def _linked_nodes(linked: Sequence[PeerStatus], status: EngineStatus) -> tuple[L
             reached=each.hello.addr in each.addresses,
             level=each.hello.levels[1],
             lag=lags.get(each.hello.id),
+            witness=each.hello.witness,
         )
         for each in linked
     )
@@ -226,7 +227,8 @@ def _text(change: Change, view: View) -> str:
             return f"Removing node {public_id(node)} ({view.membership.nodes[node].addr}) from the cluster"
         case SetAddress(node, addr):
             return f"Node {public_id(node)} is reached at {addr} now, not at {view.membership.nodes[node].addr}"
-        case AddLearner(node, addr, _):
-            return f"Adding node {public_id(node)} ({addr}) to the cluster, without a vote at first"
+        case AddLearner(node, addr, _, witness):
+            what = "witness" if witness else "node"
+            return f"Adding {what} {public_id(node)} ({addr}) to the cluster, without a vote at first"
         case Promote(node):
             return f"Node {public_id(node)} has caught up and gets a vote"

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from qcore.cluster.membership.task import removal_problem
+from qcore.cluster.membership.task import removal_problem, witness_problem
 from qcore.cluster.membership.view import View
 from qcore.cluster.traffic.questions import Question
 from qcore.model.entry import public_id
@@ -201,6 +201,9 @@ class MemberOrders:
             raise Forbidden(f"node {id} is being removed")
         if member in view.voters:
             return self._state(id, member, view)
+        problem = witness_problem(view, member)
+        if problem:
+            raise Forbidden(f"node {id} gets no vote: {problem}")
         self._changes.task.wished.add(member)
         return None
 

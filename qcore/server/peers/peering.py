@@ -38,6 +38,7 @@ from qcore.server.peers.member_changes import MemberChanges
 from qcore.server.peers.member_orders import ORDER, MemberOrders
 from qcore.server.peers.offers import ADMISSION, Offer, decode_offer
 from qcore.server.peers.removal import Removal
+from qcore.server.peers.snapshot_requests import SNAPSHOT, SnapshotRequests
 from qcore.server.runtime import budgets, logs
 from qcore.server.runtime.timers import Alarm, Periodic
 from qcore.version import VERSION
@@ -80,6 +81,12 @@ class Peering:
         self._link = PeerLink(self._own, settings, host, node.engine, directory.snapshots)
         host.take_forwards = node.connect(self).take
         host.take_question, host.look, host.take_own_address = self._asked, self._look, self._found_itself
+        requests = SnapshotRequests(
+            self._link, directory.snapshots, lambda: self._own.cluster, lambda: node.engine.status().leader
+        )
+        self._snapshot_requests = requests
+        node.ask_snapshots_by(requests.ask)
+        host.take_snapshot = node.offered
         self._removal = Removal(self._has_member, self._was_removed)
         host.take_removal = self._removal.hear
         self._failed, self._start_anew = failed, start_anew
@@ -87,7 +94,7 @@ class Peering:
             directory.identity,
             addr,
             peers,
-            joins=node.settings.bootstrap == "join",
+            joins=node.settings.bootstrap == "join" or node.settings.witness,
             cluster_id=node.settings.cluster_id or "",
             automatic=_automatic(node.settings),
         )
@@ -246,7 +253,8 @@ class Peering:
             self._link.ask(node, ORDER, body, limit, cross)
 
     def _has_member(self) -> bool:
-        return any(each.up for each in self._link.status)
+        """A witness knows of no list of removed disks, and talks to all."""
+        return any(each.up and not each.hello.witness for each in self._link.status)
 
     def _was_removed(self, message: str) -> None:
         self._orders.was_removed(self._directory.identity.node)
@@ -257,6 +265,9 @@ class Peering:
     def _asked(self, question: Question) -> None:
         if question.kind == ORDER:
             self._orders.asked(question)
+            return
+        if question.kind == SNAPSHOT:
+            self._snapshot_requests.asked(question)
             return
         asker = question.asker
         question.answer(b"")
@@ -348,4 +359,5 @@ def _own(identity: Identity, node: Node, addr: str) -> Own:
         levels=(1, node.settings.feature_level),
         addr=addr,
         version=VERSION,
+        witness=identity.witness,
     )

@@ -338,6 +338,12 @@ CLIENTS_STEP = 500
 LOGGED_DEPTH = 6
 """Nesting of a detail of a log line; what is deeper is shown as text."""
 
+HAND_OVER_LOOK_SECONDS = 0.1
+"""Between two looks of a witness that leads at who can lead instead."""
+
+WITNESS_SNAPSHOT_SECONDS = 2.0
+"""Between two times that a witness whose log is over its limits asks for a snapshot."""
+
 MEMBERSHIP_LOOK_SECONDS = 0.5
 """Between two looks of a leader at who is to be added, promoted or removed."""
 

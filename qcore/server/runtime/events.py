@@ -353,6 +353,12 @@ EVENTS: dict[str, Event] = {
         "This node was too far behind for the log.",
         "Nothing, unless it comes often: then the node or its network is too slow.",
     ),
+    "snapshot_taken_over": Event(
+        "642673426dca4ba98a7fce636fe79f83",
+        "A witness keeps a snapshot of another node",
+        "Its log is over the limits, and goes up to the snapshot before this one.",
+        "Nothing.",
+    ),
     # -- requests and clients --------------------------------------------------------------------------------
     "slow_request": Event(
         "37c1e3ec659e4e7c8bc619ba6ff2e501",

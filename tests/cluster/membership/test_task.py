@@ -374,3 +374,52 @@ def test_whatever_happened_the_cluster_comes_to_rest_with_all_that_are_there(
     voting = len(world.membership.configs[0])
     assert voting >= min(3, len(present)), "second and third get a vote at once"
     assert voting % 2 or len(known.learners) == 0 or gone, "one more vote would be worth it"
+
+
+# -- witnesses -------------------------------------------------------------------------------------------------
+
+
+def with_witnesses(membership: Membership, *ids: int) -> Membership:
+    """The same, in which these nodes are witnesses."""
+    nodes = {
+        node: Member(each.addr, each.incarnation, witness=public_id(node) in ids)
+        for node, each in membership.nodes.items()
+    }
+    return Membership(membership.configs, nodes)
+
+
+def test_a_witness_is_added_as_one() -> None:
+    found = decide(view(members([1, 2]), linked(2), linked(3, witness=True)))
+    assert found == AddLearner(raft(3), address(3), disk(3), witness=True)
+
+
+@pytest.mark.parametrize(
+    ("voters", "learners", "witnesses", "promoted", "why"),
+    [
+        ([1, 2], (3,), (3,), 3, "is about to get a vote"),
+        ([1], (3,), (3,), None, "has no vote: a witness votes beside two nodes that have the data, and one votes now"),
+        ([1, 2, 4], (3,), (3,), None, "has no vote: 3 nodes vote, and a witness is of use beside an even number"),
+        ([1, 2, 4], (3,), (3, 4), None, "has no vote: another witness votes already"),
+        ([1, 2], (3, 4), (3,), 4, "is about to get a vote"),
+        ([1], (2, 3), (3,), 2, "has no vote: a witness votes beside two"),
+    ],
+)
+def test_a_witness_votes_only_where_it_makes_an_even_number_with_the_data_odd(
+    voters: list[int], learners: tuple[int, ...], witnesses: tuple[int, ...], promoted: int | None, why: str
+) -> None:
+    membership = with_witnesses(members(voters, learners), *witnesses)
+    seen = view(membership, *(linked(id, witness=id in witnesses) for id in (*voters, *learners) if id != 1))
+    task = MembershipTask()
+    found = [task.look(seen, float(now)) for now in range(4)][-1]
+    assert found == (None if promoted is None else Promote(raft(promoted)))
+    assert task.waiting(seen)[3].startswith(why)
+
+
+def test_neither_leadership_nor_the_last_copy_of_the_data_is_left_to_a_witness() -> None:
+    three = with_witnesses(TRIO, 3)
+    seen = view(three, linked(2), linked(3, witness=True), removed=(disk(1),))
+    assert decide(seen) == HandOver(raft(2))
+    two = with_witnesses(members([1, 3]), 3)
+    seen = view(two, linked(3, witness=True), removed=(disk(1),))
+    assert decide(seen) is None
+    assert removal_problem(seen, raft(1)) == "no other voter has the data"

@@ -308,3 +308,20 @@ def test_a_stop_while_a_snapshot_is_sent_fails_it(tmp_path: Path) -> None:
         assert second.link.stop(DEADLINE)
         assert sending.result(0) is None
         assert os.listdir(second.folder) == []
+
+
+def test_a_snapshot_that_is_offered_beside_raft_reaches_the_node_and_goes_if_it_is_not_taken_over(
+    tmp_path: Path,
+) -> None:
+    with linked_nodes(tmp_path, 1, 2) as (first, second):
+        sent = take_snapshot(first.snapshots, 7, 2_000_000)
+        until(lambda: first.link.status and second.link.status)
+
+        def arrived() -> bool:  # the channel for snapshots may not be there yet
+            first.link.offer_snapshot(second.own.node, sent)
+            return bool(second.host.snapshots)
+
+        until(arrived)
+        assert second.host.snapshots[0].header == sent.header
+        assert second.engine.snapshots == []
+        until(lambda: list(second.folder.iterdir()) == [])

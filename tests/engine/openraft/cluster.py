@@ -182,6 +182,7 @@ class Cluster:
         self.directories: dict[int, Directory] = {}
         self.calls = itertools.count(1)
         self.asked: dict[int, tuple[int, int, int]] = {}
+        self.witnesses: set[int] = set()
         self._folder = folder
         self._timing = timing
         self._files = files
@@ -196,7 +197,13 @@ class Cluster:
         for node in nodes:
             directory = Directory.open(self._folder / str(node), node, machine="testbed", files=self._files(node))
             engine = OpenRaftEngine(
-                directory, f"n{node}", 3600.0, lambda _seconds: None, alone=False, timing=self._timing
+                directory,
+                f"n{node}",
+                3600.0,
+                lambda _seconds: None,
+                alone=False,
+                timing=self._timing,
+                witness=node in self.witnesses,
             )
             host = PlainHost(self, node)
             host.engine = engine
@@ -242,7 +249,7 @@ class Cluster:
 
     def member(self, node: int) -> Member:
         """What a membership says of a node."""
-        return Member(f"n{node}", self.directories[node].identity.incarnation)
+        return Member(f"n{node}", self.directories[node].identity.incarnation, node in self.witnesses)
 
     async def leader(self, among: Iterable[int] | None = None) -> PlainHost:
         """Wait until one of the nodes leads."""

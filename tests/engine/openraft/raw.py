@@ -15,11 +15,11 @@ from tests.server.running import until
 if TYPE_CHECKING:
     from qcore_openraft import AppliedParts, EntryParts, LogIdParts, MembershipParts, RefusalParts
 
-__all__ = ["ELECTION_MAX_MS", "OTHER", "SELF", "THIRD", "THREE", "RawNode", "message", "raw_node"]
+__all__ = ["ELECTION_MAX_MS", "HEARTBEAT_MS", "OTHER", "SELF", "THIRD", "THREE", "RawNode", "message", "raw_node"]
 
 SELF, OTHER, THIRD = 65_536, 2 * 65_536, 3 * 65_536
-THREE: MembershipParts = ([[SELF, OTHER, THIRD]], [(node, f"n{node}", "ff") for node in (SELF, OTHER, THIRD)])
-ELECTION_MAX_MS = 400
+THREE: MembershipParts = ([[SELF, OTHER, THIRD]], [(node, f"n{node}", "ff", False) for node in (SELF, OTHER, THIRD)])
+HEARTBEAT_MS, ELECTION_MAX_MS = 50, 400
 
 
 def message(**fields: Any) -> bytes:
@@ -30,8 +30,14 @@ def message(**fields: Any) -> bytes:
 class RawNode:
     """Node `SELF`; hears everything. What the log is asked for is completed at once unless it `holds`."""
 
-    def __init__(self) -> None:
-        self.border = Border(SELF, heartbeat_ms=50, election_min_ms=200, election_max_ms=ELECTION_MAX_MS)
+    def __init__(self, *, stands_late: bool = False) -> None:
+        self.border = Border(
+            SELF,
+            heartbeat_ms=HEARTBEAT_MS,
+            election_min_ms=200,
+            election_max_ms=ELECTION_MAX_MS,
+            stands_late=stands_late,
+        )
         self.holds = False
         self.log: list[tuple[Any, ...]] = []
         self.open: list[int] = []
@@ -158,9 +164,9 @@ class _Link:
 
 
 @contextmanager
-def raw_node() -> Iterator[RawNode]:
+def raw_node(*, stands_late: bool = False) -> Iterator[RawNode]:
     """A border whose three queues are fetched on the loop; ended with the block."""
-    node, loop = RawNode(), asyncio.get_running_loop()
+    node, loop = RawNode(stands_late=stands_late), asyncio.get_running_loop()
     border = node.border
     loop.add_reader(border.log_fd(), border.deliver_log, node)
     loop.add_reader(border.main_fd(), border.deliver_main, node)

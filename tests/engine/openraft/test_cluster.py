@@ -215,6 +215,34 @@ async def test_a_hand_over_to_a_node_that_is_gone_is_refused_and_writes_go_on(tm
         await cluster.write(leader)
 
 
+async def test_a_witness_is_handed_no_leadership_and_leads_only_where_it_alone_has_the_newest_entries(
+    tmp_path: Path,
+) -> None:
+    async with clusters(tmp_path) as cluster:
+        cluster.witnesses = {3}
+        leader = await cluster.form(1, 2, 3)
+        assert leader.node in (1, 2)
+        assert leader.membership is not None
+        assert leader.membership[0].witnesses == {raft_id(3)}
+        await cluster.write(leader)
+        errors: list[RequestError | None] = []
+        leader.engine.transfer(raft_id(3), errors.append)
+        await until(lambda: errors)
+        assert errors[0] is not None
+        assert "it is a witness" in errors[0].message
+        behind = next(node for node in (1, 2) if node != leader.node)
+        cluster.abandon(behind)
+        await cluster.write(leader)
+        cluster.abandon(leader.node)
+        cluster.start(behind)
+        witness = await cluster.leader([3])
+        while errors[-1] is not None:  # it has to get the newest entries first
+            errors.clear()
+            witness.engine.transfer(raft_id(behind), errors.append)
+            await until(lambda: errors)
+        await cluster.write(await cluster.leader([behind]))
+
+
 async def test_after_a_hand_over_that_never_arrived_there_is_a_leader_again(tmp_path: Path) -> None:
     async with clusters(tmp_path) as cluster:
         leader = await cluster.form(1, 2, 3)
@@ -237,7 +265,7 @@ async def test_a_learner_catches_up_gets_a_vote_and_can_be_removed(tmp_path: Pat
         cluster.start(2)
         errors: list[RequestError | None] = []
         member = cluster.member(2)
-        leader.engine.add_learner(raft_id(2), member.addr, member.incarnation, errors.append)
+        leader.engine.add_learner(raft_id(2), member, errors.append)
         await until(lambda: errors)
         assert await cluster.settle() == tokens
         leader.engine.promote(raft_id(2), errors.append)

@@ -12,7 +12,17 @@ import pytest
 if TYPE_CHECKING:
     from qcore_openraft import EntryParts
 
-from tests.engine.openraft.raw import ELECTION_MAX_MS, OTHER, SELF, THIRD, THREE, RawNode, message, raw_node
+from tests.engine.openraft.raw import (
+    ELECTION_MAX_MS,
+    HEARTBEAT_MS,
+    OTHER,
+    SELF,
+    THIRD,
+    THREE,
+    RawNode,
+    message,
+    raw_node,
+)
 from tests.server.running import until
 
 LEADER = {"term": 5, "node": OTHER, "committed": True}
@@ -64,6 +74,17 @@ async def test_after_the_lease_a_restarted_node_votes_again() -> None:
             term += 1
             granted = (await node.answer("vote", **campaign(term, THIRD)))["granted"]
         assert ("vote", (term, THIRD, False)) in node.log
+
+
+async def test_a_node_that_stands_late_lets_each_other_one_stand_first() -> None:
+    with raw_node(stands_late=True) as node:
+        begun = time.monotonic()
+        node.start_as_one_of_three((4, OTHER, True))
+        for other in (OTHER, THIRD):
+            node.border.set_link(other, True)
+        await until(lambda: node.sent)
+        assert {kind for _, kind, _, _ in node.sent} == {"pre_vote"}
+        assert time.monotonic() - begun >= 2 * (ELECTION_MAX_MS + HEARTBEAT_MS) / 1000
 
 
 async def test_a_vote_is_on_the_disk_before_it_is_given() -> None:
@@ -281,7 +302,7 @@ async def test_a_snapshot_that_no_cluster_can_have_made_is_refused() -> None:
     with raw_node() as node:
         node.start_as_one_of_three((5, OTHER, False))
         await node.answer("append", **append(1, 3, committed=3))
-        nodes = [{"node": id, "addr": addr, "incarnation": of} for id, addr, of in THREE[1]]
+        nodes = [{"node": id, "addr": addr, "incarnation": of} for id, addr, of, _ in THREE[1]]
         members = {"configs": THREE[0], "nodes": nodes}
         beyond = {"term": 9, "node": OTHER, "index": 7}
         contradicts = {"term": 5, "node": OTHER, "index": 3} | {"node": OTHER + 1}

@@ -59,7 +59,9 @@ async def test_the_store_is_one_that_openraft_can_use(tmp_path: Path, name: str,
     host.engine = engine
     loop = engine._loop = asyncio.get_running_loop()
     engine._host = host
-    engine._items = MainItems(engine, engine._border, host, directory.log, engine._reader, engine._snapshots)
+    engine._items = MainItems(
+        engine, engine._border, host, directory.log, engine._reader, engine._snapshots, engine._read_body
+    )
     engine._writer.start(host.failures.append)
     loop.add_reader(engine._border.main_fd(), engine._deliver)
     begins_at = BEGINS_AT.get(name, 0)

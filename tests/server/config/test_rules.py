@@ -50,6 +50,8 @@ def test_settings_that_go_together_are_taken(settings: dict[str, Any]) -> None:
         ({"ws_addr": "10.0.0.1:80", "peers": FAR}, "cluster_secret_file: expected a secret"),
         ({"ws_addr": "0.0.0.0:80", "enable_discovery": True}, "cluster_secret_file: expected a secret"),
         ({"ws_addr": "10.0.0.1:80", "peers": NEAR}, "cluster_secret_file: expected a secret"),
+        ({"witness": True}, "witness: it votes beside others: give peers or enable_discovery"),
+        ({"witness": True, "peers": NEAR, "engine": "embedded"}, "witness: it needs engine openraft (or auto)"),
     ],
 )
 def test_settings_that_contradict_each_other_are_told(settings: dict[str, Any], problem: str) -> None:
@@ -101,3 +103,14 @@ def test_a_node_that_has_promised_does_not_begin_alone() -> None:
     with pytest.raises(ConfigError, match="node 1 has promised to form cluster abababab of nodes 1 and 2"):
         check_identity(Settings(), promised)
     check_identity(Settings(peers=NEAR), promised)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_directory_is_that_of_a_witness_or_of_a_node_with_data_for_ever(begun: bool) -> None:
+    known = msgspec.structs.replace(BLANK, cluster="ab" * 16 if begun else "")
+    witness = msgspec.structs.replace(known, witness=True)
+    check_identity(Settings(witness=True, peers=NEAR), witness)
+    with pytest.raises(ConfigError, match="node 1 has the directory of a witness, which keeps no state: start it with"):
+        check_identity(Settings(peers=NEAR), witness)
+    with pytest.raises(ConfigError, match="node 1 has a directory with data: a witness begins on an empty one"):
+        check_identity(Settings(witness=True, peers=NEAR), known)

@@ -44,3 +44,9 @@ def test_while_voters_change_those_of_both_sets_and_of_a_node_its_newest_disk() 
     members = {node: Member("n", "00" * 16) for node in (first(1), old, new, first(3))}
     membership = Membership([[first(1), old], [first(1), new, first(3)]], members)
     assert successors(1, membership, [PeerStatus(2, True, 0), PeerStatus(3, True, 1)]) == [new, first(3)]
+
+
+def test_a_witness_leads_for_nobody() -> None:
+    nodes = {node: Member(f"n{node}", "00" * 16, witness=node == first(3)) for node in THREE.nodes}
+    peers = PeerStatus(2, True, 7), PeerStatus(3, True, 0)
+    assert successors(1, Membership(THREE.configs, nodes), peers) == [first(2)]

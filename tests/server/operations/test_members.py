@@ -97,3 +97,22 @@ def test_those_the_engine_says_nothing_of_are_taken_to_be_there_while_somebody_l
     membership = Membership([list(nodes)], nodes)
     assert Cluster(1, "h:1", membership, status()).tolerates == 1
     assert Cluster(1, "h:1", membership, status("candidate", None)).tolerates == -1
+
+
+@pytest.mark.parametrize(
+    ("down", "tolerates", "outlook"),
+    [
+        ((), 1, "tolerates 1 failure; node 3 is a witness, which keeps no copy of the data"),
+        ((2,), 0, "node 2 cannot be reached: tolerates 0 failures until it is back; start it, or remove it"),
+        ((3,), 0, "node 3 cannot be reached: tolerates 0 failures until it is back; start it, or remove it"),
+        ((1, 2), -1, "no voter that has the data can be reached; start nodes 1, 2, and writes go on"),
+    ],
+)  # fmt: skip
+def test_a_witness_counts_as_a_vote_and_not_as_a_copy(down: tuple[int, ...], tolerates: int, outlook: str) -> None:
+    everybody = [raft_node_id(node, 0) for node in (1, 2, 3)]
+    nodes = {node: Member("host:1", "00" * 16, witness=node == everybody[2]) for node in everybody}
+    own = 3 if 1 in down else 1
+    peers = tuple(PeerStatus(node, node not in down) for node in (1, 2, 3) if node != own)
+    found = Cluster(own, "here:1", Membership([everybody], nodes), status(peers=peers))
+    assert (found.tolerates, found.outlook()) == (tolerates, outlook)
+    assert [each.witness for each in found.members()] == [False, False, True]

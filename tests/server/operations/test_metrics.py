@@ -15,7 +15,7 @@ from qcore.engine.base import PeerStatus
 from qcore.server.operations.metrics import METRICS
 from qcore.server.runtime import budgets
 from tests.server.fake_engine import FakeEngine
-from tests.server.running import Running, running, until
+from tests.server.running import Running, running, taker, until
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 ROW = re.compile(r"\| `(qcore_\w+)` \| (\w+) \| (.*?) \| (.*) \|")
@@ -206,7 +206,7 @@ async def test_a_snapshot_is_told_and_one_that_failed(run: Running) -> None:
     assert value(run, "qcore_snapshot_size_bytes") > 0
     assert value(run, "qcore_snapshot_timestamp_seconds") > 1_700_000_000
     assert value(run, "qcore_snapshot_duration_seconds") > 0
-    run.node._snapshots._failed("the test says so")
+    taker(run.node)._failed("the test says so")
     assert value(run, "qcore_snapshots_total", outcome="failed") == 1
     assert value(run, "qcore_snapshot_running") == 0
 

@@ -25,7 +25,7 @@ from qcore.server.calls import Call
 from qcore.server.recovery import load
 from qcore.server.runtime import budgets
 from qcore.store import apply
-from tests.server.running import Client, GatedFiles, Running, running, until
+from tests.server.running import Client, GatedFiles, Running, running, taker, until
 
 USER = {"entityType": "User", "fields": [{"name": "Age", "dataType": "Int"}, {"name": "Notes", "dataType": "String"}]}
 
@@ -134,7 +134,7 @@ async def test_the_limit_of_entries_asks_for_snapshots_and_the_log_goes_up_to_th
         client = await begin(run)
         for _ in range(12):
             await write(client, 10)
-            await until(lambda: run.node._snapshots._running is None)
+            await until(lambda: taker(run.node)._running is None)
         kept = run.directory.snapshots.found
         await until(lambda: first_entry(run) == kept[1].header.last.index + 1)
         await until(lambda: entries(run) < 60)
@@ -311,7 +311,7 @@ async def test_a_disk_without_inodes_gets_a_snapshot_that_lets_entries_go(tmp_pa
         client = await begin(run)
         await write(client, 20)
         run.node._snapshots.relieve(Space(1 << 40, 1 << 39, 200, 100))
-        await until(lambda: not run.node._snapshots._relief.active)
+        await until(lambda: not taker(run.node)._relief.active)
         assert run.directory.snapshots.found == []
         await write(client, 20)
 
@@ -354,7 +354,7 @@ async def test_stopping_begins_no_other_snapshot_for_who_waits_for_the_next_one(
         await stopping
         errors = [client.answers[id]["error"] for id in (served, waiting)]
         assert [(error["data"]["kind"], error["message"]) for error in errors] == [("busy", "the node is stopping")] * 2
-        assert run.node._snapshots._running is None
+        assert taker(run.node)._running is None
         assert not run.state._pins
         assert failures == []
 
@@ -461,7 +461,7 @@ async def test_a_disk_short_of_room_keeps_one_good_snapshot_and_the_log_behind_i
         kept = run.directory.snapshots.found[1]
         await write(client, 3)
         run.node._snapshots.relieve(Space(1 << 30, 1 << 30))
-        await until(lambda: not run.node._snapshots._relief.active)
+        await until(lambda: not taker(run.node)._relief.active)
         assert run.directory.snapshots.found == [kept]
         await until(lambda: first_entry(run) == kept.header.last.index + 1)
         await until(lambda: len(files(run, "snapshots")) == 2)  # the damaged one is left alone
@@ -477,7 +477,7 @@ async def test_a_disk_short_of_room_gets_a_snapshot_that_lets_the_log_go(tmp_pat
         for id in made:
             await client.result("delete", id=id)
         run.node._snapshots.relieve(Space(1 << 30, 0))
-        await until(lambda: not run.node._snapshots._relief.active)
+        await until(lambda: not taker(run.node)._relief.active)
         (found,) = run.directory.snapshots.found
         assert found.header.last.index == run.state.applied
         await until(lambda: run.directory.log.purged == found.header.last)

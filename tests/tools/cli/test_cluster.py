@@ -55,6 +55,12 @@ def test_people_see_whose_disk_is_full() -> None:
     assert "(leader, voter, lag 0, alive, the disk of /data is full)" in render(STATUS, found, {}, "human")
 
 
+def test_people_see_which_one_is_a_witness() -> None:
+    found = state()
+    found["members"][1]["witness"] = True
+    assert "(follower, voter, witness, lag 3, not reachable)" in render(STATUS, found, {}, "human")
+
+
 def test_people_see_what_a_blank_node_waits_for() -> None:
     waiting = "node 2 belongs to no cluster: CLUSTER INIT forms one"
     blank = state(cluster="", leader=None, members=[], waiting=waiting)
@@ -65,8 +71,8 @@ def test_people_see_what_a_blank_node_waits_for() -> None:
 
 def test_programs_get_a_row_for_each_member() -> None:
     csv = render(STATUS, state(), {}, "csv").splitlines()
-    assert csv[0] == "node,addr,role,vote,lag,alive,waiting,disk"
-    assert csv[3] == "3,10.0.0.3:8080,learner,learner,900,true,catching up,"
+    assert csv[0] == "node,addr,role,vote,lag,alive,waiting,disk,witness"
+    assert csv[3] == "3,10.0.0.3:8080,learner,learner,900,true,catching up,,"
     assert render(STATUS, state(), {}, "raw").splitlines()[1] == "2 10.0.0.2:8080 follower voter 3 false"
     assert list(STATUS.notes(state())) == ["tolerates 0 failures: a third node makes it 1"]
 

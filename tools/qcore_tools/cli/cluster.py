@@ -54,7 +54,7 @@ class StatusView(View):
         yield f"Outlook: {result['outlook']}"
 
     def table(self, result: Any) -> Table:
-        keys = ["node", "addr", "role", "vote", "lag", "alive", "waiting", "disk"]
+        keys = ["node", "addr", "role", "vote", "lag", "alive", "waiting", "disk", "witness"]
         return keys, [[cell(member.get(key)) for key in keys] for member in result["members"]]
 
     def raw(self, result: Any) -> Iterable[str]:
@@ -69,6 +69,8 @@ def _words(member: Any) -> Iterable[str]:
     yield member["role"]
     if member["vote"] != member["role"]:
         yield member["vote"]
+    if member.get("witness"):
+        yield "witness"
     yield f"lag {member['lag']}"
     yield "alive" if member["alive"] else "not reachable"
     if member.get("waiting"):

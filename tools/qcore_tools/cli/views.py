@@ -245,7 +245,8 @@ class InfoView(View):
         if result.get("waiting") is None:
             lines = [line for line in lines if not line.startswith("Waiting:")]
         for member in result.get("members", ()):
-            words = [member["role"], f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"]
+            role = f"{member['role']}, witness" if member.get("witness") else member["role"]
+            words = [role, f"lag {member['lag']}", "alive" if member["alive"] else "not reachable"]
             state = ", ".join([*words, member["waiting"]] if member.get("waiting") else words)
             lines.append(f"Member {member['node']}: {member['addr']} ({state})")
         lines += [f"Refused: {sentence}" for sentence in result.get("refused", ())]
