@@ -19,6 +19,9 @@ __all__ = ["Machine", "missing"]
 DEADLINE = 120.0
 """Seconds after which a wait is given up; generous, as it only bounds a failure."""
 
+LEAVING = 60.0
+"""Seconds that killed processes have to be gone."""
+
 SYSTEMD = "/lib/systemd/systemd"
 PROGRAMS = ("unshare", "nsenter", "setpriv", "pivot_root", "ip", "systemctl", "make")
 PAUSE = 0.05
@@ -95,10 +98,7 @@ class Machine:
             except subprocess.TimeoutExpired:
                 self._outer.kill()  # unshare takes the namespaces' init along
                 self._outer.wait()
-        for path, names, _files in os.walk(self._group, topdown=False):
-            for name in names:
-                os.rmdir(os.path.join(path, name))
-        self._group.rmdir()
+        self._remove_group()
 
     def shell(self, command: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
         """Run a command line as root; standard error comes with the output."""
@@ -147,6 +147,16 @@ class Machine:
             stdout=console,
             stderr=subprocess.STDOUT,
         )
+
+    def _remove_group(self) -> None:
+        """Remove its cgroups, when the last process of it has ended: unshare does not wait for those it takes along."""
+        end = time.monotonic() + LEAVING
+        while "populated 1" in (self._group / "cgroup.events").read_text() and time.monotonic() < end:
+            time.sleep(PAUSE)
+        for path, names, _files in os.walk(self._group, topdown=False):
+            for name in names:
+                os.rmdir(os.path.join(path, name))
+        self._group.rmdir()
 
     def _wait_for_init(self) -> int:
         """The process, as this machine numbers it, that is PID 1 there, once it is systemd."""
