@@ -108,6 +108,14 @@ def test_a_folder_without_wheels_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.startswith(f"qcore: {tmp_path} has no wheel of qcore")) == (1, True)
 
 
+def test_a_second_prefix_is_refused(wheels: Path, tmp_path: Path) -> None:
+    """The units of the first one would go on being those that count."""
+    (tmp_path / "usr/local/lib/qcore").mkdir(parents=True)
+    (tmp_path / "usr/local/lib/qcore/installed-files").touch()
+    done = install("install", DESTDIR=str(tmp_path), PREFIX="/usr", WHEELS=str(wheels), PYTHON=python())
+    assert (done.returncode, done.stdout.startswith("qcore: it is installed in /usr/local; ")) == (1, True)
+
+
 def test_an_interpreter_that_will_not_do_is_refused(tmp_path: Path) -> None:
     done = install("install", DESTDIR=str(tmp_path), PYTHON="/bin/false")
     assert (done.returncode, done.stdout.startswith("qcore: /bin/false is no Python 3.11")) == (1, True)

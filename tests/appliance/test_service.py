@@ -107,6 +107,14 @@ def test_wrong_settings_keep_a_node_down_and_name_the_mistake(machine: Machine) 
     machine.run("rm /etc/qcore/node-4.toml; systemctl reset-failed qcore@4")
 
 
+def test_a_secret_that_is_missing_keeps_a_node_down_and_is_named(machine: Machine) -> None:
+    machine.run("mv /etc/qcore/cluster.secret /etc/qcore/moved")
+    assert machine.shell("systemctl restart qcore@1").returncode == 1
+    assert "AssertPathExists=/etc/qcore/cluster.secret was not met" in machine.shell("systemctl status qcore@1").stdout
+    assert machine.show("qcore@1", "ActiveState") == "inactive"
+    machine.run("mv /etc/qcore/moved /etc/qcore/cluster.secret; systemctl start qcore@1")
+
+
 def test_the_two_lines_of_a_node_on_the_network_are_all_it_needs(machine: Machine) -> None:
     lines = GUIDE.block("A node on the network", "toml")
     printed = machine.run(f"cat {SOURCE}/packaging/systemd/install")
@@ -209,7 +217,11 @@ def test_an_upgrade_keeps_what_was_edited_and_renews_what_was_not(machine: Machi
 def test_nothing_but_backups_is_left_as_the_guide_says(machine: Machine) -> None:
     machine.run("mkdir /etc/systemd/system/qcore@.service.d")
     machine.run("cp /usr/local/share/doc/qcore/examples/memory.conf /etc/systemd/system/qcore@.service.d")
+    machine.run("systemctl stop qcore.target; cp -a /var/lib/qcore /tmp/data; rm -r /var/lib/qcore/*")
+    machine.run("mount -t tmpfs tmpfs /var/lib/qcore; cp -a /tmp/data/. /var/lib/qcore")
+    machine.run("systemctl daemon-reload; systemctl start qcore.target")
     GUIDE.follow(machine, "Remove")
+    assert machine.run("ls -A /var/lib/qcore; umount /var/lib/qcore; rmdir /var/lib/qcore; rm -r /tmp/data") == ""
     assert machine.shell("id qcore").returncode == 1
     assert machine.run("find /etc /usr/local /var/lib /run/systemd/system -name '*qcore*'") == ""
     assert machine.run("systemctl list-units --all --no-legend 'qcore*'") == ""

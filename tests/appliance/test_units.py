@@ -62,6 +62,7 @@ def test_settings_are_those_of_all_nodes_and_then_of_one() -> None:
 
 def test_the_secret_reaches_the_node_as_a_credential() -> None:
     assert values("qcore@.service", "LoadCredential") == ["cluster.secret:/etc/qcore/cluster.secret"]
+    assert values("qcore@.service", "AssertPathExists") == ["/etc/qcore/cluster.secret"]
     assert values("qcore@.service", "Environment") == ["QCORE_CLUSTER_SECRET_FILE=%d/cluster.secret"]
 
 

@@ -82,6 +82,7 @@ in
         # What does not heal by itself ends with a code below and stays down; all else is tried for ever.
         StartLimitIntervalSec = 0;
       }
+      // (if clusterSecretFile == null then { } else { AssertPathExists = clusterSecretFile; })
       // (if dataDir == stateDir then { } else { RequiresMountsFor = [ dataDir ]; });
       serviceConfig =
         sandbox

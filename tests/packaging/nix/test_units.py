@@ -50,8 +50,8 @@ def test_the_target_is_the_packaged_one(nix: Nix) -> None:
 
 def test_without_a_secret_no_credential_is_loaded(nix: Nix) -> None:
     node = NODE.replace('"/etc/qcore/cluster.secret"', "null")
-    service = rendered(nix, f'node {{ {node} dataDir = "/var/lib/qcore"; }}')["Service"]
-    assert not {"LoadCredential", "Environment"} & set(service)
+    unit = rendered(nix, f'node {{ {node} dataDir = "/var/lib/qcore"; }}')
+    assert not {"LoadCredential", "Environment", "AssertPathExists"} & {*unit["Unit"], *unit["Service"]}
 
 
 def test_data_elsewhere_is_mounted_first_and_may_be_written(nix: Nix) -> None:
