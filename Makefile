@@ -17,7 +17,7 @@ help: ## This list
 	@echo "  ARGS=... is passed on: make run ARGS='--id 2', make test ARGS='-k delete'"
 
 run: extension ## Start a node on schemas.yaml at ws://127.0.0.1:8080, data in .data/
-	@exec $(BIN)/qcore --id 1 --ws-addr 127.0.0.1:8080 --config-file schemas.yaml --data-dir .data $(ARGS)
+	@exec $(BIN)/qcore --settings /dev/null --id 1 --ws-addr 127.0.0.1:8080 --config-file schemas.yaml --data-dir .data $(ARGS)
 
 test: $(VENV)/dev extension ## All tests
 	@$(BIN)/python -m pytest $(ARGS)
