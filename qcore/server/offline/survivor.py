@@ -31,7 +31,8 @@ class Survivor(msgspec.Struct, frozen=True):
         membership: the last one in the log.
         tail: how many entries are not known to be committed.
         alone: no other node was ever a member, as far as the log goes.
-        revision, time: of the state, ns since 1970; 0 where nothing was written.
+        revision: of the state, the tail counted in.
+        time: of the last entry known to be committed, ns since 1970; 0 where there is none.
     """
 
     path: Path
@@ -86,6 +87,7 @@ def read_survivor(looked: Directory) -> tuple[Survivor, State]:
         raise ConfigError(f"{looked.path} belongs to no cluster: {_blank(own)}")
     state, snapshot = load(looked)
     replayed = replay_committed(looked, raft_node_id(own.node, own.generation), partial(replay_entry, state), snapshot)
+    committed_until = state.time  # other leaders may have had entries acknowledged since that are older than the tail
     for entry in replayed.tail:
         replay_entry(state, entry)
     membership = _last_membership(replayed.membership, replayed.tail)
@@ -101,7 +103,7 @@ def read_survivor(looked: Directory) -> tuple[Survivor, State]:
         tail=len(replayed.tail),
         alone=replayed.alone,
         revision=state.revision,
-        time=state.time,
+        time=committed_until,
     )
     return survivor, state
 
