@@ -77,7 +77,7 @@ def put_new_directory(place: Path, new: NewDirectory, between: Callable[[], None
     with _building(place.parent, f".{place.name}.restoring") as room:
         _build(room, new, between)
         _read_back(room / place.name, new.state, between)
-        give_owner(room / place.name, place.parent)
+        give_owner(room / place.name, _owned_alike(place))
         backup = _free_name(place) if os.path.lexists(place) else None
         put_in_place(room / place.name, place, backup)
     return backup
@@ -181,6 +181,12 @@ def give_owner(path: Path, folder: Path) -> None:
                 os.chown(each, *owner, follow_symlinks=False)
     except OSError as error:
         raise DiskFailed(f"cannot give {path} the owner of {folder}: {error.strerror}") from error
+
+
+def _owned_alike(place: Path) -> Path:
+    """The data directory, or where that is the caller's own, what is at `place`, if anything is: the service's."""
+    folder = place.parent
+    return place if _owner_of(folder) == (os.geteuid(), os.getegid()) and place.exists() else folder
 
 
 def _owner_of(folder: Path) -> tuple[int, int]:

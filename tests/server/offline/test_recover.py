@@ -331,3 +331,12 @@ def test_what_root_makes_belongs_to_the_owner_of_the_data_directory(tmp_path: Pa
         os.chown(each, 1234, 2345)
     assert qcore(*force(tmp_path))[0] == 0
     assert {(each.stat().st_uid, each.stat().st_gid) for each in tmp_path.rglob("*")} == {(1234, 2345)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_in_a_data_directory_of_root_it_belongs_to_whom_the_one_before_did(tmp_path: Path, qcore: Run) -> None:
+    path = member(tmp_path)
+    for each in (path, *path.rglob("*")):
+        os.chown(each, 1234, 2345)
+    assert qcore(*force(tmp_path))[0] == 0
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in (path, *path.rglob("*"))} == {(1234, 2345)}
