@@ -38,14 +38,15 @@ def durability_warning(folder: str, mounts: str) -> str | None:
 def is_flushed_whole(folder: str, mounts: str, kernel: str) -> bool:
     """Tell whether syncfs makes all that was written to the file system of `folder` durable, and tells if it did not.
 
-    It did not tell before Linux 5.8. Others than these file systems may keep it to themselves, or ask nobody's disk.
+    Before Linux 5.8 it did not tell at all, before 5.17 not of what the file system itself failed to store: names.
+    Others than these file systems may keep it to themselves, or ask nobody's disk.
 
     Args:
         folder, mounts: as in `durability_warning`.
         kernel: its release, as ``6.1.0-18-amd64``.
     """
     release = re.match(r"(\d+)\.(\d+)", kernel)
-    if release is None or (int(release[1]), int(release[2])) < (5, 8):
+    if release is None or (int(release[1]), int(release[2])) < (5, 17):
         return False
     return _file_system(folder, mounts)[0] in _FLUSHED_WHOLE
 

@@ -41,9 +41,9 @@ def test_the_kernel_s_table_is_read() -> None:
     ("folder", "kernel", "whole"),
     [
         ("/var/lib/qcore", "6.1.0-18-amd64", True),
-        ("/var/lib/qcore", "5.8", True),
+        ("/var/lib/qcore", "5.17", True),
         ("/tmp/disk/x", "10.0.1", True),
-        ("/var/lib/qcore", "5.7.19", False),
+        ("/var/lib/qcore", "5.16.20", False),
         ("/var/lib/qcore", "4.19.0-26", False),
         ("/var/lib/qcore", "unknown", False),
         ("/tmp/x", "6.1.0", False),
