@@ -70,7 +70,7 @@ class Survivor(msgspec.Struct, frozen=True):
             facts.append("no member any more")
         elif not any(self.node in config for config in self.membership.configs):
             facts.append("without a vote")
-        return f"{', '.join(facts)}; {'nothing is missing: it is alone' if self.alone else self.missing}"
+        return f"{', '.join(facts)}; {'it is alone and needs no others' if self.alone else self.missing}"
 
 
 def read_survivor(looked: Directory) -> tuple[Survivor, State]:

@@ -139,7 +139,7 @@ def test_a_plan_names_learners_and_who_is_alone(tmp_path: Path, qcore: Run) -> N
     learner = member(tmp_path / "a", 4, membership=members(1, 2, 3, learners=[4]))
     assert "without a vote; may be missing" in qcore("recover", "--plan", learner)[1]
     lone = member(tmp_path / "b", 1, membership=members(1))
-    assert "; nothing is missing: it is alone\n" in qcore("recover", "--plan", lone)[1]
+    assert "; it is alone and needs no others\n" in qcore("recover", "--plan", lone)[1]
 
 
 # -- the way out -------------------------------------------------------------------------------------------
