@@ -105,6 +105,9 @@ def _to_do(loaded: Loaded, made: NewCluster) -> Iterator[str]:
     others = ", ".join(f"node {public_id(node)} ({member.addr})" for node, member in made.others.items())
     if others:
         yield f"Refused from now on: the disks of {others}; on empty ones these nodes join again"
+    if loaded.settings.witness:
+        source = loaded.sources["witness"]
+        yield f"It is no witness any more, but witness is still set ({source}): take that out before it starts"
     wanted = loaded.settings.cluster_id
     if wanted and wanted != made.cluster:
         yield f'cluster_id is still the one before ({loaded.sources["cluster_id"]}): set cluster_id = "{made.cluster}"'

@@ -66,6 +66,8 @@ class Survivor(msgspec.Struct, frozen=True):
         facts = [f"cluster {own.cluster}", f"term {last.term}", f"index {last.index}", f"revision {self.revision}"]
         if self.tail:
             facts.append(f"{self.tail} of its entries not known to be committed")
+        if own.witness:
+            facts.append("a witness")
         if not self.belongs_to(self.membership):
             facts.append("no member any more")
         elif not any(self.node in config for config in self.membership.configs):

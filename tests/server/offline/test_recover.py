@@ -212,6 +212,19 @@ def test_a_store_of_a_lower_level_has_no_list_of_disks(tmp_path: Path, qcore: Ru
     assert FEATURE_LEVEL > 5
 
 
+def test_what_is_made_of_a_witness_is_none_any_more_and_the_settings_are_told(tmp_path: Path, qcore: Run) -> None:
+    path = member(tmp_path)
+    with closing(Directory.open(tmp_path, 1)) as directory:
+        directory.save_identity(msgspec.structs.replace(directory.identity, witness=True))
+    assert ", a witness; may be missing" in qcore("recover", "--plan", path)[1]
+    code, out, _ = qcore(*force(tmp_path, "--witness", "--peers", "127.0.0.1:8082"))
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "It is no witness any more, but witness is still set (flag --witness): take that out before it starts"
+    )
+    assert not looked_at(path)[0].identity.witness
+
+
 def test_the_settings_that_name_the_cluster_before_are_told(tmp_path: Path, qcore: Run) -> None:
     member(tmp_path)
     code, out, _ = qcore(*force(tmp_path, "--cluster-id", CLUSTER))
