@@ -158,10 +158,10 @@ class Directory:
         found = survey(files, folder, marks, covered)
         directory = cls(path, files, lock, snapshots, identity, marks, Log(files, folder, marks, found))
         directory.problems += [*problems, *marks.problems, *found.problems]
-        place, mounts = str(path.resolve()), mount_table()
-        files.whole = is_flushed_whole(place, mounts, os.uname().release)
-        warning = durability_warning(place, mounts)
-        directory.warnings += [*lock.warnings, *found.warnings, *([warning] if warning else [])]
+        places, mounts = [str((path / part).resolve()) for part in ("", "logs", "snapshots")], mount_table()
+        files.whole = is_flushed_whole(places[1], mounts, os.uname().release)
+        forgetful = next(filter(None, (durability_warning(place, mounts) for place in places)), None)
+        directory.warnings += [*lock.warnings, *found.warnings, *([forgetful] if forgetful else [])]
         return directory
 
     def refuse_damaged(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from qcore.disk.directory import Directory
+from qcore.disk.files import Files
 from qcore.model.entry import Vote
 from qcore.model.errors import AlreadyRunning, Damaged, DiskFailed
 from tests.disk.life import header_of
@@ -212,6 +213,28 @@ def test_a_file_system_in_memory_is_warned_of(tmp_path: Path, monkeypatch: pytes
     directory = open_node(tmp_path)
     directory.close()
     assert any("lies on tmpfs" in warning for warning in directory.warnings)
+
+
+@pytest.mark.parametrize("part", ["logs", "snapshots"])
+def test_a_part_in_memory_is_warned_of(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = f"/dev/sda1 / ext4 rw 0 0\ntmpfs {tmp_path.resolve()}/node_1/{part} tmpfs rw 0 0"
+    monkeypatch.setattr("qcore.disk.directory.mount_table", lambda: mounts)
+    directory = open_node(tmp_path)
+    directory.close()
+    assert [f"node_1/{part} lies on tmpfs" in warning for warning in directory.warnings] == [True]
+
+
+@pytest.mark.parametrize(("kind", "whole"), [("ext4", True), ("fuse.sshfs", False)])
+def test_what_is_flushed_as_a_whole_is_the_file_system_of_the_log(
+    tmp_path: Path, kind: str, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the log's folder may be a mount of its own."""
+    mounts = f"/dev/sda1 / ext4 rw 0 0\nhome {tmp_path.resolve()}/node_1/logs {kind} rw 0 0"
+    monkeypatch.setattr("qcore.disk.directory.mount_table", lambda: mounts)
+    monkeypatch.setattr("qcore.disk.directory.os.uname", lambda: os.uname_result(("", "", "6.1.0", "", "")))
+    files = Files()
+    Directory.open(tmp_path, 1, files=files).close()
+    assert files.whole is whole
 
 
 def test_a_second_daemon_is_refused_without_the_lock_file_too(tmp_path: Path) -> None:
