@@ -43,6 +43,15 @@ async def test_machine_names_machine_and_node(client: Client) -> None:
 
 async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client: Client) -> None:
     info = await client.result("info")
+    member = {
+        "node": 1,
+        "addr": "127.0.0.1:1",
+        "role": "leader",
+        "lag": 0,
+        "alive": True,
+        "waiting": None,
+        "witness": False,
+    }
     uptime = info.pop("uptime")
     limits = info.pop("limits")
     assert info == {
@@ -54,7 +63,7 @@ async def test_info_says_what_the_node_is_and_how_it_fares(run: Running, client:
         "role": "leader",
         "leader": 1,
         "term": 1,
-        "members": [{"node": 1, "addr": "127.0.0.1:1", "role": "leader", "lag": 0, "alive": True, "waiting": None}],
+        "members": [member],
         "log_first": 0,
         "log_last": 5,
         "committed": 5,
