@@ -303,8 +303,16 @@ def test_control_c_while_entities_are_made_removes_them(node: NodeProcess) -> No
     assert (running.returncode, out, err) == (130, "", "")
 
 
+@pytest.fixture
+def hangs_up() -> Iterator[None]:
+    """Have a process that is begun end by SIGHUP, also where these tests run by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.usefixtures("untouched")
+@pytest.mark.usefixtures("untouched", "hangs_up")
 def test_who_is_told_to_end_removes_everything_too(node: NodeProcess, number: signal.Signals) -> None:
     with started(node.url, *ENDLESS, "--test", "SET") as running:
         until_asked(node.url)
