@@ -146,23 +146,12 @@ class Files:
                 descriptor = os.open(name, _CREATE_NEW, _FILE_MODE, dir_fd=folder)
             except FileExistsError:
                 return None
-            try:
-                _write_all(descriptor, data)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            return descriptor
+            return _filled(descriptor, data)
 
     def open_over(self, path: str, data: bytes) -> int:
         """Write over the first bytes of a file that is no shorter and return its descriptor, for `finish`."""
         with self._writing("overwrite", path) as (name, folder):
-            descriptor = os.open(name, _WRITE, dir_fd=folder)
-            try:
-                _write_all(descriptor, data)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            return descriptor
+            return _filled(os.open(name, _WRITE, dir_fd=folder), data)
 
     def finish(self, descriptor: int, path: str, *, grown: bool) -> None:
         """Sync a file that `create` or, with `grown` False, `open_over` left open; a new name is not durable yet."""
@@ -367,6 +356,16 @@ def _kind(path: str) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
     return "a FIFO" if stat.S_ISFIFO(mode) else "a file" if stat.S_ISREG(mode) else "a socket or device"
+
+
+def _filled(descriptor: int, data: bytes) -> int:
+    """Write to a file that stays open, but not if that fails."""
+    try:
+        _write_all(descriptor, data)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

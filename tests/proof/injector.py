@@ -23,9 +23,9 @@ from tests.proof.schedule import Action, Fault
 from tests.proof.waiting import Waiting
 from tests.proof.workload import Load
 
-__all__ = ["DISK_FAILED", "LOG_FILES", "Carry", "Injector", "MoreFaults"]
+__all__ = ["LOG_FILES", "Carry", "Injector", "MoreFaults", "end_of_disk"]
 
-DISK_FAILED = DiskFailed.exit_code
+_DISK_FAILED = DiskFailed.exit_code
 LOG_FILES = "*/logs/*"
 CLOCK_SECONDS = 1000
 """By which the clock jumps, for each second that the schedule says."""
@@ -39,6 +39,18 @@ Carry = Callable[[int, float], bool]
 
 MoreFaults = Callable[[Nodes, Waiting], Mapping[Fault, Carry]]
 """Makes further faults for the nodes of a run."""
+
+
+def end_of_disk(nodes: Nodes, waiting: Waiting, id: int, rule: Rule, seconds: float) -> bool:
+    """Have a node end of its disk, and start it again so many seconds later; tell whether the rule was followed."""
+    process, faults = nodes.processes[id], nodes.faults[id]
+    faults.set(rule)
+    code = process.wait()
+    assert code == _DISK_FAILED, f"node {id} ended with {code} at a failed {rule.call}:\n{process.log()}"
+    faults.clear()
+    waiting.last(seconds)
+    nodes.start(id)
+    return faults.seen(rule.call, "fail") > 0
 
 
 class Injector:
@@ -139,14 +151,7 @@ class Injector:
         return True
 
     def _failed_fsync(self, id: int, seconds: float) -> bool:
-        process, faults = self._nodes.processes[id], self._nodes.faults[id]
-        faults.set(Rule("fsync", "fail", errno.EIO, LOG_FILES))
-        code = process.wait()
-        assert code == DISK_FAILED, f"node {id} ended with {code} at a failed fsync:\n{process.log()}"
-        faults.clear()
-        self._waiting.last(seconds)
-        self._nodes.start(id)
-        return faults.seen("fsync", "fail") > 0
+        return end_of_disk(self._nodes, self._waiting, id, Rule("fsync", "fail", errno.EIO, LOG_FILES), seconds)
 
     def _full_disk(self, id: int, seconds: float) -> bool:
         """Of all nodes at once: they write the same, so their disks are full together."""

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 
 from tests.faults import Call, Rule
-from tests.proof.injector import DISK_FAILED, LOG_FILES, Carry
+from tests.proof.injector import LOG_FILES, Carry, end_of_disk
 from tests.proof.nodes import Nodes
 from tests.proof.schedule import Fault
 from tests.proof.waiting import Waiting
@@ -41,14 +41,7 @@ class _DiskFaults:
         return self._follow(id, Rule("clock", "delay", round(seconds * 1000), times=1))
 
     def failed_write(self, id: int, seconds: float) -> bool:
-        process, faults = self._nodes.processes[id], self._nodes.faults[id]
-        faults.set(Rule("write", "fail", errno.ENOSPC, LOG_FILES))
-        code = process.wait()
-        assert code == DISK_FAILED, f"node {id} ended with {code} at a failed write:\n{process.log()}"
-        faults.clear()
-        self._waiting.last(seconds)
-        self._nodes.start(id)
-        return faults.seen("write", "fail") > 0
+        return end_of_disk(self._nodes, self._waiting, id, Rule("write", "fail", errno.ENOSPC, LOG_FILES), seconds)
 
     def failed_snapshot(self, id: int, seconds: float) -> bool:
         """It costs nothing: the node goes on, and takes the next one."""

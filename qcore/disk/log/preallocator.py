@@ -71,23 +71,31 @@ class Preallocator:
         return entry_path(self._folder, index)
 
     def _make(self, order: Make) -> Generator[None, None, None]:
-        """Blank spares and create what they do not suffice for, all of it durable before a spare gets its new name."""
-        spares: dict[int, int] = {}
-        new: dict[int, int] = {}
-        try:
-            yield from self._blank_spares(spares, len(order.indices), order.size)
-            yield from self._create(new, order.indices[len(spares) :], order.size)
-            names_too = yield from self._sync(spares, new)
-        finally:
-            for descriptor in (*spares.values(), *new.values()):
-                os.close(descriptor)
-        made = [*new, *(yield from self._move(spares, order.indices))]
-        if not self._files.links:
-            made += yield from self._replace([each for each in order.indices if each not in made], order.size)
-        if spares or not names_too:
-            self._files.sync_folder(self._folder)
+        made = yield from self._lay(order.indices, order.size, spares=len(order.indices))
+        left = [index for index in order.indices if index not in made]
+        if left and not self._files.links:  # the spares could not be moved
+            made += yield from self._lay(left, order.size, spares=0)
         self._ready_files.made(made, order.size)
         yield
+
+    def _lay(self, indices: Sequence[int], size: int, spares: int) -> Generator[None, None, list[int]]:
+        """Make blank files under these names, of up to `spares` spares and new ones; returns those that were free.
+
+        All content is durable before a spare gets its new name, and all names are at the end.
+        """
+        old: dict[int, int] = {}
+        new: dict[int, int] = {}
+        try:
+            yield from self._blank_spares(old, spares, size)
+            yield from self._create(new, indices[len(old) :], size)
+            names_too = yield from self._sync(old, new)
+        finally:
+            for descriptor in (*old.values(), *new.values()):
+                os.close(descriptor)
+        made = [*new, *(yield from self._move(old, indices))]
+        if old or not names_too:
+            self._files.sync_folder(self._folder)
+        return made
 
     def _blank_spares(self, blanked: dict[int, int], most: int, size: int) -> Generator[None, None, None]:
         """Write blanks over up to `most` spares of exactly `size` bytes, which stay open; others are removed."""
@@ -119,7 +127,7 @@ class Preallocator:
                 yield
         return False
 
-    def _move(self, spares: Iterable[int], indices: range) -> Generator[None, None, list[int]]:
+    def _move(self, spares: Iterable[int], indices: Sequence[int]) -> Generator[None, None, list[int]]:
         """Give blanked spares their new names and return these; whose name is taken is removed."""
         moved: list[int] = []
         for spare, index in zip(spares, indices, strict=False):
@@ -129,17 +137,6 @@ class Preallocator:
                 self._files.unlink(self._path(spare))
             yield
         return moved
-
-    def _replace(self, indices: Sequence[int], size: int) -> Generator[None, None, list[int]]:
-        """Create the files whose spares could not be moved."""
-        new: dict[int, int] = {}
-        try:
-            yield from self._create(new, indices, size)
-            yield from self._sync({}, new)
-        finally:
-            for descriptor in new.values():
-                os.close(descriptor)
-        return list(new)
 
     def _free(self, order: Free) -> Generator[None, None, None]:
         """Keep the spares that are wanted, remove the others from the lowest; without second names, all."""

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import socket
 import sys
 import time
 import warnings
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from qcore.server.runtime import logs
 from qcore.server.runtime.events import EVENTS
 from qcore.server.runtime.journal import JournalSocket
-from tests.server.runtime.test_journal import decode
+from tests.server.runtime.test_journal import Journald
 
 
 class Terminal(io.StringIO):
@@ -281,22 +280,6 @@ def test_logging_goes_on_without_a_stderr(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stderr", None)
     logs.get("qcore").info("unheard")
     logs.configure("info", "auto", 1)
-
-
-class Journald:
-    """What the journal is sent, read with the encoder's inverse of `test_journal`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.path)
-        self._socket.settimeout(30)
-
-    def fields(self) -> dict[str, str]:
-        return decode(self._socket.recv(1 << 20))
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture
